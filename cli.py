@@ -1,0 +1,410 @@
+"""The command line: parse, call the study, print. `leadline --help` loads neither torch nor optuna nor mlflow."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .errors import LeadlineError, UsageError
+
+if TYPE_CHECKING:
+    from .search.study import Study
+    from .search.trial import Trial
+
+app = typer.Typer(
+    name="leadline",
+    help="Search hyperparameters and network architectures for PyTorch.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+File = Annotated[
+    Path | None, typer.Argument(metavar="[STUDY.yaml]", help="A study file; without one, the digits study.")
+]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The study's name.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Storage = Annotated[str | None, typer.Option(help="Folder or database URL. [default: leadline-studies]")]
+Allow = Annotated[list[str] | None, typer.Option(help="An installed package that module:function may come from.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
+Sets = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Override a setting of the file.")]
+Executor = Annotated[str | None, typer.Option(help="inline, processes.")]
+Workers = Annotated[int | None, typer.Option(help="Worker processes on each device.")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
+Lanes = Annotated[str | None, typer.Option(help="Trials a worker takes at a time: auto or a number.")]
+
+
+@app.command()
+def run(
+    file: File = None,
+    study: Annotated[str | None, typer.Option("--study", help="The study's name.")] = None,
+    data: Annotated[str | None, typer.Option(help="A data set's name, a path, or module:function.")] = None,
+    model: Annotated[str | None, typer.Option(help="A network family, or module:function.")] = None,
+    strategy: Annotated[str | None, typer.Option(help="grid, random, bayes, tpe, gp, skopt-gp, ...")] = None,
+    pruner: Annotated[str | None, typer.Option(help="none, median, asha, hyperband.")] = None,
+    trials: Annotated[int | None, typer.Option(help="End when the study has had so many trials.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="End after so many minutes.")] = None,
+    device: Device = None,
+    lanes: Lanes = None,
+    plan: Annotated[str | None, typer.Option(help="How a stack is run: auto, looped.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The study's seed.")] = None,
+    executor: Executor = None,
+    workers: Workers = None,
+    storage: Storage = None,
+    enqueue: Annotated[Path | None, typer.Option(help="A JSON list of configurations to run first.")] = None,
+    allow: Allow = None,
+    sets: Sets = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Run a study, or go on with it: without a file, the built-in one on handwritten digits."""
+    given = {
+        "study": study,
+        "data": _from_here(data),
+        "model": model,
+        "strategy": strategy,
+        "pruner": pruner,
+        "trials": trials,
+        "minutes": minutes,
+        "device": device,
+        "lanes": _number(lanes),
+        "plan": plan,
+        "seed": seed,
+        "executor": executor,
+        "workers": workers,
+        "storage": storage,
+    }
+    opened, settings = _from_file(file, sets, given, allow)
+    _start(opened, settings.trials, settings.minutes, enqueue, as_json)
+
+
+@app.command()
+def check(
+    file: File = None, allow: Allow = None, sets: Sets = None, as_json: Json = False, debug: Debug = False
+) -> None:
+    """Validate a study file without training: settings, data, space, networks."""
+    study, settings = _from_file(file, sets, {}, allow)
+    _raise_problems(file, study, settings.trials, settings.minutes)
+    facts = _facts(study)
+    if as_json:
+        _print_json(facts)
+        return
+    for name, value in facts.items():
+        print(f"{name + ':':12} {value}")
+    print("All is well; nothing was created.")
+
+
+@app.command()
+def resume(
+    name: Name,
+    trials: Annotated[int | None, typer.Option(help="So many trials in all. [default: as before]")] = None,
+    minutes: Annotated[float | None, typer.Option(help="So many more minutes. [default: as before]")] = None,
+    device: Device = None,
+    executor: Executor = None,
+    workers: Workers = None,
+    lanes: Lanes = None,
+    storage: Storage = None,
+    allow: Allow = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Go on with a study that was interrupted or killed, or give it more trials."""
+    from .errors import StudyError
+
+    options = {"devices": device, "executor": executor or "processes", "workers": workers, "lanes": _number(lanes)}
+    options = {option: value for option, value in options.items() if value is not None}
+    study = _load(name, storage, allow or [], **options)
+    if study.trainer is None:
+        raise StudyError(f"`{name}` searches functions or arrays of a Python script: run that script again to go on")
+    budget = study.attribute("budget") or {}
+    if trials is None and minutes is None:
+        trials, minutes = budget.get("trials"), budget.get("minutes")
+    _start(study, trials, minutes, None, as_json)
+
+
+@app.command("ls")
+def list_studies(storage: Storage = None, as_json: Json = False, debug: Debug = False) -> None:
+    """List the studies."""
+    from .search.folder import study_names
+
+    rows: list[dict[str, Any]] = []
+    for name in study_names(storage):
+        study = _load(name, storage)
+        trials = study.trials
+        states = [trial.state for trial in trials]
+        best = study.best.value if "complete" in states else None
+        budget = (study.attribute("budget") or {}).get("trials")
+        rows.append(
+            {"name": name, "trials": len(trials), "of": budget, "best": best, "running": states.count("running")}
+        )
+    if as_json:
+        _print_json(rows)
+    elif not rows:
+        print("There is no study here yet. `leadline run` makes one.")
+    else:
+        cells = [[row["name"], str(row["trials"]), str(row["of"] or ""), _short(row["best"])] for row in rows]
+        _print_table(["study", "trials", "of", "best"], cells)
+
+
+@app.command()
+def show(name: Name, storage: Storage = None, as_json: Json = False, debug: Debug = False) -> None:
+    """Show a study's trials."""
+    study = _load(name, storage)
+    if as_json:
+        _print_json(_whole(study))
+        return
+    names = study.space.names
+    rows = [
+        [
+            str(trial.number),
+            trial.state,
+            _short(trial.value),
+            str(trial.epochs),
+            "" if trial.seconds is None else f"{trial.seconds:.1f}",
+            *(_short(trial.params.get(name)) for name in names),
+            trial.reason,
+        ]
+        for trial in study.trials
+    ]
+    _print_table(["trial", "state", "value", "epochs", "seconds", *names, "reason"], rows)
+
+
+@app.command()
+def best(name: Name, storage: Storage = None, as_json: Json = False, debug: Debug = False) -> None:
+    """Show a study's best configuration."""
+    study = _load(name, storage)
+    trial = study.best
+    if as_json:
+        _print_json(trial.as_json())
+    else:
+        _print_best(study, trial)
+
+
+@app.command()
+def test(name: Name, storage: Storage = None, allow: Allow = None, as_json: Json = False, debug: Debug = False) -> None:
+    """Open the test split, for the best trial alone."""
+    study = _load(name, storage, allow or [])
+    value = study.test()
+    opened = study.attribute("tests")
+    if as_json:
+        _print_json({**opened[-1], "opened": len(opened)})
+        return
+    best = study.best
+    print(f"{opened[-1]['metric']} on the test split: {value:.4f} (validation {best.value:.4f}, trial {best.number})")
+    times = "once" if len(opened) == 1 else f"{len(opened)} times"
+    print(f"The test split of this study has been opened {times}. Choose by validation, not by this number.")
+
+
+@app.command()
+def ui(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Open at this study.")] = None,
+    port: Annotated[int, typer.Option(help="The port on 127.0.0.1.")] = 5000,
+    storage: Storage = None,
+    debug: Debug = False,
+) -> None:
+    """Open MLflow's UI on the studies, at 127.0.0.1, until Ctrl-C."""
+    from .search.serving import serve_mlflow
+
+    study = _load(name, storage) if name else None
+    serve_mlflow(study, storage, port, lambda line: print(line, flush=True))
+
+
+def main() -> None:
+    """Runs the command line. Exit codes: 0 done, 1 the study failed, 2 wrong input, 130 and 143 interrupted."""
+    try:
+        app(prog_name="leadline")
+    except LeadlineError as error:
+        if "--debug" in sys.argv:
+            raise
+        print(f"leadline: {error}" if "\n" not in str(error) else f"leadline:\n{error}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, UsageError) else 1)
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        sys.exit(130)
+
+
+def _start(study: Study, trials: int | None, minutes: float | None, enqueue: Path | None, as_json: bool) -> None:
+    had = [trial for trial in study.trials if trial.state not in ("running", "waiting")]
+    if enqueue is not None:
+        problems = study.problems(trials=trials, minutes=minutes)
+        if problems:
+            raise UsageError(problems)
+        study.enqueue(*_configurations(enqueue))
+    with _stopping(study) as received:
+        study.run(trials=trials, minutes=minutes)
+    if received:
+        print(f"Interrupted. `leadline resume {study.name}` goes on where it stopped.", file=sys.stderr)
+        sys.exit(128 + received[0])
+    ended = [trial for trial in study.trials if trial.state not in ("running", "waiting")]
+    failed = not any(trial.state == "complete" for trial in ended)
+    if as_json:
+        _print_json(_whole(study))
+    else:
+        _print_outcome(study, ended, nothing_new=len(ended) == len(had))
+    if study.tracking_problem:
+        print(
+            f"MLflow doesn't have everything yet ({study.tracking_problem}). "
+            f"The study has: `leadline resume {study.name}` sends what is missing.",
+            file=sys.stderr,
+        )
+    sys.exit(1 if failed else 0)
+
+
+@contextmanager
+def _stopping(study: Study) -> Iterator[list[int]]:
+    """Lets the first SIGINT or SIGTERM end the study's run, and a second one the program."""
+    received: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if received or not study.running:
+            sys.exit(128 + number)
+        received.append(number)
+        study.stop()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _from_file(
+    file: Path | None, sets: list[str] | None, given: dict[str, Any], allow: list[str] | None
+) -> tuple[Study, Any]:
+    from .search.config import parse_override, read, study_from
+
+    overrides: dict[tuple[str, ...], Any] = {(name,): value for name, value in given.items() if value is not None}
+    overrides.update(parse_override(text) for text in sets or [])
+    settings, source = read(file, overrides)
+    study, checked = study_from(settings, source, allow or [])
+    problems = study.problems(trials=checked.trials, minutes=checked.minutes)
+    if problems:
+        raise source.error(problems)
+    return study, checked
+
+
+def _load(name: str, storage: str | None, allow: list[str] | None = None, **options: Any) -> Study:
+    from .search.study import load_study
+
+    return load_study(name, storage, allow=allow or [], **options)
+
+
+def _configurations(path: Path) -> list[dict[str, Any]]:
+    try:
+        found = json.loads(path.read_text())
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}. Is the path right?") from None
+    except ValueError as error:
+        raise UsageError(f"{path}: not valid JSON: {error}") from None
+    found = [found] if isinstance(found, dict) else found
+    if not isinstance(found, list) or not all(isinstance(params, dict) for params in found):
+        raise UsageError(f'{path}: a list of configurations must be given, as [{{"depth": 3}}]')
+    return found
+
+
+def _from_here(data: str | None) -> str | None:
+    return str(Path(data).absolute()) if data and Path(data).exists() else data
+
+
+def _number(lanes: str | None) -> str | int | None:
+    return int(lanes) if lanes is not None and lanes.isdigit() else lanes
+
+
+def _facts(study: Study) -> dict[str, Any]:
+    assert study.trainer is not None
+    data, split = study.trainer.loaded, study.trainer.split(study.seed)
+    sizes = study.trainer.network_sizes(study.space, study.seed)
+    finite = study.space.size
+    return {
+        "study": study.name,
+        "data": f"{data.name}: {len(split.train)} train, {len(split.valid)} valid, {len(split.test)} test",
+        "space": f"{finite:,} configurations" if finite else f"{len(study.space.parameters)} parameters, not finite",
+        "network": f"{study.trainer.describe()['model']}: {sizes[0]:,} to {sizes[1]:,} parameters",
+        "search": f"{study.strategy.name}, pruner {study.describe()['pruner']}",
+    }
+
+
+def _whole(study: Study) -> dict[str, Any]:
+    trials = study.trials
+    complete = any(trial.state == "complete" for trial in trials)
+    return {
+        "study": {
+            **study.describe(),
+            "budget": study.attribute("budget"),
+            "split": study.attribute("split"),
+            "plan": study.attribute("plan"),
+            "tests": study.attribute("tests") or [],
+            "best": study.best.number if complete else None,
+        },
+        "trials": [trial.as_json() for trial in trials],
+    }
+
+
+def _print_outcome(study: Study, ended: list[Trial], *, nothing_new: bool) -> None:
+    from .search.serving import mlflow_address
+
+    counts = {state: sum(trial.state == state for trial in ended) for state in ("complete", "pruned", "failed")}
+    told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    why = {"minutes": "its time is up", "space": "the space is exhausted"}.get(study.ended_by, "done")
+    head = "was finished already" if nothing_new else why
+    print(f"\n{study.name}: {head}, {len(ended)} trials ({told})")
+    if not counts["complete"]:
+        print(f"No trial is complete. `leadline show {study.name}` tells why each ended.")
+        return
+    _print_best(study, study.best)
+    print(f"\nMLflow:  {mlflow_address(study)}")
+    print(f"Compare: leadline ui {study.name}{_storage_option(study)}")
+    print(f"Next:    leadline test {study.name}{_storage_option(study)}")
+
+
+def _print_best(study: Study, trial: Trial) -> None:
+    metric = study.metric_name
+    size = "" if trial.parameters is None else f", {trial.parameters:,} parameters"
+    epoch = "" if trial.best_epoch is None else f" at epoch {trial.best_epoch} of {trial.epochs}"
+    print(f"Best: trial {trial.number}, {metric} {_short(trial.value)}{epoch}{size}")
+    for name, value in trial.params.items():
+        print(f"  {name}: {_short(value)}")
+
+
+def _storage_option(study: Study) -> str:
+    from .search.folder import without_password
+
+    return "" if study.storage is None else f" --storage {without_password(str(study.storage))}"
+
+
+def _print_table(header: list[str], rows: list[list[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*header, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*row)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=max(80, console.measure(table).maximum))
+    console.print(table)
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2))
+
+
+def _short(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _raise_problems(file: Path | None, study: Study, trials: int | None, minutes: float | None) -> None:
+    problems = study.problems(trials=trials, minutes=minutes)
+    if problems:
+        raise UsageError(problems)

@@ -1,0 +1,293 @@
+"""Study files: YAML to checked settings, every problem told at once with its file and line."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, StrictFloat, StrictInt, StrictStr, ValidationError
+
+from ..errors import Problem, SettingsError, UsageError, suggestion
+from ..spaces import Space
+
+if TYPE_CHECKING:
+    from ..trainers.trainer import Trainer
+    from .study import Study
+
+BUILT_IN = """\
+study: digits-convnet
+data: digits                  # a name, a path, or module:function
+model: convnet                # a family, or module:function
+space:
+  depth: {int: [1, 5]}
+  feature_maps: {choice: [8, 16, 32, 64]}
+  lr: {float: [1.0e-4, 1.0e-1], log: true}
+  dropout: {float: [0.0, 0.6]}
+  weight_decay: {float: [1.0e-6, 1.0e-2], log: true}
+trainer: {epochs: 30, batch_size: 64, optimizer: adamw, patience: 5}
+strategy: bayes
+pruner: asha
+trials: 60
+seed: 0
+"""
+TRIALS = 60  # where a study file gives neither `trials` nor `minutes`
+LARGEST_FILE = 1_000_000  # bytes
+MOST_VALUES = 100_000  # that a file may expand to: aliases can make a small file huge
+DEEPEST = 50
+
+
+class StudyFile(BaseModel):
+    """The keys of a study file. What `Trainer` and `Study` check themselves is only given its kind here."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    study: StrictStr
+    data: StrictStr | dict[str, Any]
+    model: StrictStr
+    space: dict[str, Any]
+    trainer: dict[str, Any] = {}
+    metric: StrictStr | None = None
+    direction: StrictStr | None = None
+    strategy: StrictStr | dict[str, Any] = "bayes"
+    pruner: StrictStr = "none"
+    trials: StrictInt | None = None
+    minutes: StrictInt | StrictFloat | None = None
+    seed: StrictInt = 0
+    storage: StrictStr | None = None
+    executor: StrictStr = "processes"
+    device: StrictStr | list[StrictStr] = "auto"
+    workers: StrictInt = 1
+    lanes: StrictStr | StrictInt = "auto"
+    plan: StrictStr = "auto"
+    keep: StrictInt = 5
+    mlflow: StrictStr | None = "auto"
+
+
+@dataclass
+class Source:
+    """Where settings come from: the file's name and folder, and the line of each of its keys."""
+
+    name: str
+    folder: Path | None
+    lines: dict[tuple[str | int, ...], int] = field(default_factory=dict)
+    overridden: set[tuple[str, ...]] = field(default_factory=set)
+
+    def locate(self, problem: Problem) -> Problem:
+        """Returns the problem with file and line before it, as near to its place as the file knows."""
+        for length in range(len(problem.where), -1, -1):
+            place = problem.where[:length]
+            if place in self.overridden:
+                return Problem(f"--set {problem}")
+            if place in self.lines:
+                return Problem(f"{self.name}:{self.lines[place]}: {problem}")
+        return Problem(f"{self.name}: {problem}")
+
+    def error(self, problems: Iterable[Problem]) -> SettingsError:
+        """Returns the error that tells these problems, each once."""
+        located = list(dict.fromkeys(self.locate(problem) for problem in problems))
+        return SettingsError(located)
+
+
+def read(path: Path | None, overrides: Mapping[tuple[str, ...], Any] | None = None) -> tuple[dict[str, Any], Source]:
+    """Returns the settings of a study file (None: the built-in study) and where they come from.
+
+    `overrides` replace settings by their path. Raises SettingsError if the file can't be read or isn't YAML.
+    """
+    if path is None:
+        text, source = BUILT_IN, Source("the built-in study", None)
+    else:
+        text, source = _text(path), Source(str(path), path.absolute().parent)
+    settings = _parsed(text, source)
+    for where, value in (overrides or {}).items():
+        _put(settings, where, value, source)
+    return settings, source
+
+
+def study_from(settings: dict[str, Any], source: Source, allow: Collection[str] = ()) -> tuple[Study, StudyFile]:
+    """Returns the study that the settings describe. Raises SettingsError telling every problem with file and line."""
+    from .study import Study
+
+    problems: list[Problem] = []
+    file = _validated(settings, problems)
+    space, trainer = Space(), None
+    try:
+        space = Space.parse(settings["space"]) if isinstance(settings.get("space"), dict) else Space()
+    except UsageError as error:
+        problems += [problem.inside("space") for problem in error.problems]
+    given = settings.get("trainer", {})
+    if isinstance(given, dict) and "model" in settings and "data" in settings:
+        trainer = _trainer(settings, source, allow, problems)
+    if file is None or trainer is None or any(problem.where[:1] == ("space",) for problem in problems):
+        raise source.error(problems)
+    try:
+        study = Study(
+            file.study,
+            space,
+            trainer,
+            metric=file.metric,
+            direction=file.direction,
+            strategy=file.strategy,
+            pruner=file.pruner,
+            seed=file.seed,
+            storage=file.storage,
+            executor=file.executor,
+            devices=file.device,
+            workers=file.workers,
+            lanes=file.lanes,
+            plan=file.plan,
+            keep=file.keep,
+            mlflow=file.mlflow,
+        )
+    except UsageError as error:
+        raise source.error([*problems, *error.problems]) from None
+    if problems:
+        raise source.error(problems)
+    if file.trials is None and file.minutes is None and study.strategy.name != "grid":
+        file.trials = TRIALS
+    return study, file
+
+
+def parse_override(text: str) -> tuple[tuple[str, ...], Any]:
+    """Returns the path and the value of `a.b=c`, where c is YAML.
+
+    >>> from leadline.search.config import parse_override
+    >>> parse_override("trainer.epochs=5")
+    (('trainer', 'epochs'), 5)
+
+    Raises SettingsError if there is no `=`, or c isn't YAML.
+    """
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise SettingsError(f"--set takes `a.b=c`, but got `{text}`")
+    return tuple(name.strip().split(".")), _parsed(f"value: {value}", Source(f"--set {text}", None))["value"]
+
+
+def _trainer(
+    settings: Mapping[str, Any], source: Source, allow: Collection[str], problems: list[Problem]
+) -> Trainer | None:
+    from ..trainers.trainer import Trainer
+
+    known = set(inspect.signature(Trainer.__init__).parameters) - {"self", "model", "data", "base", "allow"}
+    given = dict(settings.get("trainer") or {})
+    for name in [name for name in given if name not in known]:
+        hint = suggestion(str(name), known)
+        problems.append(Problem(f"the trainer has no setting `{name}`. {hint}", ("trainer", name)))
+        del given[name]
+    if not isinstance(given.get("parts", []), list):
+        problems.append(Problem(f"`parts` must be three integers, but got {given['parts']!r}", ("trainer", "parts")))
+        del given["parts"]
+    try:
+        return Trainer(settings["model"], settings["data"], **given, base=source.folder, allow=allow)
+    except UsageError as error:
+        for problem in error.problems:
+            problems.append(problem if problem.where[:1] == ("data",) else problem.inside("trainer"))
+        return None
+
+
+def _validated(settings: dict[str, Any], problems: list[Problem]) -> StudyFile | None:
+    try:
+        return StudyFile.model_validate(settings)
+    except ValidationError as error:
+        seen: set[tuple[str | int, ...]] = set()
+        for found in error.errors():
+            where = tuple(found["loc"][:1]) if found["type"] != "extra_forbidden" else tuple(found["loc"])
+            if where in seen:
+                continue  # each member of a union complains
+            seen.add(where)
+            key = str(where[-1]) if where else ""
+            if found["type"] == "missing":
+                problems.append(Problem(f"`{key}` is missing; a study file needs `study`, `data`, `model` and `space`"))
+            elif found["type"] == "extra_forbidden":
+                hint = suggestion(key, StudyFile.model_fields)
+                problems.append(Problem(f"a study file has no key `{key}`. {hint}", where))
+            else:
+                wanted = _kind(StudyFile.model_fields[key].annotation)
+                problems.append(Problem(f"`{key}` must be {wanted}, but got {settings[key]!r}", where))
+        return None
+
+
+def _kind(annotation: Any) -> str:
+    text = str(annotation)
+    kinds = {"int": "an integer", "float": "a number", "str": "text", "dict": "a mapping", "list": "a list"}
+    named = [words for kind, words in kinds.items() if kind in text.replace("Strict", "strict")]
+    return " or ".join(named) or "of another kind"
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise SettingsError(f"{path} is larger than {LARGEST_FILE:,} bytes: that is no study file")
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror or error}. Is the path right?") from None
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path}: not UTF-8 at byte {error.start}: that is no study file") from None
+
+
+def _parsed(text: str, source: Source) -> dict[str, Any]:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    yaml = YAML(typ="rt")  # round trip: its nodes know their lines; YAML 1.2, so that 1e-4 is a number and `on` is text
+    try:
+        loaded = yaml.load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f":{mark.line + 1}" if mark else ""
+        told = " ".join(str(part).strip() for part in (error.context, error.problem) if part)
+        raise SettingsError(f"{source.name}{line}: not valid YAML: {told.splitlines()[0]}") from None
+    except (YAMLError, ValueError, RecursionError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise SettingsError(f"{source.name}: not valid YAML: {reason}") from None
+    if not isinstance(loaded, dict):
+        raise SettingsError(f"{source.name}: a study file is a mapping of keys to values, but got {loaded!r:.80}")
+    count = 0
+
+    def plain(node: Any, path: tuple[str | int, ...]) -> Any:
+        nonlocal count
+        count += 1
+        if count > MOST_VALUES or len(path) > DEEPEST:
+            raise SettingsError(f"{source.name}: more than {MOST_VALUES:,} values, or nested deeper than {DEEPEST}")
+        if isinstance(node, dict):
+            for key in node:
+                position = getattr(node, "lc", None)
+                if position is not None and position.data and key in position.data:
+                    source.lines[(*path, key)] = position.data[key][0] + 1
+            return {_scalar(key): plain(value, (*path, key)) for key, value in node.items()}
+        if isinstance(node, list):
+            return [plain(value, (*path, index)) for index, value in enumerate(node)]
+        return _scalar(node)
+
+    settings: dict[str, Any] = plain(loaded, ())
+    return settings
+
+
+def _scalar(node: Any) -> Any:
+    """Returns the plain value of a round-trip scalar."""
+    for kind in (bool, int, float, str):
+        if isinstance(node, kind):
+            return kind(node)
+    if type(node).__name__ == "ScalarBoolean":
+        return bool(node)
+    return node
+
+
+def _put(settings: dict[str, Any], where: tuple[str, ...], value: Any, source: Source) -> None:
+    part: Any = settings
+    for depth, name in enumerate(where[:-1]):
+        inner = part.get(name)
+        if name == "data" and isinstance(inner, str):
+            inner = {"path": inner}
+        if name == "strategy" and isinstance(inner, str):
+            inner = {"name": inner}
+        if inner is None:
+            inner = {}
+        if not isinstance(inner, dict):
+            raise SettingsError(f"--set {'.'.join(where)}: `{'.'.join(where[: depth + 1])}` has no parts")
+        part[name] = inner
+        part = inner
+    part[where[-1]] = value
+    source.overridden.add(where)

@@ -1,0 +1,23 @@
+"""Where trainers run. An executor keeps workers alive and carries their messages; what is said is the scheduler's.
+
+A new executor is a new file and one line in `EXECUTORS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from ...trainers.messages import Job
+from ..scheduler import Scheduler, Work
+from . import inline, processes
+
+
+class Executor(Protocol):
+    """Runs `work` on one worker a job until the scheduler has closed them all, or is interrupted."""
+
+    def __call__(self, work: Work, jobs: Sequence[Job], scheduler: Scheduler) -> None:
+        """Returns when all is done. Raises what the scheduler raises; no worker outlives the call."""
+
+
+EXECUTORS: dict[str, Executor] = {"inline": inline.run, "processes": processes.run}

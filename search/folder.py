@@ -1,0 +1,146 @@
+"""Where a study's files are: one folder a study, in one visible folder for all of them.
+
+leadline-studies/
+    mlflow.db  mlflow-artifacts/      MLflow's store, shared by the studies of this folder
+    digits-convnet/
+        journal.log                   the study itself, in Optuna's journal format (unless it is kept in a database)
+        lock                          held by the process that runs the study
+        trials/00007/                 best.safetensors, and checkpoint.safetensors while the trial is running
+        model/                        the best trial's network, ready to be taken elsewhere
+        worker-0.log                  what a worker printed
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import SettingsError
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+DEFAULT = "leadline-studies"
+
+
+def name_problem(name: object) -> str | None:
+    """Returns what keeps `name` from being a study's name, None if it is one: it becomes a folder's name too."""
+    if isinstance(name, str) and re.fullmatch(r"\w[\w.-]{0,99}", name) and ".." not in name:
+        return None
+    return f"a study's name must be 1 to 100 letters, digits, `_`, `-` or `.`, not beginning with `.`, but got {name!r}"
+
+
+class Folder:
+    """The files of the study called `name` under `root`. Nothing is created before it is needed."""
+
+    def __init__(self, root: Path, name: str) -> None:
+        self.root, self.name = root.absolute(), name
+        self.path = self.root / name
+
+    @property
+    def journal(self) -> Path:
+        """The study's journal."""
+        return self.path / "journal.log"
+
+    @property
+    def mlflow_uri(self) -> str:
+        """The address of MLflow's store for the studies of this root."""
+        return f"sqlite:///{self.root / 'mlflow.db'}"
+
+    @property
+    def mlflow_artifacts(self) -> str:
+        """Where MLflow keeps files, as an URI."""
+        return (self.root / "mlflow-artifacts").as_uri()
+
+    def trial(self, number: int) -> Path:
+        """Returns the folder of one trial's weights."""
+        return self.path / "trials" / f"{number:05d}"
+
+    def weights(self, number: int) -> Path:
+        """Returns the file of a complete trial's best weights."""
+        return self.trial(number) / "best.safetensors"
+
+    def forget(self, number: int, *, weights: bool) -> None:
+        """Removes an ended trial's checkpoint, and its weights too if asked to."""
+        if weights:
+            shutil.rmtree(self.trial(number), ignore_errors=True)
+        else:
+            (self.trial(number) / "checkpoint.safetensors").unlink(missing_ok=True)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the study for this process. Raises SettingsError, naming the holder, if another has it."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with open(self.path / "lock", "a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                holder = file.read().strip() or "another process"
+                raise SettingsError(
+                    f"the study `{self.name}` is being run by {holder}; one process at a time may write it. "
+                    f"`leadline show {self.name}` reads it meanwhile"
+                ) from None
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            file.flush()
+            yield
+
+
+def root_of(storage: str | Path | BaseStorage | None) -> Path:
+    """Returns the folder for the files of studies kept in `storage`: itself if it is a folder."""
+    return Path(DEFAULT if storage is None or is_url(storage) or not isinstance(storage, str | Path) else storage)
+
+
+def is_url(storage: Any) -> bool:
+    """Tells whether `storage` is the address of a database rather than a folder."""
+    return isinstance(storage, str) and "://" in storage
+
+
+def open_storage(storage: str | Path | BaseStorage | None, folder: Folder, *, write: bool) -> BaseStorage:
+    """Returns the Optuna storage: a database's by its URL, the one given, or the journal in the study's folder.
+
+    Raises SettingsError if the database can't be reached.
+    """
+    from optuna.storages import JournalStorage, RDBStorage
+
+    from .storage import JournalFile
+
+    if storage is not None and not isinstance(storage, str | Path):
+        return storage
+    if is_url(storage):
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            return RDBStorage(str(storage))
+        except (SQLAlchemyError, ImportError) as error:
+            reason = str(error).splitlines()[0]
+            raise SettingsError(f"the storage {without_password(str(storage))} can't be opened: {reason}") from error
+    return JournalStorage(JournalFile(folder.journal, read_only=not write))
+
+
+def without_password(url: str) -> str:
+    """Returns a storage URL that may be shown.
+
+    >>> from leadline.search.folder import without_password
+    >>> without_password("postgresql://ann:secret@host/studies")
+    'postgresql://ann:***@host/studies'
+    """
+    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)
+
+
+def study_names(storage: str | Path | None) -> list[str]:
+    """Returns the names of the studies in a folder, or of those that a database holds."""
+    if is_url(storage):
+        import optuna
+
+        return sorted(optuna.get_all_study_names(str(storage)))
+    root = root_of(storage)
+    return sorted(path.parent.name for path in root.glob("*/journal.log"))

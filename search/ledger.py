@@ -1,0 +1,156 @@
+"""The ledger: the study's trials as the driver keeps them. Each change of a trial is made, and made durable, here."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.pruners import BasePruner
+from optuna.trial import FrozenTrial, TrialState
+
+from ..errors import SpaceError, SpaceExhausted
+from ..spaces import Space
+from .listeners import Listener
+from .storage import Mirror
+from .strategies import Strategy
+from .strategies.grid import GridSampler
+from .trial import EPOCH, Trial
+
+OUTCOMES = {
+    "complete": TrialState.COMPLETE,
+    "pruned": TrialState.PRUNED,
+    "stopped": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+}
+
+
+class Ledger:
+    """Proposes, records and ends trials of one study. What a method has done is durable when it returns."""
+
+    def __init__(self, mirror: Mirror, space: Space, strategy: Strategy, pruner: BasePruner, seed: int) -> None:
+        self.mirror, self.space, self.strategy, self.seed = mirror, space, strategy, seed
+        name = mirror.get_study_name_from_id(mirror.study_id)
+        self.optuna = optuna.load_study(study_name=name, storage=mirror, pruner=pruner, sampler=strategy.sampler(seed))
+        self.listeners: list[Listener] = []
+
+    @property
+    def trials(self) -> list[Trial]:
+        """Every trial, by number."""
+        return [self._record(frozen) for frozen in self._frozen()]
+
+    def trial(self, number: int) -> Trial:
+        """Returns one trial."""
+        return self._record(self.mirror.get_trial(self.mirror.trial_id(number)))
+
+    def unfinished(self) -> list[Trial]:
+        """Returns the trials that a process left running."""
+        return [self._record(frozen) for frozen in self._frozen(TrialState.RUNNING)]
+
+    @property
+    def begun(self) -> int:
+        """How many trials have been proposed: all but those that wait in line."""
+        return len(self._frozen()) - len(self._frozen(TrialState.WAITING))
+
+    def attribute(self, name: str) -> Any:
+        """Returns what `set_attribute` kept with the study, None if nothing."""
+        return self.mirror.get_study_user_attrs(self.mirror.study_id).get(f"leadline:{name}")
+
+    def set_attribute(self, name: str, value: Any) -> None:
+        """Keeps a JSON value with the study."""
+        self.mirror.set_study_user_attr(self.mirror.study_id, f"leadline:{name}", value)
+        self.mirror.commit()
+
+    def enqueue(self, configurations: Iterable[Mapping[str, Any]]) -> None:
+        """Puts configurations first in line; what they leave out is proposed. Those the study holds are left out.
+
+        Raises SpaceError, with every problem, if one isn't in the space; then none is put in line.
+        """
+        given = list(configurations)
+        problems = [
+            problem.inside(index) if len(given) > 1 else problem
+            for index, params in enumerate(given)
+            for problem in self.space.problems(params, partial=True)
+        ]
+        if problems:
+            raise SpaceError(problems)
+        for params in given:
+            varying = {name: value for name, value in params.items() if name in self.space.parameters}
+            self.optuna.enqueue_trial(varying, skip_if_exists=True)
+        self.mirror.commit()
+
+    def propose(self) -> Trial:
+        """Returns a new trial with every parameter set. Raises SpaceExhausted if the study has had them all."""
+        waiting = self._frozen(TrialState.WAITING)
+        number = waiting[0].number if waiting else len(self._frozen())
+        sampler = self.strategy.sampler(int(np.random.SeedSequence((self.seed, number)).generate_state(1)[0]))
+        self.optuna.sampler = sampler
+        if not waiting and self._exhausted():
+            raise SpaceExhausted("every configuration of the space has been proposed")
+        self.space.suggest(self.optuna.ask())
+        self.mirror.commit()
+        trial = self.trial(number)
+        self.began(trial)
+        return trial
+
+    def began(self, trial: Trial) -> None:
+        """Tells the listeners that a trial is under way."""
+        for listener in self.listeners:
+            listener.began(trial)
+
+    def report(
+        self, number: int, epoch: int, value: float, metrics: Mapping[str, float] | None = None, *, decide: bool
+    ) -> bool:
+        """Records an epoch's value; returns whether the trial shall end, which the pruner is asked if `decide`.
+
+        A trial that was taken up again repeats epochs that are recorded: they, and what was decided, stay as they are.
+        """
+        trial_id = self.mirror.trial_id(number)
+        recorded = self.mirror.get_trial(trial_id).system_attrs.get(f"{EPOCH}{epoch}")
+        if recorded is not None:
+            return bool(recorded["prune"])
+        self.mirror.set_trial_intermediate_value(trial_id, epoch, value)
+        prune = decide and self.optuna.pruner.prune(self.optuna, self.mirror.get_trial(trial_id))
+        entry: Any = {"metrics": dict(metrics or {}), "prune": prune, "at": time.time()}
+        self.mirror.set_trial_system_attr(trial_id, f"{EPOCH}{epoch}", entry)
+        self.mirror.commit()
+        trial = self.trial(number)
+        for listener in self.listeners:
+            listener.reported(trial, epoch, metrics or {})
+        return prune
+
+    def end(
+        self, number: int, outcome: str, value: float | None, reason: str = "", facts: Mapping[str, Any] | None = None
+    ) -> Trial:
+        """Ends a trial as "complete", "pruned", "stopped" or "failed"; a value that is no number fails it."""
+        if value is not None and math.isnan(value):
+            outcome, value, reason = "failed", None, reason or "the value was no number"
+        trial_id, state = self.mirror.trial_id(number), OUTCOMES[outcome]
+        for name, fact in {**(facts or {}), "reason": reason}.items():
+            self.mirror.set_trial_user_attr(trial_id, name, fact)
+        values = None if value is None or state == TrialState.FAIL else [float(value)]
+        self.optuna.sampler.after_trial(self.optuna, self.mirror.get_trial(trial_id), state, values)
+        self.mirror.set_trial_state_values(trial_id, state, values)
+        self.mirror.commit()
+        trial = self.trial(number)
+        for listener in self.listeners:
+            listener.ended(trial)
+        return trial
+
+    def _exhausted(self) -> bool:
+        if isinstance(self.optuna.sampler, GridSampler):
+            return self.optuna.sampler.missing(self.optuna) is None
+        size = self.space.size
+        frozen = self._frozen()
+        if size is None or len(frozen) < size:
+            return False
+        return len({tuple(sorted(trial.params.items(), key=repr)) for trial in frozen}) >= size
+
+    def _frozen(self, *states: TrialState) -> list[FrozenTrial]:
+        return self.mirror.get_all_trials(self.mirror.study_id, deepcopy=False, states=states or None)
+
+    def _record(self, frozen: FrozenTrial) -> Trial:
+        return Trial.of(frozen, self.space.fixed)

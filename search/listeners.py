@@ -1,0 +1,58 @@
+"""Listeners of the ledger: the user's callbacks, and the keeper of the best trials' weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .folder import Folder
+from .trial import Trial
+
+
+class Listener:
+    """Is told what became durable. Does nothing itself."""
+
+    def began(self, trial: Trial) -> None:
+        """A trial was proposed, or taken up again."""
+
+    def reported(self, trial: Trial, epoch: int, metrics: Mapping[str, float]) -> None:
+        """A trial reported an epoch."""
+
+    def ended(self, trial: Trial) -> None:
+        """A trial ended."""
+
+
+class Callbacks(Listener):
+    """Calls the user's `on_epoch(trial, epoch, metrics)` and `on_trial_end(trial)`; what they raise ends the run."""
+
+    def __init__(self, on_epoch: Callable[..., Any] | None, on_trial_end: Callable[..., Any] | None) -> None:
+        self._on_epoch, self._on_trial_end = on_epoch, on_trial_end
+
+    def reported(self, trial: Trial, epoch: int, metrics: Mapping[str, float]) -> None:
+        if self._on_epoch:
+            self._on_epoch(trial, epoch, dict(metrics))
+
+    def ended(self, trial: Trial) -> None:
+        if self._on_trial_end:
+            self._on_trial_end(trial)
+
+
+class Keeper(Listener):
+    """Keeps the weights of the best `keep` complete trials, so that hundreds of networks don't fill the disk."""
+
+    def __init__(self, folder: Folder, trials: list[Trial], keep: int, *, maximize: bool) -> None:
+        self._folder, self._keep, self._sign = folder, keep, 1 if maximize else -1
+        self._kept: list[tuple[float, int]] = []
+        for trial in trials:
+            if trial.state in ("complete", "pruned", "failed"):
+                self.ended(trial)
+
+    def ended(self, trial: Trial) -> None:
+        if trial.state != "complete" or trial.value is None:
+            self._folder.forget(trial.number, weights=True)
+            return
+        self._folder.forget(trial.number, weights=False)
+        self._kept = sorted([*self._kept, (-self._sign * trial.value, trial.number)])  # of equals the earlier is better
+        for _, number in self._kept[self._keep :]:
+            self._folder.forget(number, weights=True)
+        del self._kept[self._keep :]

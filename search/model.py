@@ -1,0 +1,63 @@
+"""The best trial's network, rebuilt from its weights, and written so that plain PyTorch loads it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import StudyError
+from .folder import Folder
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from ..trainers.trainer import Trainer
+    from .trial import Trial
+
+
+def rebuild(trainer: Trainer, folder: Folder, trial: Trial) -> tuple[nn.Module, dict[str, Any]]:
+    """Returns a complete trial's network at its best epoch, in evaluation mode, and the card kept with the weights.
+
+    Raises StudyError if the weights aren't there.
+    """
+    from ..trainers import checkpoints
+
+    found = checkpoints.read(folder.weights(trial.number))
+    if found is None:
+        raise StudyError(f"the weights of trial {trial.number} aren't in {folder.weights(trial.number)}")
+    tensors, card = found
+    network = trainer.build(card["params"], tuple(card["in_shape"]), len(card["classes"]) if card["classes"] else 1)
+    network.load_state_dict(tensors)
+    return network.eval(), card
+
+
+def write_model(trainer: Trainer, folder: Folder, trial: Trial) -> Path:
+    """Writes the network of `trial` to the study's `model/` folder; returns it.
+
+    `model.pt2` is a program for `torch.export.load(...).module()`, taking batches of any size; `weights.safetensors`
+    and `card.json` (configuration, classes, preparation of the inputs) are there in any case, the program where torch
+    can export the module; where it can't, the card says why.
+    """
+    import torch
+    from safetensors.torch import save_file
+
+    network, card = rebuild(trainer, folder, trial)
+    target = folder.path / "model"
+    target.mkdir(exist_ok=True)
+    program = target / "model.pt2"
+    program.unlink(missing_ok=True)
+    examples = torch.zeros(2, *card["in_shape"])
+    try:
+        exported = torch.export.export(network, (examples,), dynamic_shapes=({0: torch.export.Dim.AUTO},))
+        torch.export.save(exported, program)
+    except Exception as error:  # whatever a user's module holds that can't be traced; its weights are kept all the same
+        card["not_exported"] = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+    save_file(_contiguous(network.state_dict()), target / "weights.safetensors")
+    (target / "card.json").write_text(json.dumps({"trial": trial.number, **card}, indent=2) + "\n")
+    return target
+
+
+def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.contiguous() for name, tensor in tensors.items()}

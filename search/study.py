@@ -1,0 +1,597 @@
+"""The study: one named search, kept in a storage; the one orchestrator of all that takes part in it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import optuna
+
+from ..errors import Problem, SettingsError, StudyError, UsageError
+from ..spaces import Space
+from ..trainers.messages import Job
+from ..trainers.references import describe, travels
+from .executors import EXECUTORS
+from .folder import Folder, name_problem, open_storage, root_of
+from .ledger import Ledger
+from .listeners import Callbacks, Keeper
+from .model import rebuild, write_model
+from .objective import Objective
+from .progress import Progress
+from .pruning import make_pruner, rungs
+from .scheduler import Scheduler
+from .storage import Mirror
+from .strategies import Strategy
+from .tracking import Tracker, tracking_uri
+from .trial import ActiveTrial, Trial
+
+if TYPE_CHECKING:
+    import pandas
+    from optuna.storages import BaseStorage
+
+    from ..trainers.trainer import Trainer
+
+
+class Study:
+    """A search named `name` over `space`, of what `trainer` trains or of your own objective.
+
+    `metric` is a metric's name or a function of (outputs, targets); `direction` "maximize" or "minimize", by default
+    the metric's own. `strategy` is a name (`grid`, `random`, `bayes`, `tpe`, `gp`, `skopt-gp`, `skopt-rf`,
+    `skopt-et`), a mapping of a name and options, or an Optuna sampler; `pruner` a name (`none`, `median`, `asha`,
+    `hyperband`) or an Optuna pruner. `storage` is a folder (`leadline-studies` by default), a database's URL, or an
+    Optuna storage. `executor` is "inline", "processes" or "auto": processes where all that is trained can be imported,
+    else inline. `devices` is "auto", or a device's name or several; `workers` is how many processes train on each.
+    `keep` is how many of the best trials keep their weights. `mlflow` is the address of MLflow's store ("auto":
+    `MLFLOW_TRACKING_URI`, else beside the studies; None: no tracking).
+
+    A study of this name that exists goes on, if its settings are the same. Nothing is created before the first trial.
+    Raises SettingsError, or SpaceError, holding every problem.
+
+    >>> import leadline as ll
+    >>> space = ll.Space(depth=ll.Int(1, 3), lr=ll.Float(1e-4, 1e-1, log=True))
+    >>> study = ll.Study("digits", space, ll.Trainer("mlp", data="digits", epochs=2), strategy="random")
+    """
+
+    def __init__(
+        self,
+        name: str,
+        space: Space,
+        trainer: Trainer | None = None,
+        *,
+        metric: str | Callable[..., Any] | None = None,
+        direction: str | None = None,
+        strategy: Any = "bayes",
+        pruner: str | optuna.pruners.BasePruner = "none",
+        seed: int = 0,
+        storage: str | Path | BaseStorage | None = None,
+        executor: str = "auto",
+        devices: str | Collection[str] = "auto",
+        lanes: str | int = "auto",
+        plan: str = "auto",
+        workers: int = 1,
+        keep: int = 5,
+        mlflow: str | None = "auto",
+    ) -> None:
+        self.name, self.space, self.trainer, self.metric, self.seed = name, space, trainer, metric, seed
+        self.storage, self.executor, self.devices = storage, executor, devices
+        self.lanes, self.plan, self.workers, self.keep, self.mlflow = lanes, plan, workers, keep, mlflow
+        problems = [*self._own_problems()]
+        with _gathered(problems):
+            self.maximize = _maximize(trainer, metric, direction)
+        with _gathered(problems, "strategy"):
+            self.strategy = Strategy(strategy, space)
+        with _gathered(problems, "pruner"):
+            self.pruner = make_pruner(pruner, trainer.epochs if trainer else None)
+        if problems:
+            raise SettingsError(problems)
+        self._pruner_given = pruner
+        self.folder = Folder(root_of(storage), name)
+        self._held = ExitStack()
+        self._book: Ledger | None = None
+        self._scheduler: Scheduler | None = None
+        self.ended_by = ""  # what ended the last run: "trials", "minutes", "space" or "interrupt"
+        self.tracking_problem: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Study({self.name!r}, {len(self.trials)} trials)"
+
+    # Running
+
+    def run(
+        self,
+        objective: Callable[[ActiveTrial], float] | None = None,
+        *,
+        trials: int | None = None,
+        minutes: float | None = None,
+        progress: bool = True,
+    ) -> Study:
+        """Runs trials until the study has had `trials` of them or `minutes` have passed, whichever comes first.
+
+        `trials` counts the whole study; those that a crash left running are taken up again first. With neither, a grid
+        runs whole. `objective(trial)` returns the value of `trial.params`, for a study without a trainer. Returns the
+        study. Raises SettingsError before anything is created if the settings can't work, and StudyError (StudyFailed
+        if trials just fail) if the study can't go on.
+        """
+        work = self._work(objective)
+        problems = self.problems(objective, trials=trials, minutes=minutes)
+        if problems:
+            raise SettingsError(problems)
+        with self._writing() as ledger:
+            self._set_up(ledger, work)
+            ledger.set_attribute("budget", {"trials": trials, "minutes": minutes})
+            seconds = None if minutes is None else minutes * 60
+            scheduler = self._scheduler = Scheduler(ledger, self._rungs, trials=trials, seconds=seconds)
+            shown = Progress(
+                ledger.trials,
+                maximize=self.maximize,
+                trials=trials,
+                seconds=seconds,
+                epochs=self.trainer.epochs if self.trainer else None,
+            )
+            try:
+                with self._tracked(ledger, scheduler), self._listening(ledger, shown if progress else None):
+                    executor = EXECUTORS[self._executor_for(work)]
+                    if scheduler.has_work:
+                        executor(work, self._jobs(ledger), scheduler)
+            finally:
+                self._scheduler = None
+                self.ended_by = scheduler.ended_by
+        return self
+
+    @property
+    def running(self) -> bool:
+        """Whether a run of this study is going on in this process."""
+        return self._scheduler is not None
+
+    def stop(self) -> None:
+        """Ends the run that is going on, from a callback or a signal handler; the study can be resumed."""
+        if self._scheduler is not None:
+            self._scheduler.interrupt()
+
+    def ask(self) -> ActiveTrial:
+        """Returns a new trial with every parameter set. Raises SpaceExhausted if a finite space is used up.
+
+        Until `close` the study belongs to this process.
+        """
+        ledger = self._hold()
+        trial = ledger.propose()
+        return ActiveTrial(
+            trial.number, trial.params, lambda epoch, value: ledger.report(trial.number, epoch, value, decide=True)
+        )
+
+    def tell(self, trial: ActiveTrial | int, value: float | None = None, state: str | None = None) -> Trial:
+        """Ends a trial from `ask` with its value, or as "pruned" or "failed"; returns its record.
+
+        Raises SettingsError if the trial isn't running, or a complete one has no value.
+        """
+        ledger, number = self._hold(), trial if isinstance(trial, int) else trial.number
+        if number not in [running.number for running in ledger.unfinished()]:
+            raise SettingsError(f"only a running trial can be told, but trial {number} isn't running")
+        outcome = state or ("failed" if value is None else "complete")
+        if outcome not in ("complete", "pruned", "failed") or (outcome == "complete" and value is None):
+            raise SettingsError(
+                f'`state` is "complete" (with a value), "pruned" or "failed", but got {state!r}, {value}'
+            )
+        if outcome == "pruned" and value is None:
+            value = ledger.trial(number).last
+        return ledger.end(number, outcome, value, "told")
+
+    def enqueue(self, *configurations: Mapping[str, Any]) -> Study:
+        """Puts configurations first in line; what they leave out is proposed. One that the study holds is left out.
+
+        Raises SpaceError, with every problem, if one isn't in the space. Returns the study.
+        """
+        with self._writing() as ledger:
+            ledger.enqueue(configurations)
+        return self
+
+    def close(self) -> None:
+        """Lets go of the study, so that another process may run it."""
+        self._held.close()
+        self._book = None
+
+    def __enter__(self) -> Study:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Reading
+
+    @property
+    def optuna(self) -> optuna.Study:
+        """The Optuna study underneath, for its visualizations and all that knows Optuna."""
+        return self._reading().optuna
+
+    @property
+    def trials(self) -> list[Trial]:
+        """Every trial, by number; those that wait in line too."""
+        return self._reading().trials if self._exists() else []
+
+    @property
+    def best(self) -> Trial:
+        """The best complete trial. Raises StudyError if none is complete."""
+        complete = [trial for trial in self.trials if trial.state == "complete" and trial.value is not None]
+        if not complete:
+            raise StudyError(f"no trial of `{self.name}` is complete")
+        return (max if self.maximize else min)(complete, key=lambda trial: trial.value or 0.0)
+
+    def dataframe(self) -> pandas.DataFrame:
+        """Returns the trials as a pandas frame: a row a trial, parameters as `params_...`."""
+        import pandas
+
+        rows = []
+        for trial in self.trials:
+            row = trial.as_json()
+            params, _ = row.pop("params"), row.pop("curve")
+            rows.append({**row, **{f"params_{name}": value for name, value in params.items()}})
+        return pandas.DataFrame(rows)
+
+    @property
+    def metric_name(self) -> str:
+        """What the trials are judged by, in a word."""
+        if self.trainer is not None:
+            return self.trainer.metric(self.metric).name
+        return self.metric if isinstance(self.metric, str) else "value"
+
+    def describe(self) -> dict[str, Any]:
+        """Returns the settings as JSON: what a study of the same name must agree on to go on."""
+        return {
+            "name": self.name,
+            "space": self.space.describe(),
+            "trainer": self.trainer.describe() if self.trainer else None,
+            "metric": self.metric if self.metric is None or isinstance(self.metric, str) else describe(self.metric),
+            "direction": "maximize" if self.maximize else "minimize",
+            "strategy": self.strategy.describe(),
+            "pruner": self._pruner_given if isinstance(self._pruner_given, str) else f"<{type(self.pruner).__name__}>",
+            "seed": self.seed,
+        }
+
+    def attribute(self, name: str) -> Any:
+        """Returns what was kept with the study: "budget", "split", "plan", "tests", ...; None if nothing."""
+        return self._reading().attribute(name)
+
+    def test(self) -> float:
+        """Opens the test split, for the best trial alone, and returns its metric there. Each opening is recorded.
+
+        Raises StudyError if there is no trainer, no complete trial, or its weights are gone.
+        """
+        from ..trainers.data import open_test
+        from ..trainers.stack import evaluate
+
+        if self.trainer is None:
+            raise StudyError("a study of an objective has no test split; its data are yours")
+        with self._writing() as ledger:
+            best = self.best
+            network, _ = rebuild(self.trainer, self.folder, best)
+            bench = self.trainer.bench(self._job(ledger, "cpu", None))
+            rows = self.trainer.split(self.seed)
+            _, value = evaluate(bench, network, open_test(self.trainer.loaded, rows, bench.data.preparation))
+            opened = {"trial": best.number, "metric": bench.metric.name, "value": value, "at": time.time()}
+            ledger.set_attribute("tests", [*(ledger.attribute("tests") or []), opened])
+        return value
+
+    # Checks
+
+    def problems(
+        self,
+        objective: Callable[..., Any] | None = None,
+        *,
+        trials: int | None = None,
+        minutes: float | None = None,
+        budget: bool = True,
+    ) -> list[Problem]:
+        """Returns all that would keep a run from working, found without training; creates nothing."""
+        found: list[Problem] = []
+        for name, number in (("trials", trials), ("minutes", minutes)):
+            if number is not None and (isinstance(number, bool) or number <= 0):
+                found.append(Problem(f"`{name} > 0` must hold, but got {number!r}", (name,)))
+        if budget and trials is None and minutes is None and self.strategy.name != "grid":
+            found.append(Problem("say how long to search: `trials`, `minutes` or both (only a grid ends by itself)"))
+        if self.trainer is not None:
+            found += self.trainer.check(self.space, self.metric, self.seed)
+        work = self._work(objective) if objective or self.trainer else None
+        if work is not None and self.executor == "processes" and not self._travels(work):
+            found.append(
+                Problem(
+                    "`executor: processes` needs model, data, loss, metric and objective that another process can "
+                    "import: move your functions into a module of their own and give data by a path or a function,"
+                    ' or use executor="inline"',
+                    ("executor",),
+                )
+            )
+        return found
+
+    def _own_problems(self) -> Iterator[Problem]:
+        if text := name_problem(self.name):
+            yield Problem(text, ("study",))
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
+            yield Problem(f"`seed` must be an integer >= 0, but got {self.seed!r}", ("seed",))
+        if self.executor not in ("auto", *EXECUTORS):
+            known = ", ".join(f'"{name}"' for name in ("auto", *EXECUTORS))
+            yield Problem(f"`executor` must be one of {known}, but got {self.executor!r}", ("executor",))
+        for name, least in (("workers", 1), ("keep", 1)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                yield Problem(f"`{name}` must be an integer >= {least}, but got {value!r}", (name,))
+        if self.lanes != "auto" and (isinstance(self.lanes, bool) or not isinstance(self.lanes, int) or self.lanes < 1):
+            yield Problem(f'`lanes` must be "auto" or an integer >= 1, but got {self.lanes!r}', ("lanes",))
+        if self.plan not in ("auto", "looped"):
+            yield Problem(f'`plan` must be "auto" or "looped", but got {self.plan!r}', ("plan",))
+
+    # Opening
+
+    def _exists(self) -> bool:
+        if self._book is not None or self.folder.journal.exists():
+            return True
+        return self.storage is not None and (not isinstance(self.storage, str | Path) or "://" in str(self.storage))
+
+    def _open(self, *, write: bool) -> Ledger:
+        direction = optuna.study.StudyDirection.MAXIMIZE if self.maximize else optuna.study.StudyDirection.MINIMIZE
+        with _quiet():
+            storage = open_storage(self.storage, self.folder, write=write)
+            mirror = Mirror.open(storage, self.name, [direction] if write else None)
+            return Ledger(mirror, self.space, self.strategy, self.pruner, self.seed)
+
+    def _reading(self) -> Ledger:
+        if self._book is not None:
+            return self._book
+        try:
+            return self._open(write=False)
+        except (KeyError, FileNotFoundError):
+            raise StudyError(f"there is no study `{self.name}` in {self.folder.root}") from None
+
+    @contextmanager
+    def _writing(self) -> Iterator[Ledger]:
+        if self._book is not None:
+            yield self._book
+            return
+        self._hold()
+        try:
+            yield self._hold()
+        finally:
+            self.close()
+
+    def _hold(self) -> Ledger:
+        if self._book is None:
+            self._held.enter_context(self.folder.locked())
+            try:
+                self._book = self._open(write=True)
+                self._agree(self._book)
+            except BaseException:
+                self.close()
+                raise
+        return self._book
+
+    def _agree(self, ledger: Ledger) -> None:
+        """Keeps the settings with a new study; raises SettingsError if an old one has others."""
+        settings, kept = self.describe(), ledger.attribute("settings")
+        if kept is None:
+            ledger.set_attribute("settings", settings)
+            return
+        differences = [*_differences(kept, settings)]
+        if differences:
+            raise SettingsError(
+                f"the study `{self.name}` exists with other settings: {'; '.join(differences)}. "
+                "Give this one another name, or run it as it was"
+            )
+
+    def _set_up(self, ledger: Ledger, work: Trainer | Objective) -> None:
+        """Keeps with the study what every run of it must share: the split, and how its stacks are run."""
+        if ledger.attribute("plan") is None:
+            threads = max(1, len(os.sched_getaffinity(0)) // self.workers)
+            ledger.set_attribute("plan", {"stack": "looped", "threads": threads})
+        if self.trainer is None:
+            return
+        rows = self.trainer.split(self.seed)
+        if ledger.attribute("split") is None:
+            sizes = {"train": len(rows.train), "valid": len(rows.valid), "test": len(rows.test)}
+            ledger.set_attribute(
+                "split", {"seed": self.seed, **sizes, "digest": rows.digest, "data": self.trainer.loaded.digest}
+            )
+            ledger.set_attribute("base", str(self.trainer.base) if self.trainer.base else None)
+        elif ledger.attribute("split")["data"] != self.trainer.loaded.digest:
+            raise SettingsError(f"the data of `{self.name}` have changed since it began; give the study another name")
+
+    # Parts of a run
+
+    def _work(self, objective: Callable[..., Any] | None) -> Trainer | Objective:
+        if (objective is None) == (self.trainer is None):
+            both = "has a trainer and was given an objective too" if objective else "has no trainer and no objective"
+            raise SettingsError(f"the study `{self.name}` {both}; it needs one of them")
+        return self.trainer or Objective(objective)  # type: ignore[arg-type]
+
+    def _travels(self, work: Trainer | Objective) -> bool:
+        return work.travels and travels(self.metric)
+
+    def _executor_for(self, work: Trainer | Objective) -> str:
+        if self.executor != "auto":
+            return self.executor
+        return "processes" if self._travels(work) else "inline"
+
+    def _rungs(self, params: Mapping[str, Any]) -> frozenset[int]:
+        if self.trainer is None:
+            return frozenset()
+        return rungs(self._pruner_given, self.trainer.recipe(params).epochs)
+
+    def _jobs(self, ledger: Ledger) -> list[Job]:
+        devices = [self.devices] if isinstance(self.devices, str) else list(self.devices)
+        if devices == ["auto"]:
+            devices = _cuda_devices() if self.trainer else []
+            devices = devices or ["cpu"]
+        threads = ledger.attribute("plan")["threads"]
+        return [
+            self._job(ledger, device, threads if device == "cpu" else None)
+            for device in devices
+            for _ in range(self.workers)
+        ]
+
+    def _job(self, ledger: Ledger, device: str, threads: int | None) -> Job:
+        split = ledger.attribute("split")
+        return Job(
+            seed=self.seed,
+            metric=self.metric,
+            maximize=self.maximize,
+            device=device,
+            threads=threads,
+            lanes=1 if self.lanes == "auto" else int(self.lanes),
+            folder=self.folder.path,
+            split_digest=split["digest"] if split else None,
+        )
+
+    @contextmanager
+    def _listening(self, ledger: Ledger, shown: Progress | None) -> Iterator[None]:
+        listeners = list(ledger.listeners)
+        if self.trainer is not None:
+            ledger.listeners.append(Keeper(self.folder, ledger.trials, self.keep, maximize=self.maximize))
+            on_epoch, on_trial_end = self.trainer.callback("on_epoch"), self.trainer.callback("on_trial_end")
+            ledger.listeners.append(Callbacks(on_epoch, on_trial_end))
+        try:
+            if shown is None:
+                yield
+            else:
+                ledger.listeners.append(shown)
+                with shown:
+                    yield
+        finally:
+            ledger.listeners[:] = listeners
+
+    @contextmanager
+    def _tracked(self, ledger: Ledger, scheduler: Scheduler) -> Iterator[None]:
+        if self.mlflow is None:
+            yield
+            return
+        uri = tracking_uri(self.folder.mlflow_uri) if self.mlflow == "auto" else self.mlflow
+        artifacts = self.folder.mlflow_artifacts if uri.startswith("sqlite:///") else None
+        tags = {"strategy": self.strategy.name, "pruner": self.describe()["pruner"]}
+        if self.trainer is not None:
+            described = self.trainer.describe()
+            tags |= {"model": str(described["model"]), "data": str(described["data"])}
+        tracker = Tracker(ledger, self.name, uri, artifacts, tags)
+        ledger.listeners.append(tracker)
+        tracker.start()
+        finished = False
+        try:
+            yield
+            finished = not scheduler.interrupted
+        finally:
+            ledger.listeners.remove(tracker)
+            complete = any(trial.state == "complete" for trial in ledger.trials)
+            best = self.best if complete else None
+            model = write_model(self.trainer, self.folder, best) if finished and best and self.trainer else None
+            tracker.close(best, model, finished=finished)
+            self.tracking_problem = tracker.problem
+
+
+def load_study(
+    name: str,
+    storage: str | Path | BaseStorage | None = None,
+    trainer: Trainer | None = None,
+    *,
+    allow: Collection[str] = (),
+    **options: Any,
+) -> Study:
+    """Returns the study called `name` that exists in `storage`, with the settings it was made with.
+
+    A study made in Python with its own functions or arrays can be read so; to run it, give its `trainer`. `allow` names
+    installed packages that a study file's `module:function` may come from; `options` are those of `Study` that aren't
+    settings (executor, devices, workers, ...). Raises StudyError if there is no such study.
+    """
+    if text := name_problem(name):
+        raise SettingsError(text)
+    folder = Folder(root_of(storage), name)
+    try:
+        with _quiet():
+            mirror = Mirror.open(open_storage(storage, folder, write=False), name)
+    except (KeyError, FileNotFoundError):
+        raise StudyError(f"there is no study `{name}` in {folder.root}. `leadline ls` lists them") from None
+    attributes = mirror.get_study_user_attrs(mirror.study_id)
+    settings = attributes.get("leadline:settings")
+    if settings is None:
+        raise StudyError(f"`{name}` is an Optuna study that leadline didn't make; open it with optuna.load_study")
+    base = attributes.get("leadline:base")
+    if trainer is None and settings["trainer"] is not None:
+        trainer = _trainer_of(settings["trainer"], Path(base) if base else None, allow)
+    return Study(
+        name,
+        Space.parse(settings["space"]),
+        trainer,
+        metric=None if str(settings["metric"]).startswith("<") else settings["metric"],
+        direction=settings["direction"],
+        strategy="bayes" if str(settings["strategy"]).startswith("<") else settings["strategy"],
+        pruner="none" if settings["pruner"].startswith("<") else settings["pruner"],
+        seed=settings["seed"],
+        storage=storage,
+        **options,
+    )
+
+
+def _trainer_of(described: dict[str, Any], base: Path | None, allow: Collection[str]) -> Trainer | None:
+    """Returns the trainer that describes itself so; None if it has parts that only its own script knows."""
+    from ..trainers.trainer import Trainer
+
+    if any(isinstance(value, str) and value.startswith("<") for value in described.values()):
+        return None
+    return Trainer(**{**described, "parts": tuple(described["parts"])}, base=base, allow=allow)
+
+
+def _maximize(trainer: Trainer | None, metric: Any, direction: str | None) -> bool:
+    """Returns whether the metric is maximized: as `direction` says, else by the metric's own nature."""
+    if direction not in (None, "maximize", "minimize"):
+        text = f'`direction` must be "maximize" or "minimize", but got {direction!r}'
+        raise SettingsError([Problem(text, ("direction",))])
+    own = None
+    if trainer is not None and isinstance(metric, str):
+        from ..trainers.metrics import METRICS
+
+        own = METRICS[metric].maximize if metric in METRICS else None
+    if direction is None:
+        return True if own is None else own
+    if own is not None and own != (direction == "maximize"):
+        better = "maximize" if own else "minimize"
+        text = (
+            f"`{metric}` is better the {'higher' if own else 'lower'}, but direction is {direction!r}; use {better!r}"
+        )
+        raise SettingsError([Problem(text, ("direction",))])
+    return direction == "maximize"
+
+
+def _cuda_devices() -> list[str]:
+    import torch
+
+    return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+
+
+def _differences(kept: Mapping[str, Any], given: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    for name in [*kept, *(name for name in given if name not in kept)]:
+        old, new, where = kept.get(name), given.get(name), f"{path}{name}"
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            yield from _differences(old, new, f"{where}.")
+        elif old != new:
+            yield f"`{where}` is {old!r} there, {new!r} here"
+
+
+@contextmanager
+def _gathered(problems: list[Problem], *where: str) -> Iterator[None]:
+    """Collects the problems of what is raised inside."""
+    try:
+        yield
+    except UsageError as error:
+        problems += [problem.inside(*where) for problem in error.problems]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps Optuna's notes about opening a study from the user's terminal."""
+    logger = logging.getLogger("optuna")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,294 @@
+"""The tracker: mirrors a study into MLflow, from a thread of its own, so that no device ever waits for it.
+
+One parent run stands for the study, a child run for each trial. What MLflow holds is compared with what the study
+holds, and the difference is sent, a batch a run: so it doesn't matter when, or how often, or after which crash it is
+done.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .listeners import Listener
+from .trial import EPOCH, STATES, Trial
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric, RunTag
+    from mlflow.tracking import MlflowClient
+    from optuna.trial import FrozenTrial
+
+    from .ledger import Ledger
+
+KIND, STUDY, NUMBER = "leadline.kind", "leadline.study", "leadline.trial"  # tags: "study" or "trial"; names; numbers
+PARENT = "mlflow.parentRunId"
+OBJECTIVE = "objective"  # a trial's value, once, under one name in every study: what runs are sorted by
+REPORTED = "reported"  # the curve of a trial whose reports name no metrics
+STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED"}
+PAUSE = 1.0  # seconds between two batches: what is reported meanwhile goes together
+BATCH = 1000  # metrics that MLflow takes at a time
+
+
+@dataclass
+class _Run:
+    """What MLflow holds of a trial."""
+
+    id: str
+    epochs: int = 0
+    ended: bool = False
+
+
+class Tracker(Listener):
+    """A listener of the ledger that keeps MLflow's store at `uri` in step with it.
+
+    `artifacts` is where a local store keeps its files. An experiment of the study's name is created if it isn't there.
+    """
+
+    def __init__(self, ledger: Ledger, name: str, uri: str, artifacts: str | None, tags: Mapping[str, str]) -> None:
+        self.ledger, self.name, self.uri, self.artifacts, self.tags = ledger, name, uri, artifacts, dict(tags)
+        self.experiment_id: str | None = None
+        self.parent_id: str | None = None
+        self.problem: str | None = None
+        self._client: MlflowClient | None = None
+        self._runs: dict[int, _Run] = {}
+        self._dirty: set[int] = {trial.number for trial in ledger.trials if trial.state != "waiting"}
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="leadline-tracker", daemon=True)
+
+    def start(self) -> None:
+        """Begins to send, what earlier runs left unsent first."""
+        self._thread.start()
+
+    def began(self, trial: Trial) -> None:
+        self._mark(trial.number)
+
+    def reported(self, trial: Trial, epoch: int, metrics: Mapping[str, float]) -> None:
+        self._mark(trial.number)
+
+    def ended(self, trial: Trial) -> None:
+        self._mark(trial.number)
+
+    def close(self, best: Trial | None, model: Path | None, *, finished: bool) -> None:
+        """Sends what is left, the study's own facts and its best model, and waits until MLflow has them."""
+        self._closing.set()
+        self._thread.join()
+        if self.problem is None:
+            try:
+                self._finish(best, model, finished)
+            except _troubles() as error:
+                self.problem = _first_line(error)
+
+    # The thread
+
+    def _work(self) -> None:
+        try:
+            self._open()
+            while not self._closing.wait(PAUSE):
+                self._send()
+            self._send()
+        except _troubles() as error:
+            self.problem = _first_line(error)
+
+    def _mark(self, number: int) -> None:
+        with self._lock:
+            self._dirty.add(number)
+
+    def _open(self) -> None:
+        client = self._client = connect(self.uri)
+        experiment = client.get_experiment_by_name(self.name)
+        if experiment is None:
+            self.experiment_id = client.create_experiment(self.name, artifact_location=self.artifacts)
+        elif experiment.lifecycle_stage == "deleted":
+            client.restore_experiment(experiment.experiment_id)
+            self.experiment_id = experiment.experiment_id
+        else:
+            self.experiment_id = experiment.experiment_id
+        for run in self._existing():
+            tags = run.data.tags
+            if tags.get(KIND) == "study":
+                self.parent_id = run.info.run_id
+            elif NUMBER in tags:
+                ended = run.info.status in STATUS.values()
+                epochs = 0 if ended else self._epochs_of(run)
+                self._runs[int(tags[NUMBER])] = _Run(run.info.run_id, epochs, ended)
+        if self.parent_id is None:
+            tags = {KIND: "study", STUDY: self.name, **self.tags}
+            self.parent_id = client.create_run(self.experiment_id, tags=tags, run_name=self.name).info.run_id
+            client.log_batch(self.parent_id, params=_params(self.ledger.space.describe(), "space."))
+        else:
+            client.update_run(self.parent_id, status="RUNNING")
+
+    def _epochs_of(self, run: Any) -> int:
+        """Returns the last epoch that MLflow holds of a run."""
+        assert self._client is not None
+        history = (self._client.get_metric_history(run.info.run_id, name) for name in run.data.metrics)
+        return max((metric.step for metrics in history for metric in metrics), default=0)
+
+    def _existing(self) -> Iterator[Any]:
+        assert self._client is not None
+        token = None
+        while True:
+            wanted = f"tags.`{STUDY}` = '{self.name}'"
+            page = self._client.search_runs([self.experiment_id], wanted, max_results=1000, page_token=token)
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def _send(self) -> None:
+        with self._lock:
+            dirty, self._dirty = sorted(self._dirty), set()
+        for number in dirty:
+            run = self._runs.get(number)
+            if run is None or not run.ended:
+                mirror = self.ledger.mirror
+                self._sync(mirror.get_trial(mirror.trial_id(number)), run)
+
+    def _sync(self, frozen: FrozenTrial, run: _Run | None) -> None:
+        assert self._client is not None
+        from mlflow.entities import RunTag
+
+        trial = Trial.of(frozen, self.ledger.space.fixed)
+        state = STATES[frozen.state.name]
+        params, tags = [], [RunTag("state", state)]
+        if run is None:
+            began = frozen.datetime_start.timestamp() if frozen.datetime_start else time.time()
+            core = {
+                KIND: "trial",
+                STUDY: self.name,
+                NUMBER: str(trial.number),
+                PARENT: self.parent_id or "",
+                **self.tags,
+            }
+            name = f"{self.name}-{trial.number:04d}"
+            created = self._client.create_run(self.experiment_id, round(began * 1000), tags=core, run_name=name)
+            run = self._runs[trial.number] = _Run(created.info.run_id)
+            params = _params(trial.params) + _params(self._logarithms(trial), "log10.")
+        metrics, run.epochs = _epochs(frozen, run.epochs)
+        if state in STATUS:
+            tags += _ending_tags(trial)
+            metrics += _ending_metrics(trial, frozen)
+        for start in range(0, max(1, len(metrics)), BATCH):
+            self._client.log_batch(run.id, metrics[start : start + BATCH], params, tags)
+            params, tags = [], []
+        if state in STATUS:
+            ended = frozen.datetime_complete
+            self._client.set_terminated(run.id, STATUS[state], round(ended.timestamp() * 1000) if ended else None)
+            run.ended = True
+
+    def _logarithms(self, trial: Trial) -> dict[str, float]:
+        """Returns the logarithms of what is searched on a log scale: the axes of MLflow's charts are linear."""
+        scaled = (name for name, parameter in self.ledger.space.parameters.items() if getattr(parameter, "log", False))
+        return {name: math.log10(trial.params[name]) for name in scaled if name in trial.params}
+
+    def _finish(self, best: Trial | None, model: Path | None, finished: bool) -> None:
+        from mlflow.entities import Metric, RunTag
+
+        assert self._client is not None
+        assert self.parent_id is not None
+        trials = self.ledger.trials
+        now = round(time.time() * 1000)
+        counts = {state: sum(trial.state == state for trial in trials) for state in ("complete", "pruned", "failed")}
+        metrics = [Metric(f"trials/{state}", float(count), now, len(trials)) for state, count in counts.items()]
+        tags = []
+        if best is not None:
+            metrics.append(Metric(OBJECTIVE, _finite(best.value), now, len(trials)))
+            tags = [RunTag("best.trial", str(best.number))]
+            tags += [RunTag(f"best.{name}", str(value)) for name, value in best.params.items()]
+        self._client.log_batch(self.parent_id, metrics, tags=tags)
+        if model is not None:
+            self._client.log_artifacts(self.parent_id, str(model), "model")
+        self._client.set_terminated(self.parent_id, "FINISHED" if finished else "KILLED")
+
+
+def connect(uri: str) -> MlflowClient:
+    """Returns a client of MLflow's store at `uri`, which is made ready if it is a new local one."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # Unless the user says otherwise: its default of 7 keeps a study waiting for minutes where the server is gone.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    from mlflow.tracking import MlflowClient
+
+    # Notes about making a new database, which MLflow's import has just let through
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    if uri.startswith("sqlite:///"):
+        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    return MlflowClient(uri)
+
+
+def tracking_uri(default: str) -> str:
+    """Returns the address of MLflow's store: the environment's `MLFLOW_TRACKING_URI`, else `default`."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or default
+
+
+def trials_link(server: str, experiment_id: str, maximize: bool) -> str:
+    """Returns the page of MLflow's UI that lists the trials flat, the best first, with their curves."""
+    kind = f"tags.%60{KIND}%60+%3D+%27trial%27"
+    order = f"orderByKey=metrics.%60{OBJECTIVE}%60&orderByAsc={str(not maximize).lower()}"
+    page = f"/#/experiments/{experiment_id}/runs?workflowType=machine_learning"
+    return f"{server.rstrip('/')}{page}&searchFilter={kind}&{order}&compareRunsMode=CHART"
+
+
+def _epochs(frozen: FrozenTrial, after: int) -> tuple[list[Metric], int]:
+    """Returns the metrics of the epochs after that one, each with its own step and time, and the last epoch."""
+    from mlflow.entities import Metric
+
+    metrics, last = [], after
+    for epoch, value in sorted(frozen.intermediate_values.items()):
+        entry = frozen.system_attrs.get(f"{EPOCH}{epoch}")
+        if epoch <= after or entry is None:  # no entry: the epoch is about to be recorded
+            continue
+        at = round(entry["at"] * 1000)
+        named = entry["metrics"] or {REPORTED: value}
+        metrics += [Metric(name, _finite(number), at, epoch) for name, number in named.items()]
+        last = epoch
+    return metrics, last
+
+
+def _ending_metrics(trial: Trial, frozen: FrozenTrial) -> list[Metric]:
+    """Returns what is known at a trial's end; `objective` stands at the step of its best epoch."""
+    from mlflow.entities import Metric
+
+    at = round((frozen.datetime_complete.timestamp() if frozen.datetime_complete else time.time()) * 1000)
+    known = {OBJECTIVE: trial.value, "duration": trial.seconds, "parameters": trial.parameters, "epochs": trial.epochs}
+    step = trial.best_epoch or trial.epochs
+    return [Metric(name, _finite(value), at, step) for name, value in known.items() if value is not None]
+
+
+def _ending_tags(trial: Trial) -> list[RunTag]:
+    from mlflow.entities import RunTag
+
+    return [RunTag("reason", trial.reason or trial.state)]
+
+
+def _params(values: Mapping[str, Any], prefix: str = "") -> list[Any]:
+    """Returns values as MLflow's parameters, which are text of at most 6,000 characters."""
+    from mlflow.entities import Param
+
+    return [Param(f"{prefix}{name}", str(value)[:6000]) for name, value in values.items()]
+
+
+def _finite(value: float | None) -> float:
+    number = float(value) if value is not None else math.nan
+    return number if math.isfinite(number) else math.copysign(1.8e308, number) if math.isinf(number) else number
+
+
+def _troubles() -> tuple[type[BaseException], ...]:
+    """What MLflow raises when its store can't be reached or refuses: training goes on, and the study says so."""
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return MlflowException, RequestException, SQLAlchemyError, OSError
+
+
+def _first_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"

@@ -1,0 +1,93 @@
+"""Trials: a finished or running one as a record, and an active one in the hands of its objective."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running", "WAITING": "waiting"}
+EPOCH = "leadline:epoch:"  # system attribute of a trial, with the epoch's number: the epoch's metrics
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One configuration and what came of it.
+
+    `state` is "complete", "pruned", "failed", "running" or "waiting"; `value` the metric at the best epoch (None if
+    there is none), `last` at the last one; `curve` the metric by epoch, counted from 1; `seconds` of training,
+    `parameters` the network's weights, `peak_memory` in bytes; `reason` says why it ended.
+    """
+
+    number: int
+    state: str
+    params: dict[str, Any]
+    value: float | None = None
+    last: float | None = None
+    reason: str = ""
+    epochs: int = 0
+    best_epoch: int | None = None
+    seconds: float | None = None
+    parameters: int | None = None
+    peak_memory: int | None = None
+    curve: dict[int, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, frozen: FrozenTrial, fixed: Mapping[str, Any]) -> Trial:
+        """Returns the record of an Optuna trial in a space with these `fixed` values."""
+        facts, params = frozen.user_attrs, frozen.params or frozen.system_attrs.get("fixed_params", {})
+        started, ended = frozen.datetime_start, frozen.datetime_complete
+        return cls(
+            number=frozen.number,
+            state=STATES[frozen.state.name],
+            params={**fixed, **params},
+            value=frozen.value,
+            last=facts.get("last", next(reversed(sorted_curve(frozen).values()), frozen.value)),
+            reason=facts.get("reason", ""),
+            epochs=facts.get("epochs", len(frozen.intermediate_values)),
+            best_epoch=facts.get("best_epoch"),
+            seconds=facts.get("seconds", (ended - started).total_seconds() if started and ended else None),
+            parameters=facts.get("parameters"),
+            peak_memory=facts.get("peak_memory"),
+            curve=sorted_curve(frozen),
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns the trial as plain JSON."""
+        return {**asdict(self), "curve": {str(epoch): value for epoch, value in self.curve.items()}}
+
+
+def sorted_curve(frozen: FrozenTrial) -> dict[int, float]:
+    """Returns an Optuna trial's reported values by epoch, in order."""
+    return dict(sorted(frozen.intermediate_values.items()))
+
+
+class ActiveTrial:
+    """A trial under way: what an objective is handed, and what `Study.ask` returns.
+
+    `number` counts from 0, `params` is its configuration, fixed values included.
+    """
+
+    def __init__(self, number: int, params: Mapping[str, Any], report: Callable[[int, float], bool]) -> None:
+        self.number = number
+        self.params = dict(params)
+        self._report = report
+        self.last: float | None = None  # what was reported last
+        self._prune = False
+        self._epoch = 0
+
+    def __repr__(self) -> str:
+        return f"ActiveTrial(number={self.number}, params={self.params})"
+
+    def report(self, value: float, epoch: int | None = None) -> None:
+        """Reports the metric's value after `epoch` (counted from 1; None: the next one)."""
+        self._epoch = self._epoch + 1 if epoch is None else epoch
+        self.last = float(value)
+        self._prune = self._report(self._epoch, self.last)
+
+    def should_prune(self) -> bool:
+        """Tells whether the pruner would end the trial, given its reports. If so, `raise leadline.Pruned`."""
+        return self._prune

@@ -1,0 +1,10 @@
+import numpy as np
+from leadline.trainers.data.digits import read_digits
+
+
+def test_the_digits_are_grey_images_of_ten_classes():
+    data = read_digits()
+    assert (data.name, data.inputs.shape, data.inputs.dtype) == ("digits", (1797, 1, 8, 8), np.float32)
+    assert (data.inputs.min(), data.inputs.max()) == (0, 16)
+    assert data.classes == tuple("0123456789")
+    assert data.test == 0

@@ -1,0 +1,1 @@
+"""HOW trials are trained. Needs torch, numpy and safetensors alone."""

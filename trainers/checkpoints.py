@@ -1,0 +1,47 @@
+"""Checkpoints: tensors and JSON in one safetensors file that is either whole or not there."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+
+def write(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+    """Writes tensors and a JSON-able state so that a crash at any moment leaves the old file or the new one.
+
+    Order: a temporary file beside it, fsync, rename, fsync of the folder. Raises OSError where the disk says no.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = save(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, {"state": json.dumps(state)}
+    )
+    temporary = path.with_suffix(".tmp")
+    with open(temporary, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """Returns (tensors, state) as written, on the CPU; None if there is no readable checkpoint at `path`."""
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            state = json.loads(file.metadata()["state"])
+            return {name: file.get_tensor(name) for name in file.keys()}, state  # noqa: SIM118 (no mapping)
+    except (SafetensorError, KeyError, ValueError):
+        return None

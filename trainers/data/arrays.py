@@ -1,0 +1,50 @@
+"""Examples given as arrays, tensors or a data frame."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ...errors import DataError
+from .source import Data, Inputs, Task
+from .targets import encode
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+def from_arrays(inputs: Any, targets: Any, *, name: str = "arrays", task: Task | None = None, test: int = 0) -> Data:
+    """Returns arrays as `Data`, their shape and dtype kept.
+
+    inputs: (n, ...) numbers, as an array, a tensor on any device, nested lists or a pandas data frame.
+    targets: (n,) or (n, 1), see `targets.encode`. The last `test` rows are the test set.
+
+    Raises `DataError` as `Data` and `encode` do.
+
+    >>> from_arrays(torch.zeros(4, 1, 8, 8), ["a", "b", "a", "b"]).classes
+    ('a', 'b')
+    """
+    indices, classes = encode(_as_array(targets, "targets"), task)
+    return Data(name, _as_inputs(inputs), indices, classes, test)
+
+
+def _as_inputs(inputs: Any) -> Inputs:
+    if hasattr(inputs, "iloc") and getattr(inputs, "ndim", 0) == 2:  # a data frame, told without importing pandas
+        frame: DataFrame = inputs.rename(columns=str)
+        if not frame.columns.is_unique:
+            raise DataError(f"Columns must have names of their own, but got {', '.join(frame.columns)}.")
+        return frame
+    return _as_array(inputs, "inputs")
+
+
+def _as_array(values: Any, what: str) -> NDArray[Any]:
+    if isinstance(values, torch.Tensor):
+        values = values.detach().cpu()
+        return np.asarray(values.float() if values.dtype == torch.bfloat16 else values)
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise DataError(f"The {what} must form an array, one shape for all rows: {error}") from error

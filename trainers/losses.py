@@ -1,0 +1,42 @@
+"""Losses: what training minimizes, on a batch's outputs and targets, and the penalty on the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..errors import SettingsError, suggestion
+
+Loss = Callable[..., Any]
+
+LOSSES: dict[str, tuple[Loss, str]] = {
+    "cross_entropy": (F.cross_entropy, "classification"),
+    "squared": (F.mse_loss, "regression"),
+}
+
+
+def loss_for(given: str | Loss | None, task: str) -> Loss:
+    """Returns the loss of that name or function of a batch's (outputs, targets); None means the task's own.
+
+    Raises SettingsError if the name is unknown, or the loss belongs to another task.
+    """
+    if given is None:
+        given = "cross_entropy" if task == "classification" else "squared"
+    if not isinstance(given, str):
+        return given
+    if given not in LOSSES:
+        raise SettingsError(f"no loss is called `{given}`. {suggestion(given, LOSSES)}")
+    function, meant_for = LOSSES[given]
+    if meant_for != task:
+        fitting = [name for name, (_, other) in LOSSES.items() if other == task]
+        raise SettingsError(f"`{given}` is a loss for {meant_for}, but this is {task}; take one of {fitting}")
+    return function
+
+
+def l1_norm(parameters: Iterable[Tensor]) -> Tensor:
+    """Returns the sum of absolute weights; biases and normalisation's scales (one dimension) don't count."""
+    return torch.stack([parameter.abs().sum() for parameter in parameters if parameter.ndim > 1]).sum()

@@ -1,0 +1,116 @@
+"""What driver and worker tell each other. The driver's words are commands, the worker's are events.
+
+driver                                  worker
+  <──────────── Ready ────────────────────
+  ──── Start(number, params) ────────────>   trains an epoch ...
+  <──────────── Report ───────────────────
+  ──── Decision (where the report waits) >
+  <──────────── Ended ────────────────────
+  ──── Start, or Close ──────────────────>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+Outcome = Literal["complete", "pruned", "stopped", "failed"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What holds for all that one worker does: the study's seed and goal, the device, where files go."""
+
+    seed: int
+    metric: Any  # a name from trainers.metrics, a `module:function`, a callable, or None for the task's own
+    maximize: bool
+    device: str = "auto"
+    threads: int | None = None  # torch threads of a CPU worker; None leaves them
+    lanes: int = 1
+    folder: Path | None = None  # the study's folder for weights and checkpoints; None keeps nothing
+    split_digest: str | None = None  # what the study recorded of its split; the worker's must agree
+
+
+@dataclass(frozen=True)
+class Start:
+    """Train this trial, from its last checkpoint if there is one; wait for a decision after each epoch in `rungs`."""
+
+    number: int
+    params: Mapping[str, Any]
+    rungs: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The pruner's word on a waiting report: end the trial as pruned, or go on."""
+
+    number: int
+    prune: bool
+
+
+@dataclass(frozen=True)
+class Stop:
+    """End this trial at the end of its epoch: the study's time is up."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class Close:
+    """Nothing more to do: leave, at the end of the epoch if one is being trained."""
+
+
+Command = Start | Decision | Stop | Close
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The worker has its data and device, and can take up to `lanes` trials at a time."""
+
+    lanes: int
+    device: str
+    facts: Mapping[str, Any] = field(default_factory=dict)  # what it found out, to be kept with the study
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an epoch (counted from 1) came to: the metric's `value`, and other metrics by name."""
+
+    number: int
+    epoch: int
+    value: float
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    waits: bool = False  # the lane stands still until the Decision
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a trial ended; `value` is the metric at its best epoch, None if it failed."""
+
+    number: int
+    outcome: Outcome
+    reason: str
+    value: float | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)  # epochs, seconds, parameters, peak memory, ...
+
+
+@dataclass(frozen=True)
+class Broken:
+    """The worker can't work at all (its data or model can't be had): the study stops with these problems."""
+
+    problems: Sequence[str]
+
+
+Event = Ready | Report | Ended | Broken
+
+
+class Channel(Protocol):
+    """The worker's end of the line to its driver."""
+
+    def send(self, event: Event) -> None:
+        """Tells the driver."""
+
+    def receive(self, *, wait: bool) -> list[Command]:
+        """Returns the commands that have come, in order; if `wait`, not before there is one."""

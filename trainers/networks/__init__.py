@@ -1,0 +1,64 @@
+"""Network families by name: each file holds a builder and its default space."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import nn
+
+from ...errors import Problem, SettingsError, suggestion
+from ...spaces import Space
+from . import convnet, mlp
+
+Builder = Callable[..., nn.Module]
+
+FAMILIES: dict[str, Builder] = {"mlp": mlp.mlp, "convnet": convnet.convnet}
+SPACES: dict[str, Callable[[], Space]] = {"mlp": mlp.default_space, "convnet": convnet.default_space}
+
+GIVEN = ("in_shape", "classes")  # what every builder is handed; all its other arguments may be searched
+
+
+def build(model: str | Builder, *, in_shape: tuple[int, ...], classes: int, **architecture: Any) -> nn.Module:
+    """Returns a network as a trial would build it.
+
+    `model` is a family's name or a builder, `in_shape` the shape of one example without the batch, `classes` the number
+    of outputs, `architecture` the builder's other arguments. Raises SettingsError for an unknown family or argument,
+    and what the builder raises.
+
+    >>> import leadline as ll
+    >>> network = ll.build("mlp", in_shape=(1, 8, 8), classes=10, depth=2, feature_maps=32)
+    >>> sum(parameter.numel() for parameter in network.parameters())
+    3466
+    """
+    builder = family(model) if isinstance(model, str) else model
+    problems = architecture_problems(builder, architecture)
+    if problems:
+        raise SettingsError(problems)
+    return builder(in_shape=in_shape, classes=classes, **architecture)
+
+
+def family(name: str) -> Builder:
+    """Returns the builder of the family called `name`. Raises SettingsError if there is none."""
+    if name not in FAMILIES:
+        raise SettingsError(f"no network family is called `{name}`. {suggestion(name, FAMILIES)}")
+    return FAMILIES[name]
+
+
+def takes(builder: Builder) -> tuple[set[str], bool]:
+    """Returns the names of the builder's own arguments, and whether it takes any other (`**kwargs`)."""
+    parameters = inspect.signature(builder).parameters.values()
+    named = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    return named - set(GIVEN), any(p.kind is p.VAR_KEYWORD for p in parameters)
+
+
+def architecture_problems(builder: Builder, architecture: Mapping[str, Any]) -> list[Problem]:
+    """Returns what keeps the builder from being called with these arguments."""
+    named, anything = takes(builder)
+    unknown = [name for name in architecture if name not in named and not anything]
+    found = [Problem(f"the network has no argument `{name}`. {suggestion(name, named)}", (name,)) for name in unknown]
+    for parameter in inspect.signature(builder).parameters.values():
+        if parameter.name in named - set(architecture) and parameter.default is parameter.empty:
+            found.append(Problem(f"the network needs a value for `{parameter.name}`", (parameter.name,)))
+    return found

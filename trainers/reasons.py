@@ -1,0 +1,26 @@
+"""Reasons: what went wrong in a trial, in one line."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+
+from ..errors import LeadlineError
+
+PACKAGE = str(Path(__file__).parent.parent)
+
+
+def told(error: BaseException) -> str:
+    """Returns an exception in one line: out of memory in plain words, else its kind, message and place."""
+    text = str(error).strip().splitlines()[0] if str(error).strip() else ""
+    torch = sys.modules.get("torch")  # an objective may do without; then none of its errors can come from there
+    out_of_memory = (MemoryError, torch.OutOfMemoryError) if torch else MemoryError
+    if isinstance(error, out_of_memory) or "can't allocate memory" in text:
+        return f"out of memory: {text or type(error).__name__}"
+    if isinstance(error, LeadlineError):
+        return text
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [f for f in frames if not f.filename.startswith(PACKAGE) and "/site-packages/" not in f.filename]
+    place = (theirs or frames)[-1:]
+    return f"{type(error).__name__}: {text}" + "".join(f" ({Path(f.filename).name}:{f.lineno})" for f in place)

@@ -1,0 +1,361 @@
+"""The trainer: which network, which data, and how it is trained. Handed to a study, it makes the study's trials."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+from ..errors import LeadlineError, Problem, SettingsError, UsageError, suggestion
+from ..spaces import Space
+from . import networks
+from .data import Data, Dataset, Split, load, prepare, split
+from .losses import Loss, loss_for
+from .messages import Channel, Job
+from .metrics import Metric, metric_for
+from .reasons import told
+from .recipe import RECIPE, Recipe, recipe_of
+from .references import describe, is_reference, resolve, travels
+from .stack import Bench
+
+DATA_OPTIONS = ("label", "task", "delimiter", "header")
+
+
+class Trainer:
+    """Trains configurations of `model` on `data`.
+
+    `model` is a family's name (`mlp`, `convnet`), a `module:function`, or a builder: a function of
+    `(in_shape, classes, ...)` that returns an `nn.Module`, whose other arguments may be searched. `data` is a data
+    set's name, a path, a `module:function`, a function or pair (inputs, targets), or a mapping with one of these as
+    `path` and options beside it (`label`, `task`, `delimiter`, `header`). `parts` are the sizes of train : valid :
+    test.
+
+    `loss(outputs, targets)` may be yours; `precision` is "auto" (bfloat16 on CUDA, else float32), "float32" or
+    "bfloat16". `on_epoch(trial, epoch, metrics)` and `on_trial_end(trial)` are called in the study's process.
+    `checkpoint` is how many seconds of training a crash may cost a trial (0: one epoch). The rest is the recipe
+    (`leadline.trainers.recipe.Recipe`), each part of which may be searched. Raises SettingsError holding every problem.
+
+    >>> import leadline as ll
+    >>> trainer = ll.Trainer("convnet", data="digits", epochs=30, patience=5)
+    """
+
+    def __init__(
+        self,
+        model: str | Callable[..., nn.Module],
+        data: Any = "digits",
+        *,
+        epochs: int = Recipe.epochs,
+        batch_size: int = Recipe.batch_size,
+        optimizer: str = Recipe.optimizer,
+        lr: float = Recipe.lr,
+        weight_decay: float = Recipe.weight_decay,
+        momentum: float = Recipe.momentum,
+        l1: float = Recipe.l1,
+        label_smoothing: float = Recipe.label_smoothing,
+        patience: int | None = Recipe.patience,
+        loss: str | Loss | None = None,
+        precision: str = "auto",
+        parts: tuple[int, int, int] = (4, 1, 1),
+        checkpoint: float = 10.0,
+        on_epoch: str | Callable[..., Any] | None = None,
+        on_trial_end: str | Callable[..., Any] | None = None,
+        base: Path | None = None,
+        allow: Collection[str] = (),
+    ) -> None:
+        self.model, self.data, self.loss = model, data, loss
+        self.precision, self.checkpoint = precision, checkpoint
+        self.parts: tuple[int, ...] = tuple(parts)
+        self.on_epoch, self.on_trial_end = on_epoch, on_trial_end
+        self.base, self.allow = base, tuple(allow)
+        self.settings: dict[str, Any] = {
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "optimizer": optimizer,
+            "lr": lr,
+            "weight_decay": weight_decay,
+            "momentum": momentum,
+            "l1": l1,
+            "label_smoothing": label_smoothing,
+            "patience": patience,
+        }
+        problems = self._problems()
+        if problems:
+            raise SettingsError(problems)
+
+    def describe(self) -> dict[str, Any]:
+        """Returns the settings as JSON. What can't be named by reference is named by its place, in `<...>`."""
+        return {
+            "model": _described(self.model),
+            "data": self._described_data(),
+            "loss": _described(self.loss),
+            "precision": self.precision,
+            "parts": list(self.parts),
+            **self.settings,
+        }
+
+    @property
+    def epochs(self) -> int:
+        """The most epochs a trial may take, where the space doesn't vary it."""
+        return int(self.settings["epochs"])
+
+    @property
+    def travels(self) -> bool:
+        """Whether another process can get at model, data and loss: names, paths and importable functions."""
+        return all(map(travels, (self.model, self.loss, self._source[0])))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leaves what was loaded, and the callbacks, in the process they belong to."""
+        state = {
+            name: value for name, value in vars(self).items() if name not in ("builder", "loaded", "loss_function")
+        }
+        return {**state, "on_epoch": None, "on_trial_end": None}
+
+    # What the settings stand for
+
+    @cached_property
+    def builder(self) -> Callable[..., nn.Module]:
+        """The function that builds the network. Raises SettingsError if it can't be had."""
+        if not isinstance(self.model, str):
+            return self.model
+        if is_reference(self.model):
+            builder: Callable[..., nn.Module] = resolve(self.model, self.base, self.allow)
+            return builder
+        return networks.family(self.model)
+
+    @cached_property
+    def loaded(self) -> Data:
+        """The data, before any split. Raises DataError if they can't be had."""
+        source, options = self._source
+        if isinstance(source, str) and is_reference(source):
+            source = resolve(source, self.base, self.allow)
+        return load(source, base=self.base, **options)
+
+    @property
+    def task(self) -> str:
+        """ "classification" or "regression"."""
+        return "regression" if self.loaded.classes is None else "classification"
+
+    @cached_property
+    def loss_function(self) -> Loss:
+        """The loss. Raises SettingsError if it is unknown or doesn't fit the task."""
+        return loss_for(self._resolved(self.loss), self.task)
+
+    def metric(self, given: Any) -> Metric:
+        """Returns the metric of that name, reference or function. Raises SettingsError if it doesn't fit the task."""
+        return metric_for(self._resolved(given), self.task)
+
+    def callback(self, name: str) -> Callable[..., Any] | None:
+        """Returns the user's `on_epoch` or `on_trial_end`, None if there is none."""
+        found: Callable[..., Any] | None = self._resolved(getattr(self, name))
+        return found
+
+    def split(self, seed: int) -> Split:
+        """Returns the study's split into train, valid and test rows."""
+        return split(self.loaded, seed=seed, parts=cast("tuple[int, int, int]", self.parts))
+
+    def recipe(self, params: Mapping[str, Any]) -> Recipe:
+        """Returns how a lane with this configuration is trained. Raises SettingsError if a value breaks a rule."""
+        return recipe_of(self.settings, params)
+
+    def build(self, params: Mapping[str, Any], in_shape: tuple[int, ...], outputs: int) -> nn.Module:
+        """Returns the network of a configuration, with weights from torch's global generator."""
+        named, anything = networks.takes(self.builder)
+        architecture = {k: v for k, v in params.items() if k in named or (anything and k not in RECIPE)}
+        return networks.build(self.builder, in_shape=in_shape, classes=outputs, **architecture)
+
+    # Checks, before any trial
+
+    def check(self, space: Space, metric: Any, seed: int) -> list[Problem]:
+        """Returns all that would keep trials of `space` from being trained, found without training one."""
+        problems: list[Problem] = []
+        for part, where in (
+            (lambda: self.builder, ("model",)),
+            (lambda: self.loaded, ("data",)),
+            (lambda: self.loss_function, ("trainer", "loss")),
+            (lambda: self.metric(metric), ("metric",)),
+            (lambda: self.callback("on_epoch"), ("trainer", "on_epoch")),
+            (lambda: self.callback("on_trial_end"), ("trainer", "on_trial_end")),
+        ):
+            try:
+                part()
+            except UsageError as error:
+                found = [problem.inside(*where) for problem in error.problems]
+                problems += [problem for problem in found if problem.text not in {known.text for known in problems}]
+        problems += [problem.inside("space") for problem in self._space_problems(space)]
+        if not problems:
+            problems += self._trial_problems(space, metric, seed)
+        return problems
+
+    def network_sizes(self, space: Space, seed: int) -> tuple[int, int]:
+        """Returns the parameter counts of the networks with the space's least and greatest values: (fewest, most).
+
+        They are built on the meta device where the builder allows it: no memory, no weights.
+        """
+        data = prepare(self.loaded, self.split(seed))
+        counts = []
+        for end in (0, -1):
+            params: dict[str, Any] = dict(space.fixed)
+            for name, parameter in space.parameters.items():
+                if space.is_active(name, params):
+                    params[name] = _ends(parameter)[end]
+            try:
+                with torch.device("meta"):
+                    network = self.build(params, data.in_shape, data.outputs)
+            except (NotImplementedError, RuntimeError):  # a builder that looks at its weights
+                network = self.build(params, data.in_shape, data.outputs)
+            counts.append(sum(parameter.numel() for parameter in network.parameters()))
+        return min(counts), max(counts)
+
+    def _space_problems(self, space: Space) -> list[Problem]:
+        found: list[Problem] = []
+        for name, value in [*space.fixed.items(), *((n, v) for n, p in space.parameters.items() for v in _ends(p))]:
+            if name in RECIPE:
+                try:
+                    self.recipe({name: value})
+                except SettingsError as error:
+                    found += [problem for problem in error.problems if problem not in found]
+        try:
+            named, anything = networks.takes(self.builder)
+        except UsageError:
+            return found  # told already
+        if not anything:
+            for name in space.names:
+                if name not in named and name not in RECIPE:
+                    hint = suggestion(name, named | set(RECIPE))
+                    found.append(Problem(f"neither the network nor the trainer takes `{name}`. {hint}", (name,)))
+        missing = networks.architecture_problems(self.builder, {name: None for name in space.names if name in named})
+        return found + [Problem(problem.text) for problem in missing]
+
+    def _trial_problems(self, space: Space, metric: Any, seed: int) -> list[Problem]:
+        """Builds the network of the space's first configuration, and tries loss and metric on two examples."""
+        try:
+            data = prepare(self.loaded, self.split(seed))
+        except UsageError as error:
+            return [problem.inside("data") for problem in error.problems]
+        params = next(space.grid(points=1))
+        try:
+            with torch.random.fork_rng(devices=[]):
+                network = self.build(params, data.in_shape, data.outputs).eval()
+                with torch.no_grad():
+                    outputs = network(data.train.inputs[:2])
+        except LeadlineError as error:
+            return [Problem(str(error), ("model",))]
+        except Exception as error:  # the builder and the module are the user's: they may raise anything
+            return [Problem(f"building and running the network for {params} failed: {told(error)}", ("model",))]
+        if not isinstance(outputs, torch.Tensor) or outputs.shape != (2, data.outputs):
+            got = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
+            text = f"for 2 examples the network must return a tensor of shape {(2, data.outputs)}, but got {got}"
+            return [Problem(text, ("model",))]
+        for what, where, function in (
+            ("loss", ("trainer", "loss"), self.loss_function),
+            ("metric", ("metric",), self.metric(metric)),
+        ):
+            try:
+                float(function(outputs, data.train.targets[:2]))
+            except Exception as error:  # as above
+                return [Problem(f"the {what} failed on two examples: {told(error)}", where)]
+        return []
+
+    # In the worker
+
+    def serve(self, job: Job, channel: Channel) -> None:
+        """Trains what the driver sends, until it says Close."""
+        from .worker import Worker
+
+        Worker.open(self, job, channel).serve()
+
+    def bench(self, job: Job) -> Bench:
+        """Returns the place where this job's lanes are trained, with the data on its device.
+
+        Raises UsageError if data, split or device can't be had.
+        """
+        device = device_for(job.device)
+        rows = self.split(job.seed)
+        if job.split_digest not in (None, rows.digest):
+            raise SettingsError("the data have changed since the study began: its split can't be made again")
+        data = prepare(self.loaded, rows)
+        return Bench(
+            data=Dataset(**{**vars(data), "train": data.train.to(device), "valid": data.valid.to(device)}),
+            device=device,
+            loss=self.loss_function,
+            metric=self.metric(job.metric),
+            autocast=self._autocast(device),
+        )
+
+    def _autocast(self, device: torch.device) -> torch.dtype | None:
+        mixed = self.precision == "bfloat16" or (self.precision == "auto" and device.type == "cuda")
+        return torch.bfloat16 if mixed else None
+
+    # Settings
+
+    @property
+    def _source(self) -> tuple[Any, dict[str, Any]]:
+        if isinstance(self.data, Mapping):
+            options = dict(self.data)
+            return options.pop("path", None), options
+        return self.data, {}
+
+    def _described_data(self) -> Any:
+        source, options = self._source
+        if isinstance(source, tuple):
+            return f"<arrays {self.loaded.digest[:16]}>"
+        return {"path": _described(source), **options} if options else _described(source)
+
+    def _resolved(self, given: Any) -> Any:
+        return resolve(given, self.base, self.allow) if is_reference(given) else given
+
+    def _problems(self) -> list[Problem]:
+        problems: list[Problem] = []
+        try:
+            Recipe(**self.settings)
+        except SettingsError as error:
+            problems += error.problems
+        source, options = self._source
+        if source is None:
+            problems.append(
+                Problem("`data` needs a name, a path or arrays, as `path` where it is a mapping", ("data",))
+            )
+        for name in options:
+            if name not in DATA_OPTIONS:
+                hint = suggestion(str(name), ["path", *DATA_OPTIONS])
+                problems.append(Problem(f"`data` has no option `{name}`. {hint}", ("data", name)))
+        if self.precision not in ("auto", "float32", "bfloat16"):
+            text = f'`precision` must be "auto", "float32" or "bfloat16", but got {self.precision!r}'
+            problems.append(Problem(text, ("precision",)))
+        parts = self.parts
+        if len(parts) != 3 or not all(isinstance(p, int) and p > 0 for p in parts):
+            problems.append(Problem(f"`parts` must be three integers > 0, as [4, 1, 1], but got {parts}", ("parts",)))
+        if isinstance(self.checkpoint, bool) or not isinstance(self.checkpoint, int | float) or self.checkpoint < 0:
+            text = f"`checkpoint` must be a number of seconds >= 0, but got {self.checkpoint!r}"
+            problems.append(Problem(text, ("checkpoint",)))
+        return problems
+
+
+def device_for(name: str) -> torch.device:
+    """Returns the device called `name`; "auto" is CUDA where there is one, else the CPU.
+
+    Raises SettingsError if the machine hasn't got it.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise SettingsError(f"no device is called `{name}`; take `auto`, `cpu`, `cuda` or `cuda:0`") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise SettingsError(f"`{name}` isn't here: torch sees {torch.cuda.device_count()} CUDA devices. Try `cpu`")
+    return device
+
+
+def _described(value: Any) -> Any:
+    if value is None or isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, Path) else describe(value)
+
+
+def _ends(parameter: Any) -> list[Any]:
+    return [parameter.low, parameter.high] if hasattr(parameter, "low") else list(parameter.options)

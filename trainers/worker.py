@@ -1,0 +1,257 @@
+"""The worker: owns one device, trains the stacks of its trials in turn, and tells the driver what comes of it."""
+
+from __future__ import annotations
+
+import json
+import resource
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import LeadlineError, UsageError
+from . import checkpoints
+from .early_stopping import EarlyStopping
+from .messages import Broken, Channel, Close, Command, Decision, Ended, Job, Outcome, Ready, Report, Start, Stop
+from .reasons import told
+from .stack import Bench, Epoch, Lane, LoopedStack, Stack
+from .streams import Stream
+
+if TYPE_CHECKING:
+    from .trainer import Trainer
+
+
+class Worker:
+    """Trains what it is told to by the commands of `channel`; `serve` runs until Close."""
+
+    @staticmethod
+    def open(trainer: Trainer, job: Job, channel: Channel) -> Worker | Absent:
+        """Returns a worker with its data on its device; where they can't be had, one that just says why."""
+        try:
+            return Worker(trainer, job, channel, trainer.bench(job))
+        except UsageError as error:
+            return Absent(channel, [str(problem) for problem in error.problems])
+
+    def __init__(self, trainer: Trainer, job: Job, channel: Channel, bench: Bench) -> None:
+        self.trainer, self.job, self.channel, self.bench = trainer, job, channel, bench
+        self.stacks: dict[str, Stack] = {}
+        self.rungs: dict[int, frozenset[int]] = {}
+        self.parameters: dict[int, int] = {}
+        self.written: dict[int, float] = {}  # when a lane's last checkpoint was written
+        self.waiting: set[int] = set()
+        self.ending: dict[int, tuple[Outcome, str]] = {}
+        self.closed = False
+
+    def serve(self) -> None:
+        """Trains until the driver says Close."""
+        with _threads(self.job.threads):
+            self.channel.send(Ready(self.job.lanes, str(self.bench.device)))
+            while not self.closed:
+                self._obey(self.channel.receive(wait=not self.stacks))
+                for stack in list(self.stacks.values()):
+                    if not self.closed:
+                        self._train(stack)
+
+    def _obey(self, commands: list[Command]) -> None:
+        for command in commands:
+            match command:
+                case Start():
+                    self._start(command)
+                case Decision(number, prune):
+                    self.waiting.discard(number)
+                    if prune:
+                        self.ending[number] = "pruned", "the pruner: others did better at this epoch"
+                case Stop(number):
+                    self.ending[number] = "stopped", "the study's time was up"
+                case Close():
+                    self.closed = True
+
+    def _start(self, start: Start) -> None:
+        try:
+            lane, network, tensors = self._lane(start)
+            stack = self.stacks.setdefault(self._blueprint(start.params), LoopedStack(self.bench))
+            stack.add(lane, network, tensors)
+        except Exception as error:  # the builder is the user's; a device may be full: the trial fails, not the study
+            self._fail(start.number, error)
+            self._drop_empty()
+        else:
+            self.rungs[start.number] = start.rungs
+            self.parameters[start.number] = sum(parameter.numel() for parameter in network.parameters())
+            self.written[start.number] = time.monotonic()
+            self._repeat(stack, lane)
+
+    def _repeat(self, stack: Stack, lane: Lane) -> None:
+        """Reports again what a lane had reported before its checkpoint: the driver may have died before it heard."""
+        for report in lane.reports:
+            waits = report["epoch"] == lane.epoch and lane.epoch in self.rungs[lane.number]
+            if waits:
+                self.waiting.add(lane.number)
+            self.channel.send(Report(lane.number, **report, waits=waits))
+        self._await_decisions()
+        self._settle(stack, lane)
+
+    def _lane(self, start: Start) -> tuple[Lane, nn.Module, Mapping[str, Tensor] | None]:
+        recipe = self.trainer.recipe(start.params)
+        stream = Stream(self.job.seed, start.number)
+        stopping = EarlyStopping(self.job.maximize, recipe.patience)
+        lane = Lane(start.number, start.params, recipe, stream, stopping)
+        with self.bench.seeded(stream.key("weights")):
+            network = self.trainer.build(start.params, self.bench.data.in_shape, self.bench.data.outputs)
+        found = checkpoints.read(self._file(start.number, "checkpoint")) if self.job.folder else None
+        if found is None:
+            return lane, network, None
+        tensors, state = found
+        lane.epoch, lane.reports, lane.seconds = state["epoch"], state["reports"], state["seconds"]
+        lane.stopping = EarlyStopping(**state["stopping"])
+        lane.best_weights = {
+            name.removeprefix("best."): tensor.to(self.bench.device)
+            for name, tensor in tensors.items()
+            if name.startswith("best.")
+        }
+        return lane, network, tensors
+
+    def _blueprint(self, params: Mapping[str, Any]) -> str:
+        """Names the stack a configuration belongs to: all that lanes of one stack share."""
+        recipe = self.trainer.recipe(params)
+        shared = {"batch_size": recipe.batch_size, "optimizer": recipe.optimizer}
+        own = {name: value for name, value in params.items() if name not in asdict(recipe) and name != "dropout"}
+        return json.dumps({**own, **shared}, sort_keys=True)
+
+    def _train(self, stack: Stack) -> None:
+        try:
+            epochs = stack.train_epoch()
+        except Exception as error:  # the module, the loss and the metric are the user's; a device may be full
+            for lane in list(stack.lanes):
+                stack.remove(lane)
+                self._fail(lane.number, error)
+            self._drop_empty()
+            return
+        for epoch in epochs:
+            self._report(stack, epoch)
+        self._await_decisions()
+        for epoch in epochs:
+            self._settle(stack, epoch.lane)
+        self._drop_empty()
+
+    def _await_decisions(self) -> None:
+        while self.waiting and not self.closed:
+            self._obey(self.channel.receive(wait=True))
+
+    def _report(self, stack: Stack, epoch: Epoch) -> None:
+        lane = epoch.lane
+        if epoch.diverged_at is not None:
+            self.ending[lane.number] = (
+                "failed",
+                f"the loss was no number at epoch {lane.epoch}, step {epoch.diverged_at}",
+            )
+            return
+        if epoch.value != epoch.value:
+            self.ending[lane.number] = "failed", f"the validation metric was no number at epoch {lane.epoch}"
+            return
+        metrics = {**epoch.metrics, "seconds": epoch.seconds}
+        lane.reports.append({"epoch": lane.epoch, "value": epoch.value, "metrics": metrics})
+        if lane.stopping.update(lane.epoch, epoch.value):
+            lane.best_weights = stack.weights(lane)
+        if lane.finished:
+            exhausted = f"no better for {lane.recipe.patience} epochs" if lane.stopping.exhausted else "all epochs done"
+            self.ending[lane.number] = "complete", exhausted
+        else:
+            self._checkpoint(stack, lane)
+        waits = lane.epoch in self.rungs[lane.number] and not lane.finished
+        if waits:
+            self.waiting.add(lane.number)
+        self.channel.send(Report(lane.number, lane.epoch, epoch.value, metrics, waits))
+
+    def _settle(self, stack: Stack, lane: Lane) -> None:
+        if self.closed or lane.number not in self.ending:
+            return
+        outcome, reason = self.ending.pop(lane.number)
+        stack.remove(lane)
+        if outcome == "complete" and self.job.folder:
+            checkpoints.write(self._file(lane.number, "best"), lane.best_weights, self._card(lane))
+        facts = {
+            "epochs": lane.epoch,
+            "best_epoch": lane.stopping.best_epoch,
+            "last": lane.reports[-1]["value"] if lane.reports else None,
+            "seconds": lane.seconds,
+            "parameters": self.parameters[lane.number],
+            "peak_memory": _peak_memory(self.bench.device),
+        }
+        value = lane.stopping.best if outcome != "failed" else None
+        self._forget(lane.number)
+        self.channel.send(Ended(lane.number, outcome, reason, value, facts))
+
+    def _checkpoint(self, stack: Stack, lane: Lane) -> None:
+        if self.job.folder is None or time.monotonic() - self.written[lane.number] < self.trainer.checkpoint:
+            return
+        best = {f"best.{name}": tensor for name, tensor in lane.best_weights.items()}
+        state = {
+            "epoch": lane.epoch,
+            "reports": lane.reports,
+            "seconds": lane.seconds,
+            "stopping": asdict(lane.stopping),
+        }
+        checkpoints.write(self._file(lane.number, "checkpoint"), {**stack.tensors(lane), **best}, state)
+        self.written[lane.number] = time.monotonic()
+
+    def _card(self, lane: Lane) -> dict[str, Any]:
+        return {
+            "params": dict(lane.params),
+            "epoch": lane.stopping.best_epoch,
+            "value": lane.stopping.best,
+            "metric": self.bench.metric.name,
+            "in_shape": list(self.bench.data.in_shape),
+            "classes": self.bench.data.classes,
+            "preparation": self.bench.data.preparation.describe(),
+        }
+
+    def _fail(self, number: int, error: Exception) -> None:
+        self._forget(number)
+        facts = {} if isinstance(error, LeadlineError) else {"traceback": traceback.format_exc()}
+        self.channel.send(Ended(number, "failed", told(error), facts=facts))
+
+    def _forget(self, number: int) -> None:
+        for kept in (self.rungs, self.parameters, self.written, self.ending):
+            kept.pop(number, None)
+        self.waiting.discard(number)
+
+    def _drop_empty(self) -> None:
+        self.stacks = {blueprint: stack for blueprint, stack in self.stacks.items() if stack.lanes}
+
+    def _file(self, number: int, name: str) -> Path:
+        assert self.job.folder is not None
+        return self.job.folder / "trials" / f"{number:05d}" / f"{name}.safetensors"
+
+
+class Absent:
+    """A worker that couldn't be made: it says why, and that is all it does."""
+
+    def __init__(self, channel: Channel, problems: list[str]) -> None:
+        self.channel, self.problems = channel, problems
+
+    def serve(self) -> None:
+        """Tells the driver."""
+        self.channel.send(Broken(self.problems))
+
+
+def _peak_memory(device: torch.device) -> int:
+    """Returns the most bytes in use so far: of the device's memory, on a CPU of this process's."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
