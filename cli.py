@@ -91,8 +91,7 @@ def check(
     file: File = None, allow: Allow = None, sets: Sets = None, as_json: Json = False, debug: Debug = False
 ) -> None:
     """Validate a study file without training: settings, data, space, networks."""
-    study, settings = _from_file(file, sets, {}, allow)
-    _raise_problems(file, study, settings.trials, settings.minutes)
+    study, _ = _from_file(file, sets, {}, allow)
     facts = _facts(study)
     if as_json:
         _print_json(facts)
@@ -285,11 +284,7 @@ def _from_file(
     overrides: dict[tuple[str, ...], Any] = {(name,): value for name, value in given.items() if value is not None}
     overrides.update(parse_override(text) for text in sets or [])
     settings, source = read(file, overrides)
-    study, checked = study_from(settings, source, allow or [])
-    problems = study.problems(trials=checked.trials, minutes=checked.minutes)
-    if problems:
-        raise source.error(problems)
-    return study, checked
+    return study_from(settings, source, allow or [])
 
 
 def _load(name: str, storage: str | None, allow: list[str] | None = None, **options: Any) -> Study:
@@ -385,12 +380,14 @@ def _print_table(header: list[str], rows: list[list[str]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(*header, box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in header:
+        table.add_column(name, no_wrap=True, overflow="ellipsis" if name == "reason" else "fold")
     for row in rows:
         table.add_row(*row)
     console = Console()
-    if not console.is_terminal:
-        console = Console(width=max(80, console.measure(table).maximum))
+    if not console.is_terminal:  # a pipe has no width: nothing is cut
+        console = Console(width=sum(max(map(len, column)) + 2 for column in zip(header, *rows, strict=True)))
     console.print(table)
 
 
@@ -402,9 +399,3 @@ def _short(value: Any) -> str:
     if value is None:
         return ""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _raise_problems(file: Path | None, study: Study, trials: int | None, minutes: float | None) -> None:
-    problems = study.problems(trials=trials, minutes=minutes)
-    if problems:
-        raise UsageError(problems)

@@ -107,46 +107,30 @@ def read(path: Path | None, overrides: Mapping[tuple[str, ...], Any] | None = No
 
 
 def study_from(settings: dict[str, Any], source: Source, allow: Collection[str] = ()) -> tuple[Study, StudyFile]:
-    """Returns the study that the settings describe. Raises SettingsError telling every problem with file and line."""
+    """Returns the study that the settings describe, all of it checked, and the settings with their defaults.
+
+    Raises SettingsError telling every problem with file and line.
+    """
     from .study import Study
 
     problems: list[Problem] = []
     file = _validated(settings, problems)
-    space, trainer = Space(), None
-    try:
-        space = Space.parse(settings["space"]) if isinstance(settings.get("space"), dict) else Space()
-    except UsageError as error:
-        problems += [problem.inside("space") for problem in error.problems]
-    given = settings.get("trainer", {})
-    if isinstance(given, dict) and "model" in settings and "data" in settings:
-        trainer = _trainer(settings, source, allow, problems)
-    if file is None or trainer is None or any(problem.where[:1] == ("space",) for problem in problems):
+    space = _space(settings, problems)
+    trainer = _trainer(settings, source, allow, problems)
+    study = None
+    if file is not None:
+        if file.trials is None and file.minutes is None and not _is_grid(file.strategy):
+            file.trials = TRIALS
+        try:
+            study = Study(file.study, space, trainer, storage=file.storage, **_options(file))
+        except UsageError as error:
+            problems += error.problems
+    if study is not None and trainer is not None and file is not None:
+        problems += study.problems(trials=file.trials, minutes=file.minutes)
+    elif trainer is not None:
+        problems += trainer.check(space, settings.get("metric"), 0)
+    if problems or study is None or file is None:
         raise source.error(problems)
-    try:
-        study = Study(
-            file.study,
-            space,
-            trainer,
-            metric=file.metric,
-            direction=file.direction,
-            strategy=file.strategy,
-            pruner=file.pruner,
-            seed=file.seed,
-            storage=file.storage,
-            executor=file.executor,
-            devices=file.device,
-            workers=file.workers,
-            lanes=file.lanes,
-            plan=file.plan,
-            keep=file.keep,
-            mlflow=file.mlflow,
-        )
-    except UsageError as error:
-        raise source.error([*problems, *error.problems]) from None
-    if problems:
-        raise source.error(problems)
-    if file.trials is None and file.minutes is None and study.strategy.name != "grid":
-        file.trials = TRIALS
     return study, file
 
 
@@ -165,10 +149,48 @@ def parse_override(text: str) -> tuple[tuple[str, ...], Any]:
     return tuple(name.strip().split(".")), _parsed(f"value: {value}", Source(f"--set {text}", None))["value"]
 
 
+def _options(file: StudyFile) -> dict[str, Any]:
+    """Returns what a study file may set of a `Study`, under the study's own names."""
+    same = (
+        "metric",
+        "direction",
+        "strategy",
+        "pruner",
+        "seed",
+        "executor",
+        "workers",
+        "lanes",
+        "plan",
+        "keep",
+        "mlflow",
+    )
+    return {**{name: getattr(file, name) for name in same}, "devices": file.device}
+
+
+def _is_grid(strategy: Any) -> bool:
+    return (strategy.get("name") if isinstance(strategy, dict) else strategy) == "grid"
+
+
+def _space(settings: Mapping[str, Any], problems: list[Problem]) -> Space:
+    """Returns the space, or as much of it as is in order, so that the rest can be checked against it."""
+    described = dict(settings["space"]) if isinstance(settings.get("space"), dict) else {}
+    while True:
+        try:
+            return Space.parse(described)
+        except UsageError as error:
+            problems += [problem.inside("space") for problem in error.problems]
+            for problem in error.problems:
+                described.pop(problem.where[0], None)
+
+
 def _trainer(
     settings: Mapping[str, Any], source: Source, allow: Collection[str], problems: list[Problem]
 ) -> Trainer | None:
+    """Returns the trainer with the settings that are in order; None if it can't do without those that aren't."""
     from ..trainers.trainer import Trainer
+
+    if not isinstance(settings.get("trainer", {}), dict) or not {"model", "data"} <= settings.keys():
+        return None
 
     known = set(inspect.signature(Trainer.__init__).parameters) - {"self", "model", "data", "base", "allow"}
     given = dict(settings.get("trainer") or {})
@@ -184,7 +206,10 @@ def _trainer(
     except UsageError as error:
         for problem in error.problems:
             problems.append(problem if problem.where[:1] == ("data",) else problem.inside("trainer"))
-        return None
+            given.pop(problem.where[0] if problem.where else "", None)
+        if any(problem.where[:1] == ("data",) for problem in error.problems):
+            return None
+        return Trainer(settings["model"], settings["data"], **given, base=source.folder, allow=allow)
 
 
 def _validated(settings: dict[str, Any], problems: list[Problem]) -> StudyFile | None:

@@ -45,6 +45,8 @@ def write_model(trainer: Trainer, folder: Folder, trial: Trial) -> Path:
 
     network, card = rebuild(trainer, folder, trial)
     target = folder.path / "model"
+    if _holds(target / "card.json", card := {"trial": trial.number, **card}):
+        return target
     target.mkdir(exist_ok=True)
     program = target / "model.pt2"
     program.unlink(missing_ok=True)
@@ -55,8 +57,16 @@ def write_model(trainer: Trainer, folder: Folder, trial: Trial) -> Path:
     except Exception as error:  # whatever a user's module holds that can't be traced; its weights are kept all the same
         card["not_exported"] = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
     save_file(_contiguous(network.state_dict()), target / "weights.safetensors")
-    (target / "card.json").write_text(json.dumps({"trial": trial.number, **card}, indent=2) + "\n")
+    (target / "card.json").write_text(json.dumps(card, indent=2) + "\n")  # last: it says that the rest is there
     return target
+
+
+def _holds(path: Path, card: Mapping[str, Any]) -> bool:
+    """Tells whether a card is there, and is this one: the model needn't be written again."""
+    if not path.exists():
+        return False
+    kept = json.loads(path.read_text())
+    return bool({name: kept.get(name) for name in card} == json.loads(json.dumps(card)))
 
 
 def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -284,14 +284,13 @@ class Study:
         *,
         trials: int | None = None,
         minutes: float | None = None,
-        budget: bool = True,
     ) -> list[Problem]:
         """Returns all that would keep a run from working, found without training; creates nothing."""
         found: list[Problem] = []
         for name, number in (("trials", trials), ("minutes", minutes)):
             if number is not None and (isinstance(number, bool) or number <= 0):
                 found.append(Problem(f"`{name} > 0` must hold, but got {number!r}", (name,)))
-        if budget and trials is None and minutes is None and self.strategy.name != "grid":
+        if trials is None and minutes is None and self.strategy.name != "grid":
             found.append(Problem("say how long to search: `trials`, `minutes` or both (only a grid ends by itself)"))
         if self.trainer is not None:
             found += self.trainer.check(self.space, self.metric, self.seed)
@@ -500,7 +499,7 @@ def load_study(
 
     A study made in Python with its own functions or arrays can be read so; to run it, give its `trainer`. `allow` names
     installed packages that a study file's `module:function` may come from; `options` are those of `Study` that aren't
-    settings (executor, devices, workers, ...). Raises StudyError if there is no such study.
+    settings (executor, devices, workers, ...). Raises SettingsError if there is no such study.
     """
     if text := name_problem(name):
         raise SettingsError(text)
@@ -509,7 +508,7 @@ def load_study(
         with _quiet():
             mirror = Mirror.open(open_storage(storage, folder, write=False), name)
     except (KeyError, FileNotFoundError):
-        raise StudyError(f"there is no study `{name}` in {folder.root}. `leadline ls` lists them") from None
+        raise SettingsError(f"there is no study `{name}` in {folder.root}. `leadline ls` lists them") from None
     attributes = mirror.get_study_user_attrs(mirror.study_id)
     settings = attributes.get("leadline:settings")
     if settings is None:
