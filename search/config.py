@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -111,7 +112,7 @@ def study_from(settings: dict[str, Any], source: Source, allow: Collection[str] 
 
     Raises SettingsError telling every problem with file and line.
     """
-    from .study import Study
+    from .study import Study, budget_problems
 
     problems: list[Problem] = []
     file = _validated(settings, problems)
@@ -129,6 +130,7 @@ def study_from(settings: dict[str, Any], source: Source, allow: Collection[str] 
         problems += study.problems(trials=file.trials, minutes=file.minutes)
     elif trainer is not None:
         problems += trainer.check(space, settings.get("metric"), 0)
+        problems += budget_problems(file.trials, file.minutes) if file else []
     if problems or study is None or file is None:
         raise source.error(problems)
     return study, file
@@ -151,20 +153,8 @@ def parse_override(text: str) -> tuple[tuple[str, ...], Any]:
 
 def _options(file: StudyFile) -> dict[str, Any]:
     """Returns what a study file may set of a `Study`, under the study's own names."""
-    same = (
-        "metric",
-        "direction",
-        "strategy",
-        "pruner",
-        "seed",
-        "executor",
-        "workers",
-        "lanes",
-        "plan",
-        "keep",
-        "mlflow",
-    )
-    return {**{name: getattr(file, name) for name in same}, "devices": file.device}
+    own = ("study", "data", "model", "space", "trainer", "trials", "minutes", "storage", "device")
+    return {**file.model_dump(exclude=set(own)), "devices": file.device}
 
 
 def _is_grid(strategy: Any) -> bool:
@@ -212,33 +202,31 @@ def _trainer(
         return Trainer(settings["model"], settings["data"], **given, base=source.folder, allow=allow)
 
 
-def _validated(settings: dict[str, Any], problems: list[Problem]) -> StudyFile | None:
-    try:
-        return StudyFile.model_validate(settings)
-    except ValidationError as error:
-        seen: set[tuple[str | int, ...]] = set()
-        for found in error.errors():
-            where = tuple(found["loc"][:1]) if found["type"] != "extra_forbidden" else tuple(found["loc"])
-            if where in seen:
-                continue  # each member of a union complains
-            seen.add(where)
-            key = str(where[-1]) if where else ""
-            if found["type"] == "missing":
-                problems.append(Problem(f"`{key}` is missing; a study file needs `study`, `data`, `model` and `space`"))
-            elif found["type"] == "extra_forbidden":
-                hint = suggestion(key, StudyFile.model_fields)
-                problems.append(Problem(f"a study file has no key `{key}`. {hint}", where))
+def _validated(settings: Mapping[str, Any], problems: list[Problem]) -> StudyFile | None:
+    """Returns the settings whose kinds are right, with defaults for the others; None if what every file needs lacks."""
+    remaining = dict(settings)
+    while True:
+        try:
+            return StudyFile.model_validate(remaining)
+        except ValidationError as error:
+            wrong = {str(found["loc"][0]): found["type"] for found in error.errors()}
+        for key, kind in wrong.items():
+            if kind == "missing":
+                told = f"`{key}` is missing; a study file needs `study`, `data`, `model` and `space`"
+            elif kind == "extra_forbidden":
+                told = f"a study file has no key `{key}`. {suggestion(key, StudyFile.model_fields)}"
             else:
-                wanted = _kind(StudyFile.model_fields[key].annotation)
-                problems.append(Problem(f"`{key}` must be {wanted}, but got {settings[key]!r}", where))
-        return None
+                told = f"`{key}` must be {_kind(StudyFile.model_fields[key].annotation)}, but got {settings[key]!r}"
+            if key in remaining or key not in settings:
+                problems.append(Problem(told, (key,)))
+            remaining.pop(key, None)
+        if not {"study", "data", "model", "space"} <= remaining.keys():
+            return None
 
 
 def _kind(annotation: Any) -> str:
-    text = str(annotation)
     kinds = {"int": "an integer", "float": "a number", "str": "text", "dict": "a mapping", "list": "a list"}
-    named = [words for kind, words in kinds.items() if kind in text.replace("Strict", "strict")]
-    return " or ".join(named) or "of another kind"
+    return " or ".join(words for kind, words in kinds.items() if re.search(rf"\b{kind}\b", str(annotation)))
 
 
 def _text(path: Path) -> str:

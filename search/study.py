@@ -286,10 +286,7 @@ class Study:
         minutes: float | None = None,
     ) -> list[Problem]:
         """Returns all that would keep a run from working, found without training; creates nothing."""
-        found: list[Problem] = []
-        for name, number in (("trials", trials), ("minutes", minutes)):
-            if number is not None and (isinstance(number, bool) or number <= 0):
-                found.append(Problem(f"`{name} > 0` must hold, but got {number!r}", (name,)))
+        found = budget_problems(trials, minutes)
         if trials is None and minutes is None and self.strategy.name != "grid":
             found.append(Problem("say how long to search: `trials`, `minutes` or both (only a grid ends by itself)"))
         if self.trainer is not None:
@@ -528,6 +525,13 @@ def load_study(
         storage=storage,
         **options,
     )
+
+
+def budget_problems(trials: int | None, minutes: float | None) -> list[Problem]:
+    """Returns what is wrong with how long to search."""
+    given = {"trials": trials, "minutes": minutes}
+    wrong = {name: number for name, number in given.items() if number is not None and number <= 0}
+    return [Problem(f"`{name} > 0` must hold, but got {number!r}", (name,)) for name, number in wrong.items()]
 
 
 def _trainer_of(described: dict[str, Any], base: Path | None, allow: Collection[str]) -> Trainer | None:
