@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -380,8 +379,8 @@ class Study:
     def _set_up(self, ledger: Ledger, work: Trainer | Objective) -> None:
         """Keeps with the study what every run of it must share: the split, and how its stacks are run."""
         if ledger.attribute("plan") is None:
-            threads = max(1, len(os.sched_getaffinity(0)) // self.workers)
-            ledger.set_attribute("plan", {"stack": "looped", "threads": threads})
+            # One thread a CPU worker: the same bits on every machine, and no trial waits for a core that others use.
+            ledger.set_attribute("plan", {"stack": "looped", "threads": 1})
         if self.trainer is None:
             return
         rows = self.trainer.split(self.seed)

@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...errors import Problem, SettingsError, suggestion
+from ...errors import Problem, SettingsError, SpaceError, suggestion
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -93,7 +93,10 @@ class Strategy:
             )
         self.name, self.options = given, options
         if given == "grid":
-            space.grid(options.get("points"))  # raises SpaceError where a parameter lacks points
+            try:
+                space.grid(options.get("points"))
+            except SpaceError as error:
+                raise SpaceError(problem.inside("points") for problem in error.problems) from None
 
     def sampler(self, seed: int) -> BaseSampler:
         """Returns the sampler that makes one proposal."""

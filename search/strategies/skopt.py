@@ -7,7 +7,7 @@ import secrets
 import threading
 import warnings
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,10 @@ from optuna.trial import FrozenTrial, TrialState
 from ...errors import SettingsError, suggestion
 
 Space = Mapping[str, BaseDistribution]
-Point = list[float]  # a coordinate per parameter: in [0, 1] for a number, the index of the choice for a categorical
+Point = tuple[float, ...]  # a coordinate per parameter: in [0, 1] for a number, the index of the choice for a categorical
 
 _ESTIMATORS = ("gp", "rf", "et")
+_XI = 0.001  # the least improvement, in deviations; at skopt's 0.01 GP ended 4 x further from Branin's minimum (n=8)
 _VALUED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 # `warnings.catch_warnings` and `threadpool_limits` set state of the whole process and restore what they found: two
@@ -105,11 +106,7 @@ class SkoptSampler(optuna.samplers.BaseSampler):
             return {}
         told = _standardized(values)
         point = self._propose(trial.number, space, points + lies, told + [max(told)] * len(lies))
-        proposal = {name: _from_unit(d, x) for (name, d), x in zip(space.items(), point, strict=True)}
-        if [_to_unit(d, proposal[name]) for name, d in space.items()] in points + lies:
-            # Rounding led back to a configuration already tried. skopt answers its own repeats the same way.
-            return {name: self._draw(trial.number, name, d) for name, d in space.items()}
-        return proposal
+        return {name: _from_unit(d, x) for (name, d), x in zip(space.items(), point, strict=True)}
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -136,7 +133,9 @@ class SkoptSampler(optuna.samplers.BaseSampler):
         for past in study.get_trials(deepcopy=False):
             if past.number == trial.number or past.state == TrialState.WAITING or past.params.keys().isdisjoint(space):
                 continue
-            point = [_to_unit(d, past.params[name]) if name in past.params else _fill(d) for name, d in space.items()]
+            point = tuple(
+                _to_unit(d, past.params[name]) if name in past.params else _fill(d) for name, d in space.items()
+            )
             value = _value(past)
             if math.isnan(value):
                 unvalued.append(point)
@@ -149,7 +148,7 @@ class SkoptSampler(optuna.samplers.BaseSampler):
     def _propose(self, number: int, space: Space, points: list[Point], values: list[float]) -> Point:
         with _one_fit_at_a_time, warnings.catch_warnings():
             # None of these can a user act on: numpy's deprecations inside skopt, a Gaussian process whose length scale
-            # ends at its bound, a point evaluated before (skopt then draws another).
+            # ends at its bound, a point evaluated before.
             warnings.filterwarnings("ignore", module=r"(skopt|sklearn|scipy|joblib)(\.|$)")
             import skopt  # Here, for it loads scikit-learn: 1-2 s that only studies with this strategy should pay.
             import threadpoolctl
@@ -163,14 +162,30 @@ class SkoptSampler(optuna.samplers.BaseSampler):
                 base_estimator=self._estimator,
                 n_initial_points=0,
                 acq_func="EI",  # skopt's default, "gp_hedge", learns from its earlier proposals: state
-                # With skopt's xi, 0.01, GP ended 5 x further from Branin's minimum (32 trials, 8 seeds).
-                acq_func_kwargs={"xi": 0.001},
+                acq_func_kwargs={"xi": _XI},
                 acq_optimizer_kwargs={"n_points": self._candidates},
+                avoid_duplicates=False,  # it would replace one by a random point
                 random_state=self._entropy(number),
             )
             with threadpoolctl.threadpool_limits(1):  # a second thread is no faster, and much slower under load
-                optimizer.tell(points, values)
-            return [float(x) for x in optimizer.ask()]
+                optimizer.tell([list(point) for point in points], values)
+                point = _rounded(space, optimizer.ask())
+                return self._best_untried(optimizer, number, space, points) if point in points else point
+
+    def _best_untried(self, optimizer: Any, number: int, space: Space, points: list[Point]) -> Point:
+        """Returns the random candidate with the greatest expected improvement of those that weren't tried yet.
+
+        The model is smooth, so what it expects beside the best lattice point often rounds back to that point.
+        """
+        from skopt.acquisition import gaussian_ei
+
+        drawn = optimizer.space.rvs(self._candidates, random_state=self._entropy(number, 1))
+        tried = set(points)
+        untried = [point for point in (_rounded(space, candidate) for candidate in drawn) if point not in tried] or points
+        gains = gaussian_ei(
+            optimizer.space.transform([list(point) for point in untried]), optimizer.models[-1], min(optimizer.yi), _XI
+        )
+        return untried[int(np.argmax(gains))]
 
 
 def _value(trial: FrozenTrial) -> float:
@@ -211,6 +226,10 @@ def _to_unit(distribution: BaseDistribution, value: Any) -> float:
     low, high = _edges(distribution)
     unit = ((math.log(value) if distribution.log else value) - low) / (high - low)
     return min(max(unit, 0.0), 1.0)
+
+
+def _rounded(space: Space, coordinates: Iterable[float]) -> Point:
+    return tuple(_to_unit(d, _from_unit(d, float(x))) for d, x in zip(space.values(), coordinates, strict=True))
 
 
 def _fill(distribution: BaseDistribution) -> float:

@@ -1,0 +1,53 @@
+"""Objectives that another process can import. It needs no torch, so a worker for them starts in a second."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import leadline as ll
+
+
+def rising(trial: ll.ActiveTrial) -> float:
+    """Reports three epochs."""
+    for epoch in range(1, 4):
+        trial.report(trial.params["x"] * epoch / 3)
+    return float(trial.params["x"])
+
+
+def odd_ones_fail(trial: ll.ActiveTrial) -> float:
+    """Can't do with odd numbers."""
+    if trial.params["x"] % 2:
+        raise ValueError(f"{trial.params['x']} is odd")
+    return float(trial.params["x"])
+
+
+def small_ones_prune_themselves(trial: ll.ActiveTrial) -> float:
+    """Gives up on what is below 5."""
+    trial.report(trial.params["x"])
+    if trial.params["x"] < 5:
+        raise ll.Pruned
+    return float(trial.params["x"])
+
+
+def three_kills_its_process(trial: ll.ActiveTrial) -> float:
+    """Ends as the kernel ends what takes too much memory."""
+    if trial.params["x"] == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return float(trial.params["x"])
+
+
+def process_number(trial: ll.ActiveTrial) -> float:
+    """Tells which process it runs in."""
+    return float(os.getpid())
+
+
+def endless(trial: ll.ActiveTrial) -> float:
+    """Writes its process number to the file `pid`, and then hears nothing for a very long time."""
+    Path(trial.params["pid"]).write_text(str(os.getpid()))
+    deadline = time.monotonic() + 100
+    while time.monotonic() < deadline:
+        time.sleep(0.1)
+    return 0.0

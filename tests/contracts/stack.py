@@ -1,0 +1,361 @@
+"""What every stack promises, on the CPU and within one plan, whatever network its lanes train."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from leadline import Trainer
+from leadline.trainers import checkpoints
+from leadline.trainers.early_stopping import EarlyStopping
+from leadline.trainers.messages import Job
+from leadline.trainers.optimizers import OPTIMIZERS
+from leadline.trainers.stack import Bench, Epoch, Lane, Stack
+from leadline.trainers.streams import Stream
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+MakeStack = Callable[[Bench], Stack]
+Curve = list[dict[str, float]]
+
+
+def blobs(n: int = 96, shape: tuple[int, ...] = (6,), classes: int = 3) -> tuple[Tensor, Tensor]:
+    """Returns inputs (n, *shape) and targets (n,): one Gaussian blob a class."""
+    generator = torch.Generator().manual_seed(0)
+    targets = torch.arange(n) % classes
+    centres = torch.randn(classes, *shape, generator=generator)
+    return centres[targets] + 0.7 * torch.randn(n, *shape, generator=generator), targets
+
+
+class Dropping(nn.Module):
+    """A user's module whose dropout is no module; with `always`, it drops in evaluation too (Monte Carlo dropout)."""
+
+    def __init__(self, features: int, classes: int, dropout: float, always: bool = False) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(features, 8), nn.Linear(8, classes)
+        self.dropout, self.always = dropout, always
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        hidden = F.dropout(F.relu(self.first(inputs)), self.dropout, training=self.always or self.training)
+        return self.last(hidden)
+
+
+class Tied(nn.Module):
+    """A user's module that uses one weight in two places."""
+
+    def __init__(self, features: int, classes: int) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(features, features), nn.Linear(features, features)
+        self.second.weight = self.first.weight
+        self.last = nn.Linear(features, classes)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.last(F.relu(self.second(F.relu(self.first(inputs)))))
+
+
+def dropping(in_shape: tuple[int, ...], classes: int, dropout: float = 0.3) -> nn.Module:
+    return Dropping(in_shape[0], classes, dropout)
+
+
+def always_dropping(in_shape: tuple[int, ...], classes: int, dropout: float = 0.3) -> nn.Module:
+    return Dropping(in_shape[0], classes, dropout, always=True)
+
+
+def tied(in_shape: tuple[int, ...], classes: int) -> nn.Module:
+    return Tied(in_shape[0], classes)
+
+
+class Hall:
+    """Lanes and their networks for one kind of stack, made as a worker makes them."""
+
+    def __init__(self, make: MakeStack, model: Any = "mlp", data: Any = None, seed: int = 0, **settings: Any) -> None:
+        self.make, self.seed = make, seed
+        self.trainer = Trainer(model, blobs() if data is None else data, **{"batch_size": 16, **settings})
+        self.bench = self.trainer.bench(Job(seed=seed, metric=None, maximize=True, device="cpu"))
+
+    def lane(self, number: int, fold: int = 0, **params: Any) -> tuple[Lane, nn.Module]:
+        recipe = self.trainer.recipe(params)
+        stream = Stream(self.seed, number, fold)
+        lane = Lane(number, params, recipe, stream, EarlyStopping(True, recipe.patience))
+        with self.bench.seeded(stream.key("weights")):
+            return lane, self.trainer.build(params, self.bench.data.in_shape, self.bench.data.outputs)
+
+    def stack(self, *lanes: tuple[Lane, nn.Module]) -> Stack:
+        stack = self.make(self.bench)
+        for lane, network in lanes:
+            stack.add(lane, network)
+        return stack
+
+    def alone(self, number: int, epochs: int = 3, fold: int = 0, **params: Any) -> tuple[Curve, dict[str, Tensor]]:
+        """Returns the curve and the final weights of a lane that had its stack for itself."""
+        lane, network = self.lane(number, fold, **params)
+        stack = self.stack((lane, network))
+        curve = [point(lane, stack.train_epoch()) for _ in range(epochs)]
+        return curve, stack.weights(lane)
+
+
+def point(lane: Lane, epochs: Sequence[Epoch]) -> dict[str, float]:
+    """Returns what an epoch came to for that lane, but for its seconds."""
+    (epoch,) = (epoch for epoch in epochs if epoch.lane is lane)
+    return {"value": epoch.value, **epoch.metrics}
+
+
+def same(some: dict[str, Tensor], others: dict[str, Tensor]) -> bool:
+    """Tells whether two sets of tensors are equal in every bit."""
+    return some.keys() == others.keys() and all(torch.equal(some[name], others[name]) for name in some)
+
+
+MODELS: dict[str, tuple[Any, tuple[int, ...], dict[str, Any]]] = {
+    "mlp": ("mlp", (6,), {"depth": 2, "feature_maps": 8, "dropout": 0.3}),
+    "mlp with batch norm": ("mlp", (6,), {"depth": 2, "feature_maps": 8, "dropout": 0.3, "batch_norm": True}),
+    "convnet": ("convnet", (1, 4, 4), {"depth": 2, "feature_maps": 4, "dropout": 0.3}),
+    "functional dropout": (dropping, (6,), {"dropout": 0.3}),
+    "noise in evaluation": (always_dropping, (6,), {"dropout": 0.3}),
+    "tied weights": (tied, (6,), {}),
+}
+
+
+class StackContract:
+    """Subclass it, and give the fixture `make`: what every kind of stack promises is then tested of yours."""
+
+    @pytest.fixture
+    def make(self) -> MakeStack:
+        raise NotImplementedError
+
+    @pytest.fixture(params=MODELS)
+    def hall_and_params(self, request: pytest.FixtureRequest, make: MakeStack) -> tuple[Hall, dict[str, Any]]:
+        model, shape, params = MODELS[request.param]
+        return Hall(make, model, blobs(shape=shape)), params
+
+    # A lane is its own
+
+    def test_a_lane_among_others_is_bit_identical_to_the_lane_alone(
+        self, hall_and_params: tuple[Hall, dict[str, Any]]
+    ) -> None:
+        hall, params = hall_and_params
+        curve, weights = hall.alone(3, **params)
+        middle = hall.lane(3, **params)
+        stack = hall.stack(hall.lane(5, **params, lr=0.1), middle, hall.lane(1, **params, weight_decay=0.1))
+        assert [point(middle[0], stack.train_epoch()) for _ in range(3)] == curve
+        assert same(stack.weights(middle[0]), weights)
+
+    def test_a_lane_whose_neighbour_left_is_bit_identical_to_the_lane_alone(
+        self, hall_and_params: tuple[Hall, dict[str, Any]]
+    ) -> None:
+        hall, params = hall_and_params
+        curve, weights = hall.alone(3, **params)
+        neighbour, lane = hall.lane(1, **params), hall.lane(3, **params)
+        stack = hall.stack(neighbour, lane)
+        points = [point(lane[0], stack.train_epoch())]
+        stack.remove(neighbour[0])
+        points += [point(lane[0], stack.train_epoch()) for _ in range(2)]
+        assert points == curve
+        assert same(stack.weights(lane[0]), weights)
+
+    def test_a_lane_that_joins_a_running_stack_is_bit_identical_to_the_lane_alone(
+        self, hall_and_params: tuple[Hall, dict[str, Any]]
+    ) -> None:
+        hall, params = hall_and_params
+        curve, weights = hall.alone(3, **params)
+        stack = hall.stack(hall.lane(1, **params))
+        stack.train_epoch()
+        lane, network = hall.lane(3, **params)
+        stack.add(lane, network)
+        assert [point(lane, stack.train_epoch()) for _ in range(3)] == curve
+        assert same(stack.weights(lane), weights)
+
+    def test_a_lane_beside_one_that_diverges_is_bit_identical_to_the_lane_alone(self, make: MakeStack) -> None:
+        hall = Hall(make, optimizer="sgd")
+        curve, weights = hall.alone(3)
+        lane = hall.lane(3)
+        stack = hall.stack(hall.lane(1, lr=1e30), lane)
+        assert [point(lane[0], stack.train_epoch()) for _ in range(3)] == curve
+        assert same(stack.weights(lane[0]), weights)
+
+    def test_the_state_of_torchs_generator_changes_nothing_and_is_left_as_it_was(
+        self, hall_and_params: tuple[Hall, dict[str, Any]]
+    ) -> None:
+        hall, params = hall_and_params
+        curves = []
+        for seed in (1, 2):
+            with torch.random.fork_rng([]):
+                torch.manual_seed(seed)
+                before = torch.get_rng_state()
+                curves.append(hall.alone(0, epochs=2, **params))
+                assert torch.equal(torch.get_rng_state(), before)
+        assert curves[0][0] == curves[1][0]
+        assert same(curves[0][1], curves[1][1])
+
+    def test_the_study_seed_the_trial_number_and_the_fold_each_give_another_curve(self, make: MakeStack) -> None:
+        hall = Hall(make)
+        curves = [
+            hall.alone(0, epochs=1)[0],
+            hall.alone(1, epochs=1)[0],
+            hall.alone(0, epochs=1, fold=1)[0],
+            Hall(make, seed=1).alone(0, epochs=1)[0],
+        ]
+        losses = {curve[0]["train/loss"] for curve in curves}
+        assert len(losses) == len(curves)
+
+    # An epoch
+
+    def test_epochs_come_in_the_order_of_trial_numbers(self, make: MakeStack) -> None:
+        hall = Hall(make)
+        stack = hall.stack(hall.lane(7), hall.lane(2), hall.lane(4))
+        assert [epoch.lane.number for epoch in stack.train_epoch()] == [2, 4, 7]
+        assert [lane.number for lane in stack.lanes] == [2, 4, 7]
+
+    def test_a_lane_counts_its_epochs_and_its_seconds(self, make: MakeStack) -> None:
+        hall = Hall(make)
+        lane, network = hall.lane(0)
+        stack = hall.stack((lane, network))
+        seconds = [stack.train_epoch()[0].seconds for _ in range(2)]
+        assert lane.epoch == 2
+        assert min(seconds) > 0
+        assert lane.seconds == pytest.approx(sum(seconds))
+
+    def test_an_epoch_tells_loss_and_metric_on_training_and_validation_rows(self, make: MakeStack) -> None:
+        hall = Hall(make)
+        (epoch,) = hall.stack(hall.lane(0)).train_epoch()
+        assert set(epoch.metrics) == {"train/loss", "train/accuracy", "valid/loss", "valid/accuracy"}
+        assert epoch.value == epoch.metrics["valid/accuracy"]
+        assert epoch.diverged_at is None
+
+    def test_the_validation_metric_is_that_of_the_weights_after_the_epoch(self, make: MakeStack) -> None:
+        hall = Hall(make)
+        params = {"depth": 2, "batch_norm": True, "dropout": 0.4}
+        lane, network = hall.lane(0, **params)
+        stack = hall.stack((lane, network))
+        (epoch,) = stack.train_epoch()
+        _, judged = hall.lane(0, **params)
+        judged.load_state_dict(stack.weights(lane))
+        valid = hall.bench.data.valid
+        with torch.no_grad():
+            outputs = judged.eval()(valid.inputs)
+        assert epoch.value == pytest.approx(float((outputs.argmax(1) == valid.targets).double().mean()))
+        assert epoch.metrics["valid/loss"] == pytest.approx(float(F.cross_entropy(outputs, valid.targets)), rel=1e-5)
+
+    def test_the_step_whose_loss_is_no_number_is_named(self, make: MakeStack) -> None:
+        hall = Hall(make, optimizer="sgd", lr=1e30)
+        (epoch,) = hall.stack(hall.lane(0)).train_epoch()
+        assert epoch.diverged_at is not None
+        assert 2 <= epoch.diverged_at <= len(hall.bench.data.train) // 16
+
+    @pytest.mark.parametrize("optimizer", OPTIMIZERS)
+    def test_an_epoch_is_what_plain_pytorch_would_do(self, make: MakeStack, optimizer: str) -> None:
+        hall = Hall(make, optimizer=optimizer, lr=0.01, weight_decay=0.01, l1=0.001, label_smoothing=0.1)
+        lane, network = hall.lane(0)
+        expected, recipe, train = deepcopy(network), lane.recipe, hall.bench.data.train
+        stack = hall.stack((lane, network))
+        stack.train_epoch()
+        stepping = OPTIMIZERS[optimizer](expected.parameters(), recipe)
+        order = torch.randperm(len(train), generator=torch.Generator().manual_seed(lane.stream.key("order", 1)))
+        for rows in order[: len(train) // 16 * 16].split(16):
+            stepping.zero_grad()
+            loss = F.cross_entropy(expected(train.inputs[rows]), train.targets[rows], label_smoothing=0.1)
+            (loss + 0.001 * sum(p.abs().sum() for p in expected.parameters() if p.ndim > 1)).backward()
+            stepping.step()
+        for name, tensor in stack.weights(lane).items():
+            torch.testing.assert_close(tensor, expected.state_dict()[name], rtol=1e-4, atol=1e-5)
+
+    # One value per lane
+
+    def test_l1_pulls_weights_towards_zero_and_leaves_biases_alone(self, make: MakeStack) -> None:
+        hall = Hall(make, optimizer="sgd", momentum=0.0, lr=0.1, batch_size=1000)  # an epoch is one step
+        lane, network = hall.lane(0)
+        before = deepcopy(network.state_dict())
+        _, free = hall.alone(0, epochs=1)
+        _, pulled = hall.alone(0, epochs=1, l1=0.05)
+        for name, weights in free.items():
+            pull = 0.1 * 0.05 * before[name].sign() if weights.ndim > 1 else torch.zeros_like(weights)
+            torch.testing.assert_close(weights - pulled[name], pull, rtol=1e-4, atol=1e-6)
+        assert lane.number == 0
+
+    @pytest.mark.parametrize(
+        "params",
+        [{"lr": 0.02}, {"weight_decay": 0.1}, {"momentum": 0.5}, {"l1": 0.01}, {"label_smoothing": 0.2}, {"dropout": 0.5}],
+        ids=lambda params: next(iter(params)),
+    )
+    def test_lanes_of_one_stack_may_differ_in_every_rate(self, make: MakeStack, params: dict[str, float]) -> None:
+        hall = Hall(make, optimizer="sgd", lr=0.01)
+        plain, other = hall.lane(0), hall.lane(1, **params)
+        stack = hall.stack(plain, other)
+        for _ in range(2):
+            stack.train_epoch()
+        assert same(stack.weights(plain[0]), hall.alone(0, epochs=2)[1])
+        assert same(stack.weights(other[0]), hall.alone(1, epochs=2, **params)[1])
+        assert not same(stack.weights(other[0]), hall.alone(1, epochs=2)[1])
+
+    # What is kept
+
+    def test_weights_are_a_copy(self, make: MakeStack) -> None:
+        hall = Hall(make)
+        lane, network = hall.lane(0, batch_norm=True)
+        stack = hall.stack((lane, network))
+        stack.train_epoch()
+        weights = stack.weights(lane)
+        kept = {name: tensor.clone() for name, tensor in weights.items()}
+        stack.train_epoch()
+        assert same(weights, kept)
+        assert not same(weights, stack.weights(lane))
+
+    @pytest.mark.parametrize("optimizer", OPTIMIZERS)
+    def test_a_lane_goes_on_from_its_checkpoint_as_if_nothing_had_been(
+        self, make: MakeStack, optimizer: str, tmp_path: Path
+    ) -> None:
+        hall = Hall(make, optimizer=optimizer, lr=0.01, weight_decay=0.01)
+        params = {"depth": 2, "dropout": 0.3, "batch_norm": True}
+        curve, weights = hall.alone(3, epochs=4, **params)
+        lane, network = hall.lane(3, **params)
+        stack = hall.stack(hall.lane(1, **params), (lane, network))
+        for _ in range(2):
+            stack.train_epoch()
+        checkpoints.write(tmp_path / "lane.safetensors", stack.tensors(lane), {})
+
+        found = checkpoints.read(tmp_path / "lane.safetensors")
+        assert found is not None
+        again, fresh = hall.lane(3, **params)
+        again.epoch = 2
+        stack = hall.stack(hall.lane(8, **params))
+        stack.add(again, fresh, found[0])
+        assert [point(again, stack.train_epoch()) for _ in range(2)] == curve[2:]
+        assert same(stack.weights(again), weights)
+
+    def test_a_network_with_tied_weights_goes_on_from_its_checkpoint(self, make: MakeStack, tmp_path: Path) -> None:
+        hall = Hall(make, tied)
+        curve, _ = hall.alone(0, epochs=2)
+        lane, network = hall.lane(0)
+        stack = hall.stack((lane, network))
+        stack.train_epoch()
+        checkpoints.write(tmp_path / "lane.safetensors", stack.tensors(lane), {})
+        found = checkpoints.read(tmp_path / "lane.safetensors")
+        assert found is not None
+        again, fresh = hall.lane(0)
+        again.epoch = 1
+        stack = hall.stack()
+        stack.add(again, fresh, found[0])
+        assert point(again, stack.train_epoch()) == curve[1]
+
+    def test_the_best_weights_of_a_lane_load_into_a_network_built_the_same(self, make: MakeStack) -> None:
+        hall = Hall(make)
+        _, weights = hall.alone(0, epochs=1, batch_norm=True)
+        _, network = hall.lane(0, batch_norm=True)
+        network.load_state_dict(weights)
+        assert same(dict(network.state_dict()), weights)
+
+    # It learns
+
+    def test_it_learns_the_digits(self, make: MakeStack) -> None:
+        hall = Hall(make, data="digits", batch_size=32, lr=3e-3)
+        curve, _ = hall.alone(0, epochs=6)
+        assert curve[-1]["value"] > 0.93
+
+    def test_it_learns_a_regression(self, make: MakeStack) -> None:
+        inputs = torch.randn(240, 4, generator=torch.Generator().manual_seed(0))
+        hall = Hall(make, data=(inputs, inputs @ torch.tensor([1.0, -2.0, 0.5, 0.0])), lr=0.02)
+        curve, _ = hall.alone(0, epochs=8)
+        assert curve[-1]["value"] > 0.95

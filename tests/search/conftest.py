@@ -1,0 +1,62 @@
+"""What the tests of a search share: studies that are as small as real ones can be."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import leadline as ll
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def one_core() -> Iterator[None]:
+    """Trains on one core: two threads that wait for each other crawl on a machine that does other things too."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {sorted(cores)[os.getpid() % len(cores)]})
+    yield
+    os.sched_setaffinity(0, cores)
+
+
+@pytest.fixture(autouse=True)
+def own_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps the tests off a tracking server that the developer may have."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The folder of a test's studies."""
+    return tmp_path / "studies"
+
+
+@pytest.fixture
+def space() -> ll.Space:
+    return ll.Space(depth=ll.Int(1, 2), feature_maps=ll.Choice([4, 8]), lr=ll.Float(1e-3, 1e-1, log=True))
+
+
+@pytest.fixture
+def digits(folder: Path, space: ll.Space) -> Callable[..., ll.Study]:
+    """Makes a study of small networks on handwritten digits; what a test doesn't say is `random`, inline, untracked."""
+
+    def make(name: str = "digits", **options: Any) -> ll.Study:
+        settings = ("epochs", "patience", "checkpoint", "on_epoch", "on_trial_end", "loss", "data")
+        given = {"data": "digits", "epochs": 2, **{key: options.pop(key) for key in settings if key in options}}
+        trainer = ll.Trainer(options.pop("model", "mlp"), given.pop("data"), **given)
+        chosen = {"strategy": "random", "storage": folder, "executor": "inline", "mlflow": None, **options}
+        return ll.Study(name, chosen.pop("space", space), trainer, **chosen)
+
+    return make
+
+
+@pytest.fixture
+def plain(folder: Path) -> Callable[..., ll.Study]:
+    """Makes a study of one number `x` in 0 ... 9, for objectives."""
+
+    def make(name: str = "plain", **options: Any) -> ll.Study:
+        chosen = {"strategy": "random", "storage": folder, "executor": "inline", "mlflow": None, **options}
+        return ll.Study(name, chosen.pop("space", ll.Space(x=ll.Int(0, 9))), **chosen)
+
+    return make
