@@ -1,4 +1,4 @@
-"""The ledger: the study's trials as the driver keeps them. Each change of a trial is made, and made durable, here."""
+"""The ledger: the study's trials as the driver keeps them. Every change of a trial is made here."""
 
 from __future__ import annotations
 
@@ -29,13 +29,14 @@ OUTCOMES = {
 
 
 class Ledger:
-    """Proposes, records and ends trials of one study. What a method has done is durable when it returns."""
+    """Proposes, records and ends trials of one study. What has been done is durable after the next `commit`."""
 
     def __init__(self, mirror: Mirror, space: Space, strategy: Strategy, pruner: BasePruner, seed: int) -> None:
         self.mirror, self.space, self.strategy, self.seed = mirror, space, strategy, seed
         name = mirror.get_study_name_from_id(mirror.study_id)
         self.optuna = optuna.load_study(study_name=name, storage=mirror, pruner=pruner, sampler=strategy.sampler(seed))
         self.listeners: list[Listener] = []
+        self._committed = time.monotonic()
 
     @property
     def trials(self) -> list[Trial]:
@@ -62,7 +63,6 @@ class Ledger:
     def set_attribute(self, name: str, value: Any) -> None:
         """Keeps a JSON value with the study."""
         self.mirror.set_study_user_attr(self.mirror.study_id, f"leadline:{name}", value)
-        self.mirror.commit()
 
     def enqueue(self, configurations: Iterable[Mapping[str, Any]]) -> None:
         """Puts configurations first in line; what they leave out is proposed. Those the study holds are left out.
@@ -80,7 +80,6 @@ class Ledger:
         for params in given:
             varying = {name: value for name, value in params.items() if name in self.space.parameters}
             self.optuna.enqueue_trial(varying, skip_if_exists=True)
-        self.mirror.commit()
 
     def propose(self) -> Trial:
         """Returns a new trial with every parameter set. Raises SpaceExhausted if the study has had them all."""
@@ -91,7 +90,6 @@ class Ledger:
         if not waiting and self._exhausted():
             raise SpaceExhausted("every configuration of the space has been proposed")
         self.space.suggest(self.optuna.ask())
-        self.mirror.commit()
         trial = self.trial(number)
         self.began(trial)
         return trial
@@ -116,7 +114,6 @@ class Ledger:
         prune = decide and self.optuna.pruner.prune(self.optuna, self.mirror.get_trial(trial_id))
         entry: Any = {"metrics": dict(metrics or {}), "prune": prune, "at": time.time()}
         self.mirror.set_trial_system_attr(trial_id, f"{EPOCH}{epoch}", entry)
-        self.mirror.commit()
         trial = self.trial(number)
         for listener in self.listeners:
             listener.reported(trial, epoch, metrics or {})
@@ -134,11 +131,16 @@ class Ledger:
         values = None if value is None or state == TrialState.FAIL else [float(value)]
         self.optuna.sampler.after_trial(self.optuna, self.mirror.get_trial(trial_id), state, values)
         self.mirror.set_trial_state_values(trial_id, state, values)
-        self.mirror.commit()
         trial = self.trial(number)
         for listener in self.listeners:
             listener.ended(trial)
         return trial
+
+    def commit(self, *, older_than: float = 0.0) -> None:
+        """Makes durable what has been done, if it is `older_than` so many seconds."""
+        if time.monotonic() - self._committed >= older_than:
+            self.mirror.commit()
+            self._committed = time.monotonic()
 
     def _exhausted(self) -> bool:
         if isinstance(self.optuna.sampler, GridSampler):

@@ -10,7 +10,7 @@ from .trial import Trial
 
 
 class Listener:
-    """Is told what became durable. Does nothing itself."""
+    """Is told what was recorded. Does nothing itself."""
 
     def began(self, trial: Trial) -> None:
         """A trial was proposed, or taken up again."""

@@ -12,6 +12,7 @@ from ..trainers.messages import Broken, Channel, Close, Command, Decision, Ended
 from .ledger import Ledger
 from .trial import Trial
 
+TOGETHER = 0.5  # seconds for which reports that nobody waits for are held together
 HOPELESS = 8  # so many failures at the beginning, and nothing else, stop the study: it is the study that is wrong
 
 
@@ -47,7 +48,16 @@ class Scheduler:
         self.ended_by = "trials"  # "trials", "minutes", "space" or "interrupt"
 
     def handle(self, worker: int, event: Event) -> list[tuple[int, Command]]:
-        """Answers an event. Raises what ends the study: a broken worker, or nothing but failures."""
+        """Answers an event. Raises what ends the study: a broken worker, or nothing but failures.
+
+        Whatever an answer builds on is durable before it is given. Reports that nobody waits for are made durable
+        together: a trial that lost them would report them again.
+        """
+        commands = self._answer(worker, event)
+        self.ledger.commit(older_than=0.0 if commands else TOGETHER)
+        return commands
+
+    def _answer(self, worker: int, event: Event) -> list[tuple[int, Command]]:
         match event:
             case Ready(lanes=lanes):
                 return self._fill(worker, lanes)
@@ -68,6 +78,7 @@ class Scheduler:
         for number in [number for number, holder in self.running.items() if holder == worker]:
             del self.running[number]
             self.ledger.end(number, "failed", None, reason)
+        self.ledger.commit()
         self._give_up_if_hopeless()
 
     def tick(self) -> list[tuple[int, Command]]:

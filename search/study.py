@@ -123,6 +123,7 @@ class Study:
         with self._writing() as ledger:
             self._set_up(ledger, work)
             ledger.set_attribute("budget", {"trials": trials, "minutes": minutes})
+            ledger.commit()
             seconds = None if minutes is None else minutes * 60
             scheduler = self._scheduler = Scheduler(ledger, self._rungs, trials=trials, seconds=seconds)
             shown = Progress(
@@ -159,9 +160,14 @@ class Study:
         """
         ledger = self._hold()
         trial = ledger.propose()
-        return ActiveTrial(
-            trial.number, trial.params, lambda epoch, value: ledger.report(trial.number, epoch, value, decide=True)
-        )
+        ledger.commit()
+
+        def report(epoch: int, value: float) -> bool:
+            prune = ledger.report(trial.number, epoch, value, decide=True)
+            ledger.commit()
+            return prune
+
+        return ActiveTrial(trial.number, trial.params, report)
 
     def tell(self, trial: ActiveTrial | int, value: float | None = None, state: str | None = None) -> Trial:
         """Ends a trial from `ask` with its value, or as "pruned" or "failed"; returns its record.
@@ -178,7 +184,9 @@ class Study:
             )
         if outcome == "pruned" and value is None:
             value = ledger.trial(number).last
-        return ledger.end(number, outcome, value, "told")
+        record = ledger.end(number, outcome, value, "told")
+        ledger.commit()
+        return record
 
     def enqueue(self, *configurations: Mapping[str, Any]) -> Study:
         """Puts configurations first in line; what they leave out is proposed. One that the study holds is left out.
@@ -187,6 +195,7 @@ class Study:
         """
         with self._writing() as ledger:
             ledger.enqueue(configurations)
+            ledger.commit()
         return self
 
     def close(self) -> None:
@@ -273,6 +282,7 @@ class Study:
             _, value = evaluate(bench, network, open_test(self.trainer.loaded, rows, bench.data.preparation))
             opened = {"trial": best.number, "metric": bench.metric.name, "value": value, "at": time.time()}
             ledger.set_attribute("tests", [*(ledger.attribute("tests") or []), opened])
+            ledger.commit()
         return value
 
     # Checks
@@ -368,6 +378,7 @@ class Study:
         settings, kept = self.describe(), ledger.attribute("settings")
         if kept is None:
             ledger.set_attribute("settings", settings)
+            ledger.commit()
             return
         differences = [*_differences(kept, settings)]
         if differences:
@@ -476,9 +487,10 @@ class Study:
             finished = not scheduler.interrupted
         finally:
             ledger.listeners.remove(tracker)
-            complete = any(trial.state == "complete" for trial in ledger.trials)
-            best = self.best if complete else None
-            model = write_model(self.trainer, self.folder, best) if finished and best and self.trainer else None
+            best = self.best if any(trial.state == "complete" for trial in ledger.trials) else None
+            model = None
+            if finished and best is not None and self.trainer is not None and self.folder.weights(best.number).exists():
+                model = write_model(self.trainer, self.folder, best)
             tracker.close(best, model, finished=finished)
             self.tracking_problem = tracker.problem
 

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .listeners import Listener
-from .trial import EPOCH, STATES, Trial
+from .trial import EPOCH, Trial
 
 if TYPE_CHECKING:
-    from mlflow.entities import Metric, RunTag
+    from mlflow.entities import Metric
     from mlflow.tracking import MlflowClient
     from optuna.trial import FrozenTrial
 
@@ -43,6 +43,7 @@ class _Run:
     id: str
     epochs: int = 0
     ended: bool = False
+    described: bool = False  # whether it is known to hold the parameters
 
 
 class Tracker(Listener):
@@ -153,36 +154,36 @@ class Tracker(Listener):
                 self._sync(mirror.get_trial(mirror.trial_id(number)), run)
 
     def _sync(self, frozen: FrozenTrial, run: _Run | None) -> None:
-        assert self._client is not None
+        """Sends what MLflow lacks of a trial, in as few calls as it allows: each one waits for its disk."""
         from mlflow.entities import RunTag
 
+        assert self._client is not None
         trial = Trial.of(frozen, self.ledger.space.fixed)
-        state = STATES[frozen.state.name]
-        params, tags = [], [RunTag("state", state)]
-        if run is None:
-            began = frozen.datetime_start.timestamp() if frozen.datetime_start else time.time()
-            core = {
-                KIND: "trial",
-                STUDY: self.name,
-                NUMBER: str(trial.number),
-                PARENT: self.parent_id or "",
-                **self.tags,
-            }
-            name = f"{self.name}-{trial.number:04d}"
-            created = self._client.create_run(self.experiment_id, round(began * 1000), tags=core, run_name=name)
-            run = self._runs[trial.number] = _Run(created.info.run_id)
-            params = _params(trial.params) + _params(self._logarithms(trial), "log10.")
+        tags = {"state": trial.state, **({"reason": trial.reason} if trial.state in STATUS else {})}
+        new = run is None
+        run = run or self._create(trial, frozen, tags)
         metrics, run.epochs = _epochs(frozen, run.epochs)
-        if state in STATUS:
-            tags += _ending_tags(trial)
+        if trial.state in STATUS:
             metrics += _ending_metrics(trial, frozen)
+        params = [] if run.described else [*_params(trial.params), *_params(self._logarithms(trial), "log10.")]
+        changed = [] if new else [RunTag(key, value) for key, value in tags.items()]
         for start in range(0, max(1, len(metrics)), BATCH):
-            self._client.log_batch(run.id, metrics[start : start + BATCH], params, tags)
-            params, tags = [], []
-        if state in STATUS:
+            self._client.log_batch(run.id, metrics[start : start + BATCH], params, changed)
+            params, changed = [], []
+        run.described = True
+        if trial.state in STATUS:
             ended = frozen.datetime_complete
-            self._client.set_terminated(run.id, STATUS[state], round(ended.timestamp() * 1000) if ended else None)
+            self._client.set_terminated(run.id, STATUS[trial.state], round(ended.timestamp() * 1000) if ended else None)
             run.ended = True
+
+    def _create(self, trial: Trial, frozen: FrozenTrial, tags: Mapping[str, str]) -> _Run:
+        assert self._client is not None
+        began = frozen.datetime_start.timestamp() if frozen.datetime_start else time.time()
+        core = {KIND: "trial", STUDY: self.name, NUMBER: str(trial.number), PARENT: self.parent_id, **self.tags, **tags}
+        name = f"{self.name}-{trial.number:04d}"
+        created = self._client.create_run(self.experiment_id, round(began * 1000), tags=core, run_name=name)
+        self._runs[trial.number] = _Run(created.info.run_id)
+        return self._runs[trial.number]
 
     def _logarithms(self, trial: Trial) -> dict[str, float]:
         """Returns the logarithms of what is searched on a log scale: the axes of MLflow's charts are linear."""
@@ -261,12 +262,6 @@ def _ending_metrics(trial: Trial, frozen: FrozenTrial) -> list[Metric]:
     known = {OBJECTIVE: trial.value, "duration": trial.seconds, "parameters": trial.parameters, "epochs": trial.epochs}
     step = trial.best_epoch or trial.epochs
     return [Metric(name, _finite(value), at, step) for name, value in known.items() if value is not None]
-
-
-def _ending_tags(trial: Trial) -> list[RunTag]:
-    from mlflow.entities import RunTag
-
-    return [RunTag("reason", trial.reason or trial.state)]
 
 
 def _params(values: Mapping[str, Any], prefix: str = "") -> list[Any]:

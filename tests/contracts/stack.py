@@ -277,7 +277,14 @@ class StackContract:
 
     @pytest.mark.parametrize(
         "params",
-        [{"lr": 0.02}, {"weight_decay": 0.1}, {"momentum": 0.5}, {"l1": 0.01}, {"label_smoothing": 0.2}, {"dropout": 0.5}],
+        [
+            {"lr": 0.02},
+            {"weight_decay": 0.1},
+            {"momentum": 0.5},
+            {"l1": 0.01},
+            {"label_smoothing": 0.2},
+            {"dropout": 0.5},
+        ],
         ids=lambda params: next(iter(params)),
     )
     def test_lanes_of_one_stack_may_differ_in_every_rate(self, make: MakeStack, params: dict[str, float]) -> None:

@@ -1,0 +1,393 @@
+"""The command line: what it prints, what it leaves behind, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import leadline as ll
+import pytest
+from leadline import cli
+
+STUDY = """\
+study: small
+data: digits
+model: mlp
+space:
+  depth: {int: [1, 2]}
+  feature_maps: {choice: [4, 8]}
+  lr: {float: [1.0e-3, 1.0e-1], log: true}
+trainer: {epochs: 2}
+strategy: random
+trials: 3
+executor: inline
+mlflow: null
+"""
+FAILING = """\
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, inputs, classes):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(inputs, classes))
+
+    def forward(self, x):
+        if self.training:
+            raise RuntimeError("it can't be trained")
+        return self.layers(x)
+
+def build(in_shape, classes, width):
+    return Net(in_shape[0] * in_shape[1] * in_shape[2], classes)
+"""
+
+
+@dataclass
+class Said:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Leadline = Callable[..., Said]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder to work in, one core, and no tracking server of the developer's."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {sorted(cores)[os.getpid() % len(cores)]})
+    yield tmp_path
+    os.sched_setaffinity(0, cores)
+
+
+@pytest.fixture
+def leadline(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Leadline:
+    """Runs a command in this process, as `leadline ...` does."""
+
+    def say(*arguments: str) -> Said:
+        monkeypatch.setattr(sys, "argv", ["leadline", *arguments])
+        capsys.readouterr()
+        code: Any = 0
+        try:
+            cli.main()
+        except SystemExit as ending:
+            code = ending.code or 0
+        captured = capsys.readouterr()
+        return Said(code, captured.out, captured.err)
+
+    return say
+
+
+@pytest.fixture
+def small(here: Path) -> str:
+    (here / "study.yaml").write_text(STUDY)
+    return "study.yaml"
+
+
+def files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if "__pycache__" not in path.parts}
+
+
+class TestAStudyFromBeginningToEnd:
+    def test_run_prints_the_best_configuration_and_the_next_command_last(self, leadline: Leadline, small: str) -> None:
+        said = leadline("run", small)
+        assert said.code == 0, said.err
+        best = ll.load_study("small").best
+        assert "small: done, 3 trials (3 complete)" in said.out
+        assert f"Best: trial {best.number}, accuracy {best.value:.4g}" in said.out
+        assert f"  depth: {best.params['depth']}\n" in said.out
+        assert said.out.rstrip().splitlines()[-1] == "Next:    leadline test small"
+        assert len([line for line in said.err.splitlines() if " complete " in line]) == 3
+
+    def test_every_reading_command_tells_people_and_programs_the_same(self, leadline: Leadline, small: str) -> None:
+        whole = leadline("run", small, "--json").json
+        shown = leadline("show", "small", "--json").json
+        assert shown == whole
+        assert [trial["number"] for trial in shown["trials"]] == [0, 1, 2]
+        for trial in shown["trials"]:
+            promised = {"number", "state", "params", "value", "reason", "epochs", "seconds", "parameters"}
+            assert promised <= trial.keys()
+        assert shown["study"]["name"] == "small"
+        best = leadline("best", "small", "--json").json
+        assert best == shown["trials"][shown["study"]["best"]]
+        assert leadline("ls", "--json").json == [
+            {"name": "small", "trials": 3, "of": 3, "best": best["value"], "running": 0}
+        ]
+        table = leadline("show", "small").out
+        assert all(f"{trial['params']['lr']:.4g}" in table for trial in shown["trials"])
+        assert "feature_maps" in table
+        assert f"{best['value']:.4g}" in leadline("best", "small").out
+        assert "small" in leadline("ls").out
+
+    def test_the_test_split_is_opened_on_request_and_each_opening_counted(self, leadline: Leadline, small: str) -> None:
+        leadline("run", small)
+        first = leadline("test", "small", "--json").json
+        assert first["opened"] == 1
+        assert first["metric"] == "accuracy"
+        said = leadline("test", "small")
+        assert f"accuracy on the test split: {first['value']:.4f}" in said.out
+        assert "opened 2 times" in said.out
+        assert len(leadline("show", "small", "--json").json["study"]["tests"]) == 2
+
+    def test_resuming_a_finished_study_says_so_and_more_trials_go_on_with_it(
+        self, leadline: Leadline, small: str
+    ) -> None:
+        before = leadline("run", small, "--json").json["trials"]
+        said = leadline("resume", "small", "--executor", "inline")
+        assert said.code == 0
+        assert "was finished already" in said.out
+        said = leadline("resume", "small", "--executor", "inline", "--trials", "4", "--json")
+        assert said.code == 0, said.err
+        assert said.json["trials"][:3] == before
+        assert len(said.json["trials"]) == 4
+
+    def test_running_the_file_again_goes_on_too(self, leadline: Leadline, small: str) -> None:
+        leadline("run", small)
+        said = leadline("run", small, "--trials", "4")
+        assert (said.code, "4 trials" in said.out) == (0, True)
+
+    def test_enqueued_configurations_come_first(self, leadline: Leadline, small: str, here: Path) -> None:
+        first = {"depth": 2, "feature_maps": 4, "lr": 0.05}
+        (here / "configs.json").write_text(json.dumps([first, {"feature_maps": 8}]))
+        trials = leadline("run", small, "--enqueue", "configs.json", "--json").json["trials"]
+        assert trials[0]["params"] == first
+        assert trials[1]["params"]["feature_maps"] == 8
+        assert len(trials) == 3
+
+    def test_options_and_set_override_the_file(self, leadline: Leadline, small: str) -> None:
+        said = leadline(
+            "run", small, "--study", "other", "--trials", "1", "--strategy", "bayes", "--seed", "3",
+            "--set", "trainer.epochs=1", "--set", "space.depth=1", "--set", "pruner=median", "--json",
+        )  # fmt: skip
+        study, trials = said.json["study"], said.json["trials"]
+        assert (study["name"], study["strategy"], study["seed"], study["pruner"]) == ("other", "bayes", 3, "median")
+        assert (len(trials), trials[0]["epochs"], trials[0]["params"]["depth"]) == (1, 1, 1)
+
+    def test_a_study_without_tracking_points_to_no_store(self, leadline: Leadline, small: str, here: Path) -> None:
+        said = leadline("run", small)
+        assert not (here / "leadline-studies/mlflow.db").exists()
+        assert "MLflow" not in said.out
+        assert "leadline ui" not in said.out
+
+    def test_another_folder_is_named_in_the_commands_to_try_next(self, leadline: Leadline, small: str) -> None:
+        said = leadline("run", small, "--trials", "1", "--storage", "elsewhere")
+        assert "leadline test small --storage elsewhere" in said.out
+        assert leadline("show", "small", "--storage", "elsewhere").code == 0
+        assert leadline("show", "small").code == 2
+
+
+class TestCheck:
+    def test_it_tells_what_would_be_done_and_creates_nothing(self, leadline: Leadline, small: str, here: Path) -> None:
+        before = files(here)
+        said = leadline("check", small)
+        assert said.code == 0
+        assert "digits: 1198 train, 299 valid, 300 test" in said.out or "digits:" in said.out
+        assert "nothing was created" in said.out
+        facts = leadline("check", small, "--json").json
+        assert facts["study"] == "small"
+        assert "3 parameters, not finite" in facts["space"]
+        assert "mlp" in facts["network"]
+        assert files(here) == before
+
+    def test_a_finite_space_is_counted(self, leadline: Leadline, small: str) -> None:
+        facts = leadline("check", small, "--set", "space.lr=0.01", "--json").json
+        assert facts["space"] == "4 configurations"
+
+    def test_the_built_in_study_is_in_order(self, leadline: Leadline, here: Path) -> None:
+        assert leadline("check").code == 0
+        assert files(here) == set()
+
+    def test_your_own_code_is_resolved_from_the_files_folder(self, leadline: Leadline, small: str, here: Path) -> None:
+        (here / "sub").mkdir()
+        (here / "sub/failing_network.py").write_text(FAILING)
+        (here / "sub/study.yaml").write_text(STUDY.replace("model: mlp", "model: failing_network:build"))
+        said = leadline("check", "sub/study.yaml", "--set", "space={width: {int: [1, 2]}}")
+        assert said.code == 0, said.err
+
+
+class TestWrongInput:
+    def test_every_problem_is_told_with_its_line_and_nothing_is_created(
+        self, leadline: Leadline, small: str, here: Path
+    ) -> None:
+        wrong = STUDY.replace("int: [1, 2]", "int: [2, 1]").replace("epochs: 2", "epohcs: 2").replace(": random", ": rndom")
+        (here / small).write_text(wrong + "sed: 1\n")
+        before = files(here)
+        said = leadline("run", small)
+        assert said.code == 2
+        assert said.out == ""
+        for line, told in ((5, "low=2, high=1"), (8, "`epochs`"), (9, "`random`"), (13, "`seed`")):
+            assert any(f"study.yaml:{line}: " in text and told in text for text in said.err.splitlines()), said.err
+        assert "Traceback" not in said.err
+        assert files(here) == before
+
+    @pytest.mark.parametrize(
+        ("arguments", "told"),
+        [
+            (["run", "nowhere.yaml"], "nowhere.yaml"),
+            (["run", "study.yaml", "--data", "nowhere.csv"], "nowhere.csv"),
+            (["run", "study.yaml", "--model", "alexnt"], "alexnt"),
+            (["run", "study.yaml", "--trials", "0"], "trials > 0"),
+            (["run", "study.yaml", "--minutes", "-1"], "minutes > 0"),
+            (["run", "study.yaml", "--lanes", "many"], "lanes"),
+            (["run", "study.yaml", "--plan", "fast"], "plan"),
+            (["run", "study.yaml", "--device", "tpu"], "tpu"),
+            (["run", "study.yaml", "--executor", "clouds"], "clouds"),
+            (["run", "study.yaml", "--workers", "0"], "workers"),
+            (["run", "study.yaml", "--study", "a/b"], "a study's name"),
+            (["run", "study.yaml", "--set", "trainer.epochs"], "--set takes"),
+            (["run", "study.yaml", "--set", "trainer.epochs=0"], "epochs"),
+            (["run", "study.yaml", "--enqueue", "nowhere.json"], "nowhere.json"),
+            (["run", "study.yaml", "--enqueue", "study.yaml"], "not valid JSON"),
+            (["show", "nowhere"], "there is no study `nowhere`"),
+            (["best", "nowhere"], "there is no study `nowhere`"),
+            (["test", "nowhere"], "there is no study `nowhere`"),
+            (["resume", "nowhere"], "there is no study `nowhere`"),
+            (["show", "../etc"], "a study's name"),
+            (["run", "--trails", "3"], "No such option"),
+            (["walk"], "No such command"),
+        ],
+        ids=" ".join,
+    )
+    def test_a_mistake_is_exit_code_2_one_message_and_nothing_created(
+        self, leadline: Leadline, small: str, here: Path, arguments: list[str], told: str
+    ) -> None:
+        before = files(here)
+        said = leadline(*arguments)
+        assert said.code == 2, said
+        assert told in said.err
+        assert "Traceback" not in said.err
+        assert said.out == ""
+        assert files(here) == before
+
+    @pytest.mark.parametrize(
+        ("text", "told"),
+        [
+            ('[{"depth": 9}]', "`depth` must be in"),
+            ('[{"deep": 1}, {"lr": 5}]', "the space has no parameter `deep`"),
+            ("[3]", "a list of configurations must be given"),
+            ("3", "a list of configurations must be given"),
+            ("\xff", "configs.json"),
+        ],
+    )
+    def test_what_cannot_be_enqueued_creates_nothing(
+        self, leadline: Leadline, small: str, here: Path, text: str, told: str
+    ) -> None:
+        (here / "configs.json").write_bytes(text.encode("latin-1"))
+        before = files(here)
+        said = leadline("run", small, "--enqueue", "configs.json")
+        assert said.code == 2, said
+        assert told in said.err
+        assert files(here) == before
+
+    def test_debug_shows_where_an_error_came_from(self, leadline: Leadline, here: Path) -> None:
+        with pytest.raises(ll.SettingsError):
+            leadline("run", "nowhere.yaml", "--debug")
+
+    def test_other_settings_under_a_name_that_exists_are_wrong_input(self, leadline: Leadline, small: str) -> None:
+        leadline("run", small, "--trials", "1")
+        said = leadline("run", small, "--seed", "9")
+        assert said.code == 2
+        assert "`seed` is 0 there, 9 here" in said.err
+
+    def test_a_password_is_never_shown(self, leadline: Leadline, small: str) -> None:
+        said = leadline("show", "small", "--storage", "postgresql+psycopg://ann:secret@127.0.0.1:1/studies")
+        assert said.code == 2
+        assert "secret" not in said.err + said.out
+        assert "ann:***@127.0.0.1" in said.err
+
+
+class TestFailure:
+    def test_a_study_whose_trials_all_fail_is_exit_code_1_and_show_tells_why(
+        self, leadline: Leadline, here: Path
+    ) -> None:
+        (here / "failing_network.py").write_text(FAILING)
+        text = STUDY.replace("model: mlp", "model: failing_network:build").replace("trials: 3", "trials: 2")
+        (here / "study.yaml").write_text(text)
+        said = leadline("run", "study.yaml", "--set", "space={width: {int: [1, 2]}}")
+        assert said.code == 1
+        assert "2 failed" in said.out
+        assert "it can't be trained" in leadline("show", "small").out
+        assert "Traceback" not in said.err
+
+    def test_best_of_a_study_without_a_complete_trial_is_exit_code_1(self, leadline: Leadline, here: Path) -> None:
+        with ll.Study("asked", ll.Space(x=ll.Int(0, 9)), mlflow=None) as study:
+            study.ask()
+        said = leadline("best", "asked")
+        assert (said.code, said.out) == (1, "")
+        assert "no trial of `asked` is complete" in said.err
+
+    def test_a_study_of_a_script_cannot_be_resumed_here_and_says_so(self, leadline: Leadline) -> None:
+        ll.Study("mine", ll.Space(x=ll.Int(0, 9)), mlflow=None).run(lambda t: 1.0, trials=1, progress=False)
+        said = leadline("resume", "mine")
+        assert said.code == 1
+        assert "run that script again" in said.err
+
+
+def test_ls_without_a_study_says_how_to_make_one_and_creates_nothing(leadline: Leadline, here: Path) -> None:
+    said = leadline("ls")
+    assert (said.code, said.out) == (0, "There is no study here yet. `leadline run` makes one.\n")
+    assert leadline("ls", "--json").json == []
+    assert files(here) == set()
+
+
+def test_help_loads_none_of_the_heavy_libraries() -> None:
+    program = "import sys, leadline.cli as cli\ntry: cli.app(['--help'])\nexcept SystemExit: pass\nprint(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "Search hyperparameters" in ran.stdout
+    loaded = set(ran.stdout.splitlines()[-1].split())
+    assert not loaded & {"torch", "optuna", "mlflow", "skopt", "sklearn", "pandas", "numpy", "pydantic"}
+
+
+@pytest.mark.parametrize(
+    ("number", "executor"), [(signal.SIGINT, "processes"), (signal.SIGTERM, "inline")], ids=["SIGINT", "SIGTERM"]
+)
+def test_a_signal_ends_the_run_within_seconds_and_the_study_resumes(
+    leadline: Leadline, small: str, here: Path, number: signal.Signals, executor: str
+) -> None:
+    program = [sys.executable, "-c", "from leadline.cli import main; main()"]
+    command = [*program, "run", small, "--trials", "100000", "--executor", executor]
+    with open(here / "errors", "wb") as errors:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, start_new_session=True)
+    try:
+        journal, deadline = here / "leadline-studies/small/journal.log", time.monotonic() + 60
+        while not journal.exists() or b'"state":1' not in journal.read_bytes():  # a trial is complete
+            assert process.poll() is None, (here / "errors").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        sent = time.monotonic()
+        os.killpg(process.pid, number)  # a terminal sends Ctrl-C to the whole group
+        out, _ = process.communicate(timeout=20)
+        assert time.monotonic() - sent < 10
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    told = (here / "errors").read_text()
+    assert process.returncode == 128 + number, told
+    assert "`leadline resume small` goes on where it stopped" in told
+    assert "Traceback" not in told
+    assert out == b""
+    before = leadline("show", "small", "--json").json["trials"]
+    more = len(before) + 1
+    said = leadline("resume", "small", "--executor", "inline", "--trials", str(more), "--json")
+    assert said.code == 0, said.err
+    assert len(said.json["trials"]) == more
+    assert {trial["state"] for trial in said.json["trials"]} == {"complete"}
+    ended = [trial for trial in before if trial["state"] == "complete"]
+    assert [trial for trial in said.json["trials"] if trial["number"] in [t["number"] for t in ended]] == ended
