@@ -6,7 +6,7 @@ import json
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -120,7 +120,8 @@ def resume(
 
     options = {"devices": device, "executor": executor or "processes", "workers": workers, "lanes": _number(lanes)}
     options = {option: value for option, value in options.items() if value is not None}
-    study = _load(name, storage, allow or [], **options)
+    with _status("Opening the study ..."):
+        study = _load(name, storage, allow or [], **options)
     if study.trainer is None:
         raise StudyError(f"`{name}` searches functions or arrays of a Python script: run that script again to go on")
     budget = study.attribute("budget") or {}
@@ -284,7 +285,16 @@ def _from_file(
     overrides: dict[tuple[str, ...], Any] = {(name,): value for name, value in given.items() if value is not None}
     overrides.update(parse_override(text) for text in sets or [])
     settings, source = read(file, overrides)
-    return study_from(settings, source, allow or [])
+    with _status("Checking settings, data and networks ..."):
+        return study_from(settings, source, allow or [])
+
+
+def _status(text: str) -> AbstractContextManager[object]:
+    """Shows what is being done, on a terminal, while the context lasts."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    return console.status(text) if console.is_terminal else nullcontext()
 
 
 def _load(name: str, storage: str | None, allow: list[str] | None = None, **options: Any) -> Study:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import Any
 
@@ -49,6 +50,10 @@ class Progress(Listener):
         if self.console.is_terminal:
             self._live.start()
         return self
+
+    def status(self, text: str) -> AbstractContextManager[object]:
+        """Shows what is being done, on a terminal, while the context lasts."""
+        return self.console.status(text) if self.console.is_terminal else nullcontext()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self.console.is_terminal:

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,14 +134,20 @@ class Study:
                 seconds=seconds,
                 epochs=self.trainer.epochs if self.trainer else None,
             )
+            tracker = self._tracker(ledger)
             try:
-                with self._tracked(ledger, scheduler), self._listening(ledger, shown if progress else None):
+                with self._listening(ledger, tracker, shown if progress else None):
                     executor = EXECUTORS[self._executor_for(work)]
                     if scheduler.has_work:
                         executor(work, self._jobs(ledger), scheduler)
+                    finished = not scheduler.interrupted
+            except BaseException:
+                finished = False
+                raise
             finally:
-                self._scheduler = None
-                self.ended_by = scheduler.ended_by
+                self._scheduler, self.ended_by = None, scheduler.ended_by
+                with shown.status("Writing the best network, and to MLflow what it lacks ..."):
+                    self._conclude(ledger, tracker, finished=finished)
         return self
 
     @property
@@ -298,8 +305,7 @@ class Study:
         found = budget_problems(trials, minutes)
         if trials is None and minutes is None and self.strategy.name != "grid":
             found.append(Problem("say how long to search: `trials`, `minutes` or both (only a grid ends by itself)"))
-        if self.trainer is not None:
-            found += self.trainer.check(self.space, self.metric, self.seed)
+        found += self._trainer_problems
         work = self._work(objective) if objective or self.trainer else None
         if work is not None and self.executor == "processes" and not self._travels(work):
             found.append(
@@ -311,6 +317,10 @@ class Study:
                 )
             )
         return found
+
+    @cached_property
+    def _trainer_problems(self) -> list[Problem]:
+        return [] if self.trainer is None else self.trainer.check(self.space, self.metric, self.seed)
 
     def _own_problems(self) -> Iterator[Problem]:
         if text := name_problem(self.name):
@@ -450,13 +460,26 @@ class Study:
             split_digest=split["digest"] if split else None,
         )
 
+    def _tracker(self, ledger: Ledger) -> Tracker | None:
+        if self.mlflow is None:
+            return None
+        uri = tracking_uri(self.folder.mlflow_uri) if self.mlflow == "auto" else self.mlflow
+        artifacts = self.folder.mlflow_artifacts if uri.startswith("sqlite:///") else None
+        described = self.describe()
+        tags = {"strategy": self.strategy.name, "pruner": described["pruner"]}
+        if described["trainer"]:
+            tags |= {name: str(described["trainer"][name]) for name in ("model", "data")}
+        return Tracker(ledger, self.name, uri, artifacts, tags)
+
     @contextmanager
-    def _listening(self, ledger: Ledger, shown: Progress | None) -> Iterator[None]:
-        listeners = list(ledger.listeners)
+    def _listening(self, ledger: Ledger, tracker: Tracker | None, shown: Progress | None) -> Iterator[None]:
         if self.trainer is not None:
             ledger.listeners.append(Keeper(self.folder, ledger.trials, self.keep, maximize=self.maximize))
             on_epoch, on_trial_end = self.trainer.callback("on_epoch"), self.trainer.callback("on_trial_end")
             ledger.listeners.append(Callbacks(on_epoch, on_trial_end))
+        if tracker is not None:
+            ledger.listeners.append(tracker)
+            tracker.start()
         try:
             if shown is None:
                 yield
@@ -465,32 +488,15 @@ class Study:
                 with shown:
                     yield
         finally:
-            ledger.listeners[:] = listeners
+            ledger.listeners.clear()
 
-    @contextmanager
-    def _tracked(self, ledger: Ledger, scheduler: Scheduler) -> Iterator[None]:
-        if self.mlflow is None:
-            yield
-            return
-        uri = tracking_uri(self.folder.mlflow_uri) if self.mlflow == "auto" else self.mlflow
-        artifacts = self.folder.mlflow_artifacts if uri.startswith("sqlite:///") else None
-        tags = {"strategy": self.strategy.name, "pruner": self.describe()["pruner"]}
-        if self.trainer is not None:
-            described = self.trainer.describe()
-            tags |= {"model": str(described["model"]), "data": str(described["data"])}
-        tracker = Tracker(ledger, self.name, uri, artifacts, tags)
-        ledger.listeners.append(tracker)
-        tracker.start()
-        finished = False
-        try:
-            yield
-            finished = not scheduler.interrupted
-        finally:
-            ledger.listeners.remove(tracker)
-            best = self.best if any(trial.state == "complete" for trial in ledger.trials) else None
-            model = None
-            if finished and best is not None and self.trainer is not None and self.folder.weights(best.number).exists():
-                model = write_model(self.trainer, self.folder, best)
+    def _conclude(self, ledger: Ledger, tracker: Tracker | None, *, finished: bool) -> None:
+        """Writes the best network of a run that wasn't interrupted, and has the tracker send what is left."""
+        best = self.best if any(trial.state == "complete" for trial in ledger.trials) else None
+        model = None
+        if finished and best is not None and self.trainer is not None and self.folder.weights(best.number).exists():
+            model = write_model(self.trainer, self.folder, best)
+        if tracker is not None:
             tracker.close(best, model, finished=finished)
             self.tracking_problem = tracker.problem
 

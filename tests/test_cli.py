@@ -17,6 +17,11 @@ import leadline as ll
 import pytest
 from leadline import cli
 
+# mlflow 3.17 with SQLAlchemy 2.1 uses what that deprecates; and MLflow never closes the connections of its store.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
+    pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning"),
+]
 STUDY = """\
 study: small
 data: digits
@@ -184,6 +189,11 @@ class TestAStudyFromBeginningToEnd:
         assert not (here / "leadline-studies/mlflow.db").exists()
         assert "MLflow" not in said.out
         assert "leadline ui" not in said.out
+
+    def test_resuming_a_study_without_tracking_leaves_it_so(self, leadline: Leadline, small: str, here: Path) -> None:
+        leadline("run", small, "--trials", "1")
+        leadline("resume", "small", "--executor", "inline", "--trials", "2")
+        assert not (here / "leadline-studies/mlflow.db").exists()
 
     def test_another_folder_is_named_in_the_commands_to_try_next(self, leadline: Leadline, small: str) -> None:
         said = leadline("run", small, "--trials", "1", "--storage", "elsewhere")

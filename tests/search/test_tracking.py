@@ -150,7 +150,8 @@ def test_an_interrupted_study_shows_as_killed_and_a_resumed_one_has_nothing_twic
             current[-1].stop()
 
     def again() -> ll.Study:
-        return digits(space=RATES, epochs=3, pruner="asha", mlflow="auto", checkpoint=0, on_epoch=on_epoch)
+        current.append(digits(space=RATES, epochs=3, pruner="asha", mlflow="auto", checkpoint=0, on_epoch=on_epoch))
+        return current[-1]
 
     enqueued(again()).run(trials=TRIALS, progress=False)
     parent, children = runs_of(client := MlflowClient(store(folder)), "digits")

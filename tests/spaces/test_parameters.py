@@ -1,5 +1,6 @@
 import json
 import math
+from itertools import pairwise
 
 import numpy as np
 import optuna
@@ -122,7 +123,7 @@ def test_what_is_no_distribution_is_refused():
 def test_values_are_contained_ascend_and_are_about_as_many_as_asked_for(parameter, points):
     values = parameter.values(points)
     assert all(parameter.contains(value) for value in values)
-    assert all(a < b for a, b in zip(values, values[1:], strict=False))
+    assert all(a < b for a, b in pairwise(values))
     assert 1 <= len(values) <= points
     if points > 1 and parameter.low < parameter.high:
         assert (values[0], values[-1]) == (parameter.low, parameter.high)

@@ -5,7 +5,7 @@ from leadline.trainers.reasons import PACKAGE, told
 
 
 def caught(function):
-    with pytest.raises(BaseException) as raised:  # noqa: B017 (any error is told)
+    with pytest.raises(BaseException) as raised:
         function()
     return raised.value
 

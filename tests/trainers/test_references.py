@@ -86,7 +86,7 @@ def test_a_function_that_isnt_there_is_told_with_a_suggestion(base):
 
 
 def test_a_module_that_cannot_be_imported_is_told_with_its_own_error(base):
-    with pytest.raises(SettingsError, match="importing `broken` failed: ModuleNotFoundError: .*nothing_like_this"):
+    with pytest.raises(SettingsError, match=r"importing `broken` failed: ModuleNotFoundError: .*nothing_like_this"):
         resolve("broken:build", base)
 
 

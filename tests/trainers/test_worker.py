@@ -381,9 +381,10 @@ def test_a_worker_killed_while_it_writes_is_followed_by_one_that_makes_the_trial
             raise Killed
         replace(source, target)
 
-    with monkeypatch.context() as patch, pytest.raises(Killed):
+    with monkeypatch.context() as patch:
         patch.setattr(os, "replace", dying)
-        serve(trainer(), Driver(Start(0, SMALL)), folder=tmp_path)
+        with pytest.raises(Killed):
+            serve(trainer(), Driver(Start(0, SMALL)), folder=tmp_path)
     assert_as_undisturbed(serve(trainer(), Driver(Start(0, SMALL)), folder=tmp_path), tmp_path, undisturbed)
 
 
