@@ -36,6 +36,7 @@ class Ledger:
         name = mirror.get_study_name_from_id(mirror.study_id)
         self.optuna = optuna.load_study(study_name=name, storage=mirror, pruner=pruner, sampler=strategy.sampler(seed))
         self.listeners: list[Listener] = []
+        self.asked: set[int] = set()  # running trials in the hands of the user
         self._committed = time.monotonic()
 
     @property
@@ -48,8 +49,9 @@ class Ledger:
         return self._record(self.mirror.get_trial(self.mirror.trial_id(number)))
 
     def unfinished(self) -> list[Trial]:
-        """Returns the trials that a process left running."""
-        return [self._record(frozen) for frozen in self._frozen(TrialState.RUNNING)]
+        """Returns the trials that another process left running."""
+        running = map(self._record, self._frozen(TrialState.RUNNING))
+        return [trial for trial in running if trial.number not in self.asked]
 
     @property
     def begun(self) -> int:

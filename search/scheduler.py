@@ -128,6 +128,9 @@ class Scheduler:
         return self.trials is not None and self.ledger.begun >= self.trials
 
     def _give_up_if_hopeless(self) -> None:
-        ended = [trial for trial in self.ledger.trials if trial.state != "running"]
-        if len(ended) == HOPELESS and all(trial.state == "failed" for trial in ended):
-            raise StudyFailed(f"the first {HOPELESS} trials all failed; the last one: {ended[-1].reason}")
+        if self.ledger.begun - len(self.running) != HOPELESS:
+            return
+        ended = [trial for trial in self.ledger.trials if trial.state not in ("running", "waiting")]
+        if ended and all(trial.state == "failed" for trial in ended):
+            self.ledger.commit()
+            raise StudyFailed(f"the first {len(ended)} trials all failed; the last one: {ended[-1].reason}")

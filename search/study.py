@@ -140,6 +140,7 @@ class Study:
                     executor = EXECUTORS[self._executor_for(work)]
                     if scheduler.has_work:
                         executor(work, self._jobs(ledger), scheduler)
+                    ledger.commit()
                     finished = not scheduler.interrupted
             except BaseException:
                 finished = False
@@ -167,6 +168,7 @@ class Study:
         """
         ledger = self._hold()
         trial = ledger.propose()
+        ledger.asked.add(trial.number)
         ledger.commit()
 
         def report(epoch: int, value: float) -> bool:
@@ -182,7 +184,7 @@ class Study:
         Raises SettingsError if the trial isn't running, or a complete one has no value.
         """
         ledger, number = self._hold(), trial if isinstance(trial, int) else trial.number
-        if number not in [running.number for running in ledger.unfinished()]:
+        if ledger.trial(number).state != "running":
             raise SettingsError(f"only a running trial can be told, but trial {number} isn't running")
         outcome = state or ("failed" if value is None else "complete")
         if outcome not in ("complete", "pruned", "failed") or (outcome == "complete" and value is None):
@@ -191,6 +193,7 @@ class Study:
             )
         if outcome == "pruned" and value is None:
             value = ledger.trial(number).last
+        ledger.asked.discard(number)
         record = ledger.end(number, outcome, value, "told")
         ledger.commit()
         return record

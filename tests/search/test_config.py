@@ -166,9 +166,13 @@ class TestYamlTraps:
         with pytest.raises(SettingsError, match="more than 100,000 values"):
             read(write("\n".join(lines)))
 
-    def test_a_file_that_holds_itself_is_refused(self, write: Write) -> None:
-        with pytest.raises(SettingsError, match="nested deeper"):
-            read(write("a: &a\n  b: *a\n"))
+    def test_a_file_that_holds_itself_comes_to_an_end(self, write: Write) -> None:
+        assert read(write("a: &a\n  b: *a\n"))[0] == {"a": {"b": None}}
+
+    @pytest.mark.parametrize("text", [":", "1: 2", "null: 3", "true: 4", "[1, 2]: 5", "{a: 1}: 5", "1.5: 6", "2024-01-01: 7"])
+    def test_a_key_that_is_no_text_is_told(self, write: Write, text: str) -> None:
+        assert len(problems_of(write(GOOD + text + "\n"))) == 1
+        problems_of(write(text))
 
     def test_a_folder_and_a_file_that_is_not_there_are_told(self, tmp_path: Path) -> None:
         for path in (tmp_path, tmp_path / "nowhere.yaml"):
@@ -263,16 +267,22 @@ class TestSet:
     def test_the_value_is_yaml(self, text: str, wanted: Any) -> None:
         assert parse_override(text) == wanted
 
-    @pytest.mark.parametrize("text", ["trials", "=3", " =3", "a=[1", "a={b", "a=1\nb: 2", "a=*x"])
+    @pytest.mark.parametrize("text", ["trials", "=3", " =3", "a=[1", "a={b", "a=*x"])
     def test_what_is_not_of_the_form_is_told(self, text: str) -> None:
         with pytest.raises(SettingsError, match="--set"):
             parse_override(text)
 
     def test_it_goes_before_the_file_and_makes_parts_that_are_not_there(self, write: Write) -> None:
-        study, file = study_of(write(GOOD), trials=3, trainer__epochs=2, space__lr=0.1, strategy__startup=4)
+        study, file = study_of(write(GOOD), trials=3, trainer__epochs=2, space__lr=0.1)
         assert (file.trials, study.space.fixed["lr"]) == (3, 0.1)
         assert study.trainer is not None
         assert study.trainer.epochs == 2
+
+    @pytest.mark.parametrize("given", ["", "strategy: bayes\n", "strategy: {name: bayes, startup: 9}\n"])
+    def test_an_option_of_a_strategy_goes_to_the_one_that_is_there_or_is_the_default(
+        self, write: Write, given: str
+    ) -> None:
+        study, _ = study_of(write(GOOD + given), strategy__startup=4)
         assert study.strategy.describe() == {"name": "bayes", "startup": 4}
 
     def test_a_problem_of_an_override_is_told_as_one(self, write: Write) -> None:
