@@ -22,7 +22,6 @@ from .ledger import Ledger
 from .listeners import Callbacks, Keeper
 from .model import rebuild, write_model
 from .objective import Objective
-from .progress import Progress
 from .pruning import make_pruner, rungs
 from .scheduler import Scheduler
 from .storage import Mirror
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
     from ..trainers.trainer import Trainer
+    from .progress import Progress
 
 
 class Study:
@@ -117,6 +117,8 @@ class Study:
         study. Raises SettingsError before anything is created if the settings can't work, and StudyError (StudyFailed
         if trials just fail) if the study can't go on.
         """
+        from .progress import Progress  # rich draws from Python's global generator when it is imported
+
         work = self._work(objective)
         problems = self.problems(objective, trials=trials, minutes=minutes)
         if problems:

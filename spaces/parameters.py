@@ -102,7 +102,7 @@ class Float(Parameter):
         if self.step is not None or self.low == self.high:
             count = self.size or 1
             chosen = range(count) if points is None else _spread(count, points)
-            return [float(Decimal(repr(self.low)) + Decimal(repr(self.step or 0.0)) * index) for index in chosen]
+            return [self._at(index) for index in chosen]
         if points is None:
             raise SpaceError(
                 "a continuous parameter has a grid only with `points`; say how many, or give the parameter a `step`"
@@ -114,8 +114,11 @@ class Float(Parameter):
             return False
         if self.step is None:
             return True
-        index = (value - self.low) / self.step
-        return abs(index - round(index)) < 1e-8
+        index = round((value - self.low) / self.step)
+        return math.isclose(value, self._at(index), rel_tol=1e-12, abs_tol=1e-8 * self.step)
+
+    def _at(self, index: int) -> float:
+        return float(_decimal(self.low) + _decimal(self.step or 0.0) * index)
 
     def suggest(self, trial: optuna.Trial, name: str) -> float:
         return trial.suggest_float(name, self.low, self.high, step=self.step, log=self.log)
@@ -315,7 +318,12 @@ def is_scalar(value: object) -> TypeGuard[Scalar]:
 
 
 def _is_number(value: object) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond all floats
+        return False
 
 
 def _same(a: object, b: object) -> bool:
@@ -346,15 +354,19 @@ def _bounds_problems(low: object, high: object, log: bool) -> list[str]:
     return []
 
 
+def _decimal(number: float) -> Decimal:
+    return Decimal(repr(float(number)))  # numpy's floats have a repr of their own
+
+
 def _steps(low: float, high: float, step: float) -> int:
-    return int((Decimal(repr(high)) - Decimal(repr(low))) // Decimal(repr(step)))
+    return int((_decimal(high) - _decimal(low)) // _decimal(step))
 
 
 def _step_problems(low: float, high: float, step: float) -> list[str]:
-    whole = float(Decimal(repr(low)) + Decimal(repr(step)) * _steps(low, high, step))
+    whole = float(_decimal(low) + _decimal(step) * _steps(low, high, step))
     if whole == high:
         return []
-    end = type(high)(whole)
+    end = int(whole) if isinstance(step, int) and isinstance(low, int) else whole
     return [f"`step` must divide `high - low`, but got low={low}, high={high}, step={step}. Did you mean high={end}?"]
 
 
@@ -365,7 +377,8 @@ def _between(low: float, high: float, points: int, log: bool) -> list[float]:
         return [math.sqrt(low * high) if log else (low + high) / 2]
     a, b = (math.log10(low), math.log10(high)) if log else (low, high)
     inner = [a + (b - a) * index / (points - 1) for index in range(1, points - 1)]
-    return [low, *(float(f"{10**x if log else x:.12g}") for x in inner), high]
+    rounded = {float(f"{10**x if log else x:.12g}") for x in inner}
+    return sorted({low, *(x for x in rounded if low < x < high), high})
 
 
 def _spread(count: int, points: int) -> list[int]:

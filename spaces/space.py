@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Problem, SpaceError, suggestion
@@ -49,13 +49,15 @@ class Space:
         """Returns the space that a study file describes. Raises SpaceError holding every problem."""
         parameters: dict[str, Parameter | Scalar] = {}
         problems: list[Problem] = []
+        broken: set[str] = set()
         for name, part in description.items():
             try:
                 parameters[name] = parse(part)
             except SpaceError as error:
                 problems += [problem.inside(name) for problem in error.problems]
+                broken.add(name)
                 parameters[name] = None
-        problems += [problem for problem in _problems(parameters) if not problems or problem.where[-1:] != ("when",)]
+        problems += _problems(parameters, broken)
         if problems:
             raise SpaceError(problems)
         return cls(parameters)
@@ -194,7 +196,7 @@ class Space:
         return extend(dict(self.fixed), 0)
 
 
-def _problems(given: Given) -> Iterator[Problem]:
+def _problems(given: Given, broken: Collection[str] = ()) -> Iterator[Problem]:
     for name, value in given.items():
         if not isinstance(name, str) or not name.isidentifier():
             yield Problem(f"a parameter's name must be a Python identifier, but got {name!r}", (name,))
@@ -204,6 +206,8 @@ def _problems(given: Given) -> Iterator[Problem]:
             continue
         for parent, wanted in value.conditions.items():
             where = (name, "when")
+            if parent in broken:  # told already
+                continue
             if parent not in given:
                 hint = suggestion(parent, set(given) - {name})
                 yield Problem(f"the space has no parameter `{parent}`. {hint}", where)

@@ -39,4 +39,4 @@ def loss_for(given: str | Loss | None, task: str) -> Loss:
 
 def l1_norm(parameters: Iterable[Tensor]) -> Tensor:
     """Returns the sum of absolute weights; biases and normalisation's scales (one dimension) don't count."""
-    return torch.stack([parameter.abs().sum() for parameter in parameters if parameter.ndim > 1]).sum()
+    return sum((parameter.abs().sum() for parameter in parameters if parameter.ndim > 1), start=torch.zeros(()))

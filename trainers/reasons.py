@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -21,6 +22,6 @@ def told(error: BaseException) -> str:
     if isinstance(error, LeadlineError):
         return text
     frames = traceback.extract_tb(error.__traceback__)
-    theirs = [f for f in frames if not f.filename.startswith(PACKAGE) and "/site-packages/" not in f.filename]
+    theirs = [f for f in frames if not f.filename.startswith(PACKAGE + os.sep) and "/site-packages/" not in f.filename]
     place = (theirs or frames)[-1:]
     return f"{type(error).__name__}: {text}" + "".join(f" ({Path(f.filename).name}:{f.lineno})" for f in place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -49,8 +50,8 @@ class Recipe:
             ("label_smoothing", 0.0, 1.0),
         ):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not value >= least:
-                found.append(Problem(f"`{name}` must be a number >= {least:g}, but got {value!r}", (name,)))
+            if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < math.inf:
+                found.append(Problem(f"`{name}` must be a finite number >= {least:g}, but got {value!r}", (name,)))
             elif below is not None and value >= below:
                 found.append(Problem(f"`{name} < {below:g}` must hold, but got {value!r}", (name,)))
         if self.lr == 0:

@@ -11,6 +11,8 @@ from typing import Any
 
 from ..errors import SettingsError, suggestion
 
+_from_a_study_folder: set[str] = set()  # top-level modules that were imported from beside a study file
+
 
 def is_reference(text: object) -> bool:
     """Tells whether `text` has the form `module:function`.
@@ -34,27 +36,44 @@ def resolve(reference: str, base: Path | None = None, allow: Collection[str] = (
     """
     module_name, name = reference.split(":")
     top = module_name.split(".")[0]
-    if base is not None:
-        here = [base / f"{top}.py", base / top / "__init__.py", base / top]
-        if not any(path.exists() for path in here) and top not in allow:
-            raise SettingsError(
-                f"`{reference}`: there is no module `{top}` in {base}. Put it beside the study file, "
-                f"or allow the installed package with `--allow {top}`"
-            )
-        if top not in allow and str(base) not in sys.path:
-            sys.path.insert(0, str(base))
+    if base is not None and top not in allow:
+        _make_importable(reference, top, base)
     try:
         module = importlib.import_module(module_name)
     except Exception as error:  # importing the user's module may raise anything; all of it is the user's to mend
         raise SettingsError(
             f"`{reference}`: importing `{module_name}` failed: {type(error).__name__}: {error}"
         ) from error
+    if base is not None and top not in allow and not _lies_in(module, base):
+        raise SettingsError(f"`{reference}`: `{top}` is an installed module too, and that one wins. Rename yours")
+    if base is not None:
+        _from_a_study_folder.add(top)
     found = module
     for part in name.split("."):
         if not hasattr(found, part):
             raise SettingsError(f"`{reference}`: `{module_name}` has no `{name}`. {suggestion(part, _public(found))}")
         found = getattr(found, part)
     return found
+
+
+def _make_importable(reference: str, top: str, base: Path) -> None:
+    """Puts `base` first where modules are looked for, and forgets a module of that name from another study's folder."""
+    if not any(path.exists() for path in (base / f"{top}.py", base / top)):
+        raise SettingsError(
+            f"`{reference}`: there is no module `{top}` in {base}. Put it beside the study file, "
+            f"or allow the installed package with `--allow {top}`"
+        )
+    if sys.path[:1] != [str(base)]:
+        sys.path.insert(0, str(base))
+    loaded = sys.modules.get(top)
+    if loaded is not None and not _lies_in(loaded, base) and top in _from_a_study_folder:
+        for name in [name for name in sys.modules if name == top or name.startswith(f"{top}.")]:
+            del sys.modules[name]
+
+
+def _lies_in(module: Any, base: Path) -> bool:
+    file = getattr(module, "__file__", None)
+    return file is not None and Path(file).resolve().is_relative_to(base.resolve())
 
 
 def describe(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -45,13 +46,17 @@ class Lane:
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch of one lane came to; `diverged_at` is the step whose loss wasn't finite, from 1."""
+    """What one epoch of one lane came to.
+
+    `diverged_at` is the step whose loss wasn't finite, from 1; `error` what the lane's network, loss or metric raised.
+    """
 
     lane: Lane
-    value: float
-    metrics: Mapping[str, float]
-    seconds: float
+    value: float = math.nan
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
     diverged_at: int | None = None
+    error: Exception | None = None
 
 
 @dataclass(frozen=True)
@@ -121,7 +126,15 @@ class LoopedStack(Stack):
         self.lanes.remove(lane)
 
     def train_epoch(self) -> list[Epoch]:
-        return [self._train(lane, *self._parts[lane.number]) for lane in self.lanes]
+        return [self._tried(lane) for lane in self.lanes]
+
+    def _tried(self, lane: Lane) -> Epoch:
+        try:
+            return self._train(lane, *self._parts[lane.number])
+        except (
+            Exception
+        ) as error:  # network, loss and metric are the user's, a device may be full: its neighbours go on
+            return Epoch(lane, error=error)
 
     def weights(self, lane: Lane) -> dict[str, Tensor]:
         network, _ = self._parts[lane.number]
@@ -159,7 +172,8 @@ class LoopedStack(Stack):
         }
         finite = torch.isfinite(torch.stack(losses))
         diverged_at = None if bool(finite.all()) else int((~finite).nonzero()[0]) + 1
-        loss_value, value = evaluate(bench, network, bench.data.valid)
+        with bench.seeded(lane.stream.key("noise", lane.epoch)):  # a user's module may draw in evaluation too
+            loss_value, value = evaluate(bench, network, bench.data.valid)
         metrics |= {"valid/loss": loss_value, f"valid/{bench.metric.name}": value}
         seconds = time.perf_counter() - began
         lane.seconds += seconds

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -68,7 +68,7 @@ class Trainer:
     ) -> None:
         self.model, self.data, self.loss = model, data, loss
         self.precision, self.checkpoint = precision, checkpoint
-        self.parts: tuple[int, ...] = tuple(parts)
+        self.parts: tuple[int, ...] = tuple(parts) if isinstance(parts, list | tuple) else (parts,)
         self.on_epoch, self.on_trial_end = on_epoch, on_trial_end
         self.base, self.allow = base, tuple(allow)
         self.settings: dict[str, Any] = {
@@ -201,7 +201,7 @@ class Trainer:
             params: dict[str, Any] = dict(space.fixed)
             for name, parameter in space.parameters.items():
                 if space.is_active(name, params):
-                    params[name] = _ends(parameter)[end]
+                    params[name] = _ordered(parameter)[end]
             try:
                 with torch.device("meta"):
                     network = self.build(params, data.in_shape, data.outputs)
@@ -251,7 +251,7 @@ class Trainer:
             text = f"for 2 examples the network must return a tensor of shape {(2, data.outputs)}, but got {got}"
             return [Problem(text, ("model",))]
         for what, where, function in (
-            ("loss", ("trainer", "loss"), self.loss_function),
+            ("loss", ("trainer", "loss"), partial(self.loss_function, **self._smoothing(space))),
             ("metric", ("metric",), self.metric(metric)),
         ):
             try:
@@ -259,6 +259,13 @@ class Trainer:
             except Exception as error:  # as above
                 return [Problem(f"the {what} failed on two examples: {told(error)}", where)]
         return []
+
+    def _smoothing(self, space: Space) -> dict[str, float]:
+        """Returns `label_smoothing` as an argument of the loss, if any trial may have one."""
+        searched = space.parameters.get("label_smoothing")
+        fixed = space.fixed.get("label_smoothing", self.settings["label_smoothing"])
+        most = max(_ends(searched)) if searched else fixed
+        return {"label_smoothing": most} if most else {}
 
     # In the worker
 
@@ -355,6 +362,12 @@ def _described(value: Any) -> Any:
     if value is None or isinstance(value, str):
         return value
     return str(value) if isinstance(value, Path) else describe(value)
+
+
+def _ordered(parameter: Any) -> list[Any]:
+    values = _ends(parameter)
+    numbers = all(isinstance(value, int | float) for value in values)
+    return sorted(values) if numbers else values
 
 
 def _ends(parameter: Any) -> list[Any]:

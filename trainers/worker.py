@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import sys
 import time
 import traceback
 from collections.abc import Iterator, Mapping
@@ -52,11 +53,14 @@ class Worker:
         """Trains until the driver says Close."""
         with _threads(self.job.threads):
             self.channel.send(Ready(self.job.lanes, str(self.bench.device)))
-            while not self.closed:
-                self._obey(self.channel.receive(wait=not self.stacks))
-                for stack in list(self.stacks.values()):
-                    if not self.closed:
-                        self._train(stack)
+            try:
+                while not self.closed:
+                    self._obey(self.channel.receive(wait=not self.stacks))
+                    for stack in list(self.stacks.values()):
+                        if not self.closed:
+                            self._train(stack)
+            except checkpoints.WriteError as error:
+                self.channel.send(Broken([str(error)]))
 
     def _obey(self, commands: list[Command]) -> None:
         for command in commands:
@@ -68,7 +72,7 @@ class Worker:
                     if prune:
                         self.ending[number] = "pruned", "the pruner: others did better at this epoch"
                 case Stop(number):
-                    self.ending[number] = "stopped", "the study's time was up"
+                    self.ending.setdefault(number, ("stopped", "the study's time was up"))
                 case Close():
                     self.closed = True
 
@@ -124,14 +128,7 @@ class Worker:
         return json.dumps({**own, **shared}, sort_keys=True)
 
     def _train(self, stack: Stack) -> None:
-        try:
-            epochs = stack.train_epoch()
-        except Exception as error:  # the module, the loss and the metric are the user's; a device may be full
-            for lane in list(stack.lanes):
-                stack.remove(lane)
-                self._fail(lane.number, error)
-            self._drop_empty()
-            return
+        epochs = stack.train_epoch()
         for epoch in epochs:
             self._report(stack, epoch)
         self._await_decisions()
@@ -145,6 +142,10 @@ class Worker:
 
     def _report(self, stack: Stack, epoch: Epoch) -> None:
         lane = epoch.lane
+        if epoch.error is not None:
+            stack.remove(lane)
+            self._fail(lane.number, epoch.error)
+            return
         if epoch.diverged_at is not None:
             self.ending[lane.number] = (
                 "failed",
@@ -244,7 +245,8 @@ def _peak_memory(device: torch.device) -> int:
     """Returns the most bytes in use so far: of the device's memory, on a CPU of this process's."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 @contextmanager

@@ -3,7 +3,7 @@ import os
 import pytest
 import torch
 from contracts.stack import same
-from leadline.trainers.checkpoints import read, write
+from leadline.trainers.checkpoints import WriteError, read, write
 from safetensors.torch import save_file
 
 TENSORS = {
@@ -67,7 +67,7 @@ def test_a_failure_while_writing_leaves_the_old_checkpoint(file, monkeypatch, ca
 
     with monkeypatch.context() as patch:
         patch.setattr("builtins.open" if call == "open" else f"os.{call}", fail)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(WriteError, match=r"checkpoint.*No space left.*bytes are needed"):
             write(file, {"other": torch.ones(1)}, {})
     assert_holds(file, TENSORS, STATE)
 

@@ -62,11 +62,12 @@ def test_a_folder_beside_the_study_file_doesnt_open_the_installed_package_of_tha
         resolve("subprocess:run", base)
 
 
-def test_the_module_beside_the_study_file_is_meant_and_no_imported_one_of_that_name(base):
+def test_a_module_beside_the_study_file_with_the_name_of_an_imported_one_is_refused(base):
     (base / "calendar.py").write_text("def build(): return 'mine'\n")
-    import calendar  # noqa: F401 (somebody has imported it before)
+    import calendar  # noqa: F401 (somebody has imported it before; to replace it would break them)
 
-    assert resolve("calendar:build", base)() == "mine"
+    with pytest.raises(SettingsError, match="Rename yours"):
+        resolve("calendar:build", base)
 
 
 def test_two_study_files_each_have_their_own_module_of_one_name(base, tmp_path_factory):
