@@ -241,6 +241,18 @@ seed: x
         assert any("batch_size" in text and ":7: " in text for text in told)
         assert any("sdg" in text and ":8: " in text for text in told)
 
+    @pytest.mark.parametrize(
+        ("place", "value"),
+        [
+            ("model", None), ("model", True), ("model", ["mlp"]), ("model", ""), ("data", "a" * 300), ("data", []),
+            ("data", {"path": None}), ("trainer__optimizer", []), ("trainer__loss", True), ("trainer__parts", 3),
+            ("trainer__on_epoch", 3), ("strategy", {"name": []}), ("strategy", {"name": "bayes", "startup": "x"}),
+            ("space", None), ("trainer", None), ("metric", 3), ("device", []), ("trainer__precision", []),
+        ],
+    )  # fmt: skip
+    def test_a_value_of_a_wrong_kind_is_told_too(self, write: Write, place: str, value: Any) -> None:
+        assert problems_of(write(GOOD), **{place: value})
+
     def test_your_own_code_must_lie_beside_the_file(self, write: Write, tmp_path: Path) -> None:
         told = problems_of(write(GOOD.replace("model: mlp", "model: elsewhere_networks:build")))
         assert "there is no module `elsewhere_networks` in" in told[0]

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import optuna
+import pytest
+from leadline.errors import SettingsError
+from leadline.search.folder import DEFAULT, Folder, name_problem, open_storage, root_of, study_names, without_password
+
+
+@pytest.mark.parametrize("name", ["digits", "a", "Digits-2_b.c", "größe", "x" * 100, "1", "_x"])
+def test_a_name_that_can_be_a_folders_is_a_name(name: str) -> None:
+    assert name_problem(name) is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "..", "../up", "a/b", "a\\b", ".hidden", "a..b", "x" * 101, "a b", "a\n", "-x", "a:b", "\0", None, 3, ["a"]],
+)
+def test_anything_else_is_told_with_the_rule_and_the_value(name: object) -> None:
+    problem = name_problem(name)
+    assert problem is not None
+    assert "1 to 100 letters" in problem
+    assert repr(name) in problem
+
+
+def test_asking_where_files_are_creates_none(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "studies", "digits")
+    assert folder.journal == tmp_path / "studies/digits/journal.log"
+    assert folder.weights(7) == tmp_path / "studies/digits/trials/00007/best.safetensors"
+    assert folder.mlflow_uri == f"sqlite:///{tmp_path}/studies/mlflow.db"
+    folder.forget(7, weights=True)
+    folder.forget(7, weights=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_folder_stays_where_it_was_when_the_process_goes_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = Folder(root_of(None), "digits")
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    assert folder.path == tmp_path / DEFAULT / "digits"
+
+
+def test_forgetting_takes_the_checkpoint_and_the_weights_only_if_asked_to(tmp_path: Path) -> None:
+    folder = Folder(tmp_path, "digits")
+    folder.trial(3).mkdir(parents=True)
+    checkpoint = folder.trial(3) / "checkpoint.safetensors"
+    for file in (folder.weights(3), checkpoint):
+        file.write_bytes(b"x")
+    folder.forget(3, weights=False)
+    assert (folder.weights(3).exists(), checkpoint.exists()) == (True, False)
+    folder.forget(3, weights=True)
+    assert not folder.trial(3).exists()
+
+
+class TestTheLock:
+    def test_a_second_holder_is_told_who_the_first_is(self, tmp_path: Path) -> None:
+        with (
+            Folder(tmp_path, "digits").locked(),
+            pytest.raises(SettingsError, match=f"is being run by process {os.getpid()} on"),
+            Folder(tmp_path, "digits").locked(),
+        ):
+            pytest.fail("two hold it")
+
+    def test_another_process_is_told_so_too(self, tmp_path: Path) -> None:
+        program = f"""
+from pathlib import Path
+from leadline.search.folder import Folder
+with Folder(Path({str(tmp_path)!r}), "digits").locked():
+    print("held")
+"""
+        with Folder(tmp_path, "digits").locked():
+            ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+        assert ran.returncode != 0
+        assert f"`digits` is being run by process {os.getpid()}" in ran.stderr
+
+    def test_it_is_free_again_after_a_holder_that_left_or_failed(self, tmp_path: Path) -> None:
+        folder = Folder(tmp_path, "digits")
+        with pytest.raises(ZeroDivisionError), folder.locked():
+            raise ZeroDivisionError
+        for _ in range(2):
+            with folder.locked():
+                assert str(os.getpid()) in (folder.path / "lock").read_text()
+
+    def test_it_is_free_again_after_a_holder_that_was_killed(self, tmp_path: Path) -> None:
+        context = multiprocessing.get_context("spawn")
+        held = context.Event()
+        holder = context.Process(target=hold, args=(tmp_path, held))
+        holder.start()
+        assert held.wait(60)
+        with pytest.raises(SettingsError, match=str(holder.pid)), Folder(tmp_path, "digits").locked():
+            pass
+        holder.kill()
+        holder.join()
+        with Folder(tmp_path, "digits").locked():
+            assert str(os.getpid()) in (tmp_path / "digits/lock").read_text()
+
+    def test_studies_beside_each_other_do_not_wait_for_each_other(self, tmp_path: Path) -> None:
+        with Folder(tmp_path, "one").locked(), Folder(tmp_path, "two").locked():
+            pass
+
+
+def hold(root: Path, held: object) -> None:
+    import time
+
+    with Folder(root, "digits").locked():
+        held.set()  # type: ignore[attr-defined]
+        time.sleep(100)  # until it is killed
+
+
+class TestPasswords:
+    @pytest.mark.parametrize(
+        ("url", "shown"),
+        [
+            ("postgresql://ann:secret@host/studies", "postgresql://ann:***@host/studies"),
+            ("postgresql+psycopg://ann:secret@host:5432/s", "postgresql+psycopg://ann:***@host:5432/s"),
+            ("postgresql://ann:se:cr:et@host/studies", "postgresql://ann:***@host/studies"),
+            ("postgresql://:secret@host/studies", "postgresql://:***@host/studies"),
+            ("postgresql://ann:sec/ret@host/studies", "postgresql://ann:***@host/studies"),
+            ("postgresql://ann:sec@ret@host/studies", "postgresql://ann:***@host/studies"),
+            ("postgresql://ann@host/studies", "postgresql://ann@host/studies"),
+            ("postgresql://host:5432/studies", "postgresql://host:5432/studies"),
+            ("sqlite:///studies.db", "sqlite:///studies.db"),
+        ],
+    )
+    def test_an_address_is_shown_without_its_password(self, url: str, shown: str) -> None:
+        assert without_password(url) == shown
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "postgresql+psycopg://ann:secret@127.0.0.1:1/studies",
+            "nosuch://ann:secret@host/studies",
+            "postgresql://ann:secret@host:notaport/studies",
+        ],
+    )
+    def test_a_database_that_cannot_be_reached_is_told_without_it(self, tmp_path: Path, url: str) -> None:
+        with pytest.raises(SettingsError, match="can't be opened") as caught:
+            open_storage(url, Folder(tmp_path, "digits"), write=True)
+        assert "secret" not in str(caught.value)
+        assert "ann:***@" in str(caught.value)
+
+
+class TestStorages:
+    def test_reading_a_study_that_is_not_there_creates_nothing(self, tmp_path: Path) -> None:
+        with pytest.raises(FileNotFoundError):
+            optuna.get_all_study_names(open_storage(tmp_path, Folder(tmp_path, "digits"), write=False))
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_storage_of_your_own_is_used_as_it_is(self, tmp_path: Path) -> None:
+        own = optuna.storages.InMemoryStorage()
+        assert open_storage(own, Folder(tmp_path, "digits"), write=True) is own
+
+    def test_studies_are_listed_by_name_and_other_folders_are_not(self, tmp_path: Path) -> None:
+        for name in ("b", "a"):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "journal.log").touch()
+        (tmp_path / "mlflow-artifacts").mkdir()
+        assert study_names(tmp_path) == ["a", "b"]
+        assert study_names(tmp_path / "nowhere") == []
