@@ -112,7 +112,8 @@ def study_from(settings: dict[str, Any], source: Source, allow: Collection[str] 
 
     Raises SettingsError telling every problem with file and line.
     """
-    from .study import Study, budget_problems
+    from .settings import budget_problems
+    from .study import Study
 
     problems: list[Problem] = []
     file = _validated(settings, problems)

@@ -12,21 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import optuna
 
-from ..errors import Problem, SettingsError, StudyError, UsageError
+from ..errors import Problem, SettingsError, StudyError
 from ..spaces import Space
-from ..trainers.messages import Job
 from ..trainers.references import describe, travels
-from .executors import EXECUTORS
+from . import settings
 from .folder import Folder, name_problem, open_storage, root_of
 from .ledger import Ledger
-from .listeners import Callbacks, Keeper
-from .model import rebuild, write_model
+from .model import rebuild
 from .objective import Objective
-from .pruning import make_pruner, rungs
-from .scheduler import Scheduler
+from .pruning import make_pruner
+from .run import Run, job_for
 from .storage import Mirror
 from .strategies import Strategy
-from .tracking import Tracker, tracking_uri
 from .trial import ActiveTrial, Trial
 
 if TYPE_CHECKING:
@@ -34,7 +31,6 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
     from ..trainers.trainer import Trainer
-    from .progress import Progress
 
 
 class Study:
@@ -80,20 +76,20 @@ class Study:
         self.name, self.space, self.trainer, self.metric, self.seed = name, space, trainer, metric, seed
         self.storage, self.executor, self.devices = storage, executor, devices
         self.lanes, self.plan, self.workers, self.keep, self.mlflow = lanes, plan, workers, keep, mlflow
-        problems = [*self._own_problems()]
-        with _gathered(problems):
-            self.maximize = _maximize(trainer, metric, direction)
-        with _gathered(problems, "strategy"):
+        problems = settings.own_problems(self)
+        with settings.gathered(problems):
+            self.maximize = settings.maximizes(trainer, metric, direction)
+        with settings.gathered(problems, "strategy"):
             self.strategy = Strategy(strategy, space)
-        with _gathered(problems, "pruner"):
+        with settings.gathered(problems, "pruner"):
             self.pruner = make_pruner(pruner, trainer.epochs if trainer else None)
         if problems:
             raise SettingsError(problems)
-        self._pruner_given = pruner
+        self.pruner_given = pruner
         self.folder = Folder(root_of(storage), name)
         self._held = ExitStack()
         self._book: Ledger | None = None
-        self._scheduler: Scheduler | None = None
+        self._going_on: Run | None = None
         self.ended_by = ""  # what ended the last run: "trials", "minutes", "space" or "interrupt"
         self.tracking_problem: str | None = None
 
@@ -117,51 +113,28 @@ class Study:
         study. Raises SettingsError before anything is created if the settings can't work, and StudyError (StudyFailed
         if trials just fail) if the study can't go on.
         """
-        from .progress import Progress  # rich draws from Python's global generator when it is imported
-
         work = self._work(objective)
         problems = self.problems(objective, trials=trials, minutes=minutes)
         if problems:
             raise SettingsError(problems)
         with self._writing() as ledger:
-            self._set_up(ledger, work)
-            ledger.set_attribute("budget", {"trials": trials, "minutes": minutes})
-            ledger.commit()
-            seconds = None if minutes is None else minutes * 60
-            scheduler = self._scheduler = Scheduler(ledger, self._rungs, trials=trials, seconds=seconds)
-            shown = Progress(
-                ledger.trials,
-                maximize=self.maximize,
-                trials=trials,
-                seconds=seconds,
-                epochs=self.trainer.epochs if self.trainer else None,
-            )
-            tracker = self._tracker(ledger)
+            self._going_on = Run(self, ledger, work, trials=trials, minutes=minutes)
             try:
-                with self._listening(ledger, tracker, shown if progress else None):
-                    executor = EXECUTORS[self._executor_for(work)]
-                    if scheduler.has_work:
-                        executor(work, self._jobs(ledger), scheduler)
-                    ledger.commit()
-                    finished = not scheduler.interrupted
-            except BaseException:
-                finished = False
-                raise
+                self._going_on.go(progress=progress)
             finally:
-                self._scheduler, self.ended_by = None, scheduler.ended_by
-                with shown.status("Writing the best network, and to MLflow what it lacks ..."):
-                    self._conclude(ledger, tracker, finished=finished)
+                self.ended_by, self.tracking_problem = self._going_on.ended_by, self._going_on.tracking_problem
+                self._going_on = None
         return self
 
     @property
     def running(self) -> bool:
         """Whether a run of this study is going on in this process."""
-        return self._scheduler is not None
+        return self._going_on is not None
 
     def stop(self) -> None:
         """Ends the run that is going on, from a callback or a signal handler; the study can be resumed."""
-        if self._scheduler is not None:
-            self._scheduler.interrupt()
+        if self._going_on is not None:
+            self._going_on.interrupt()
 
     def ask(self) -> ActiveTrial:
         """Returns a new trial with every parameter set. Raises SpaceExhausted if a finite space is used up.
@@ -268,7 +241,7 @@ class Study:
             "metric": self.metric if self.metric is None or isinstance(self.metric, str) else describe(self.metric),
             "direction": "maximize" if self.maximize else "minimize",
             "strategy": self.strategy.describe(),
-            "pruner": self._pruner_given if isinstance(self._pruner_given, str) else f"<{type(self.pruner).__name__}>",
+            "pruner": self.pruner_given if isinstance(self.pruner_given, str) else f"<{type(self.pruner).__name__}>",
             "seed": self.seed,
         }
 
@@ -289,7 +262,7 @@ class Study:
         with self._writing() as ledger:
             best = self.best
             network, _ = rebuild(self.trainer, self.folder, best)
-            bench = self.trainer.bench(self._job(ledger, "cpu", None))
+            bench = self.trainer.bench(job_for(self, ledger, "cpu", None))
             rows = self.trainer.split(self.seed)
             _, value = evaluate(bench, network, open_test(self.trainer.loaded, rows, bench.data.preparation))
             opened = {"trial": best.number, "metric": bench.metric.name, "value": value, "at": time.time()}
@@ -307,12 +280,12 @@ class Study:
         minutes: float | None = None,
     ) -> list[Problem]:
         """Returns all that would keep a run from working, found without training; creates nothing."""
-        found = budget_problems(trials, minutes)
+        found = settings.budget_problems(trials, minutes)
         if trials is None and minutes is None and self.strategy.name != "grid":
             found.append(Problem("say how long to search: `trials`, `minutes` or both (only a grid ends by itself)"))
         found += self._trainer_problems
         work = self._work(objective) if objective or self.trainer else None
-        if work is not None and self.executor == "processes" and not self._travels(work):
+        if work is not None and self.executor == "processes" and not self.travels(work):
             found.append(
                 Problem(
                     "`executor: processes` needs model, data, loss, metric and objective that another process can "
@@ -326,23 +299,6 @@ class Study:
     @cached_property
     def _trainer_problems(self) -> list[Problem]:
         return [] if self.trainer is None else self.trainer.check(self.space, self.metric, self.seed)
-
-    def _own_problems(self) -> Iterator[Problem]:
-        if text := name_problem(self.name):
-            yield Problem(text, ("study",))
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
-            yield Problem(f"`seed` must be an integer >= 0, but got {self.seed!r}", ("seed",))
-        if self.executor not in ("auto", *EXECUTORS):
-            known = ", ".join(f'"{name}"' for name in ("auto", *EXECUTORS))
-            yield Problem(f"`executor` must be one of {known}, but got {self.executor!r}", ("executor",))
-        for name, least in (("workers", 1), ("keep", 1)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                yield Problem(f"`{name}` must be an integer >= {least}, but got {value!r}", (name,))
-        if self.lanes != "auto" and (isinstance(self.lanes, bool) or not isinstance(self.lanes, int) or self.lanes < 1):
-            yield Problem(f'`lanes` must be "auto" or an integer >= 1, but got {self.lanes!r}', ("lanes",))
-        if self.plan not in ("auto", "looped"):
-            yield Problem(f'`plan` must be "auto" or "looped", but got {self.plan!r}', ("plan",))
 
     # Opening
 
@@ -390,36 +346,17 @@ class Study:
 
     def _agree(self, ledger: Ledger) -> None:
         """Keeps the settings with a new study; raises SettingsError if an old one has others."""
-        settings, kept = self.describe(), ledger.attribute("settings")
+        described, kept = self.describe(), ledger.attribute("settings")
         if kept is None:
-            ledger.set_attribute("settings", settings)
+            ledger.set_attribute("settings", described)
             ledger.commit()
             return
-        differences = [*_differences(kept, settings)]
+        differences = [*settings.differences(kept, described)]
         if differences:
             raise SettingsError(
                 f"the study `{self.name}` exists with other settings: {'; '.join(differences)}. "
                 "Give this one another name, or run it as it was"
             )
-
-    def _set_up(self, ledger: Ledger, work: Trainer | Objective) -> None:
-        """Keeps with the study what every run of it must share: the split, and how its stacks are run."""
-        if ledger.attribute("plan") is None:
-            # One thread a CPU worker: the same bits on every machine, and no trial waits for a core that others use.
-            ledger.set_attribute("plan", {"stack": "looped", "threads": 1})
-        if self.trainer is None:
-            return
-        rows = self.trainer.split(self.seed)
-        if ledger.attribute("split") is None:
-            sizes = {"train": len(rows.train), "valid": len(rows.valid), "test": len(rows.test)}
-            ledger.set_attribute(
-                "split", {"seed": self.seed, **sizes, "digest": rows.digest, "data": self.trainer.loaded.digest}
-            )
-            ledger.set_attribute("base", str(self.trainer.base) if self.trainer.base else None)
-        elif ledger.attribute("split")["data"] != self.trainer.loaded.digest:
-            raise SettingsError(f"the data of `{self.name}` have changed since it began; give the study another name")
-
-    # Parts of a run
 
     def _work(self, objective: Callable[..., Any] | None) -> Trainer | Objective:
         if (objective is None) == (self.trainer is None):
@@ -427,83 +364,9 @@ class Study:
             raise SettingsError(f"the study `{self.name}` {both}; it needs one of them")
         return self.trainer or Objective(objective)  # type: ignore[arg-type]
 
-    def _travels(self, work: Trainer | Objective) -> bool:
+    def travels(self, work: Trainer | Objective) -> bool:
+        """Tells whether other processes can do the work, and judge it."""
         return work.travels and travels(self.metric)
-
-    def _executor_for(self, work: Trainer | Objective) -> str:
-        if self.executor != "auto":
-            return self.executor
-        return "processes" if self._travels(work) else "inline"
-
-    def _rungs(self, params: Mapping[str, Any]) -> frozenset[int]:
-        if self.trainer is None:
-            return frozenset()
-        return rungs(self._pruner_given, self.trainer.recipe(params).epochs)
-
-    def _jobs(self, ledger: Ledger) -> list[Job]:
-        devices = [self.devices] if isinstance(self.devices, str) else list(self.devices)
-        if devices == ["auto"]:
-            devices = _cuda_devices() if self.trainer else []
-            devices = devices or ["cpu"]
-        threads = ledger.attribute("plan")["threads"]
-        return [
-            self._job(ledger, device, threads if device == "cpu" else None)
-            for device in devices
-            for _ in range(self.workers)
-        ]
-
-    def _job(self, ledger: Ledger, device: str, threads: int | None) -> Job:
-        split = ledger.attribute("split")
-        return Job(
-            seed=self.seed,
-            metric=self.metric,
-            maximize=self.maximize,
-            device=device,
-            threads=threads,
-            lanes=1 if self.lanes == "auto" else int(self.lanes),
-            folder=self.folder.path,
-            split_digest=split["digest"] if split else None,
-        )
-
-    def _tracker(self, ledger: Ledger) -> Tracker | None:
-        if self.mlflow is None:
-            return None
-        uri = tracking_uri(self.folder.mlflow_uri) if self.mlflow == "auto" else self.mlflow
-        artifacts = self.folder.mlflow_artifacts if uri.startswith("sqlite:///") else None
-        described = self.describe()
-        tags = {"strategy": self.strategy.name, "pruner": described["pruner"]}
-        if described["trainer"]:
-            tags |= {name: str(described["trainer"][name]) for name in ("model", "data")}
-        return Tracker(ledger, self.name, uri, artifacts, tags)
-
-    @contextmanager
-    def _listening(self, ledger: Ledger, tracker: Tracker | None, shown: Progress | None) -> Iterator[None]:
-        if self.trainer is not None:
-            ledger.listeners.append(Keeper(self.folder, ledger.trials, self.keep, maximize=self.maximize))
-            on_epoch, on_trial_end = self.trainer.callback("on_epoch"), self.trainer.callback("on_trial_end")
-            ledger.listeners.append(Callbacks(on_epoch, on_trial_end))
-        if tracker is not None:
-            ledger.listeners.append(tracker)
-            tracker.start()
-        try:
-            if shown is None:
-                yield
-            else:
-                ledger.listeners.append(shown)
-                with shown:
-                    yield
-        finally:
-            ledger.listeners.clear()
-
-    def _conclude(self, ledger: Ledger, tracker: Tracker | None, *, finished: bool) -> None:
-        """Writes the best network of a run that wasn't interrupted, and has the tracker send what is left."""
-        best = self.best if any(trial.state == "complete" for trial in ledger.trials) else None
-        model = None
-        if finished and best is not None and self.trainer is not None and self.folder.weights(best.number).exists():
-            model = write_model(self.trainer, self.folder, best)
-        if tracker is not None:
-            tracker.close(best, model, finished=finished)
-            self.tracking_problem = tracker.problem
 
 
 def load_study(
@@ -529,31 +392,24 @@ def load_study(
     except (KeyError, FileNotFoundError):
         raise SettingsError(f"there is no study `{name}` in {folder.root}. `leadline ls` lists them") from None
     attributes = mirror.get_study_user_attrs(mirror.study_id)
-    settings = attributes.get("leadline:settings")
-    if settings is None:
+    kept = attributes.get("leadline:settings")
+    if kept is None:
         raise StudyError(f"`{name}` is an Optuna study that leadline didn't make; open it with optuna.load_study")
     base = attributes.get("leadline:base")
-    if trainer is None and settings["trainer"] is not None:
-        trainer = _trainer_of(settings["trainer"], Path(base) if base else None, allow)
+    if trainer is None and kept["trainer"] is not None:
+        trainer = _trainer_of(kept["trainer"], Path(base) if base else None, allow)
     return Study(
         name,
-        Space.parse(settings["space"]),
+        Space.parse(kept["space"]),
         trainer,
-        metric=None if str(settings["metric"]).startswith("<") else settings["metric"],
-        direction=settings["direction"],
-        strategy="bayes" if str(settings["strategy"]).startswith("<") else settings["strategy"],
-        pruner="none" if settings["pruner"].startswith("<") else settings["pruner"],
-        seed=settings["seed"],
+        metric=None if str(kept["metric"]).startswith("<") else kept["metric"],
+        direction=kept["direction"],
+        strategy="bayes" if str(kept["strategy"]).startswith("<") else kept["strategy"],
+        pruner="none" if kept["pruner"].startswith("<") else kept["pruner"],
+        seed=kept["seed"],
         storage=storage,
         **options,
     )
-
-
-def budget_problems(trials: int | None, minutes: float | None) -> list[Problem]:
-    """Returns what is wrong with how long to search."""
-    given = {"trials": trials, "minutes": minutes}
-    wrong = {name: number for name, number in given.items() if number is not None and number <= 0}
-    return [Problem(f"`{name} > 0` must hold, but got {number!r}", (name,)) for name, number in wrong.items()]
 
 
 def _trainer_of(described: dict[str, Any], base: Path | None, allow: Collection[str]) -> Trainer | None:
@@ -563,51 +419,6 @@ def _trainer_of(described: dict[str, Any], base: Path | None, allow: Collection[
     if any(isinstance(value, str) and value.startswith("<") for value in described.values()):
         return None
     return Trainer(**{**described, "parts": tuple(described["parts"])}, base=base, allow=allow)
-
-
-def _maximize(trainer: Trainer | None, metric: Any, direction: str | None) -> bool:
-    """Returns whether the metric is maximized: as `direction` says, else by the metric's own nature."""
-    if direction not in (None, "maximize", "minimize"):
-        text = f'`direction` must be "maximize" or "minimize", but got {direction!r}'
-        raise SettingsError([Problem(text, ("direction",))])
-    own = None
-    if trainer is not None and isinstance(metric, str):
-        from ..trainers.metrics import METRICS
-
-        own = METRICS[metric].maximize if metric in METRICS else None
-    if direction is None:
-        return True if own is None else own
-    if own is not None and own != (direction == "maximize"):
-        better = "maximize" if own else "minimize"
-        text = (
-            f"`{metric}` is better the {'higher' if own else 'lower'}, but direction is {direction!r}; use {better!r}"
-        )
-        raise SettingsError([Problem(text, ("direction",))])
-    return direction == "maximize"
-
-
-def _cuda_devices() -> list[str]:
-    import torch
-
-    return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
-
-
-def _differences(kept: Mapping[str, Any], given: Mapping[str, Any], path: str = "") -> Iterator[str]:
-    for name in [*kept, *(name for name in given if name not in kept)]:
-        old, new, where = kept.get(name), given.get(name), f"{path}{name}"
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            yield from _differences(old, new, f"{where}.")
-        elif old != new:
-            yield f"`{where}` is {old!r} there, {new!r} here"
-
-
-@contextmanager
-def _gathered(problems: list[Problem], *where: str) -> Iterator[None]:
-    """Collects the problems of what is raised inside."""
-    try:
-        yield
-    except UsageError as error:
-        problems += [problem.inside(*where) for problem in error.problems]
 
 
 @contextmanager

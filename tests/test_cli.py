@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import leadline as ll
 import pytest
+
+import leadline as ll
 from leadline import cli
 
 # mlflow 3.17 with SQLAlchemy 2.1 uses what that deprecates; and MLflow never closes the connections of its store.
@@ -235,7 +236,9 @@ class TestWrongInput:
     def test_every_problem_is_told_with_its_line_and_nothing_is_created(
         self, leadline: Leadline, small: str, here: Path
     ) -> None:
-        wrong = STUDY.replace("int: [1, 2]", "int: [2, 1]").replace("epochs: 2", "epohcs: 2").replace(": random", ": rndom")
+        wrong = (
+            STUDY.replace("int: [1, 2]", "int: [2, 1]").replace("epochs: 2", "epohcs: 2").replace(": random", ": rndom")
+        )
         (here / small).write_text(wrong + "sed: 1\n")
         before = files(here)
         said = leadline("run", small)
@@ -334,6 +337,18 @@ class TestFailure:
         assert "2 failed" in said.out
         assert "it can't be trained" in leadline("show", "small").out
         assert "Traceback" not in said.err
+
+    def test_a_reason_is_shown_as_it_is_though_it_looks_like_markup(self, leadline: Leadline) -> None:
+        def broken(trial: ll.ActiveTrial) -> float:
+            raise ValueError("expected [batch, 3], got [/b]")
+
+        space = ll.Space(kind=ll.Choice(["[/x]", "[red]"]))
+        ll.Study("marked", space, strategy="grid", mlflow=None).run(broken, progress=False)
+        said = leadline("show", "marked")
+        assert said.code == 0
+        assert "expected [batch, 3], got [/b]" in said.out
+        assert "[/x]" in said.out
+        assert "[red]" in said.out
 
     def test_best_of_a_study_without_a_complete_trial_is_exit_code_1(self, leadline: Leadline, here: Path) -> None:
         with ll.Study("asked", ll.Space(x=ll.Int(0, 9)), mlflow=None) as study:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-import leadline as ll
 import pytest
-
 from contracts.objectives import odd_ones_fail, rising, small_ones_prune_themselves
+
+import leadline as ll
 
 Make = Callable[..., ll.Study]
 

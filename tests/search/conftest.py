@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import leadline as ll
 import pytest
+
+import leadline as ll
 
 
 @pytest.fixture(autouse=True)

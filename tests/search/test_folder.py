@@ -8,6 +8,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+
 from leadline.errors import SettingsError
 from leadline.search.folder import DEFAULT, Folder, name_problem, open_storage, root_of, study_names, without_password
 
@@ -19,7 +20,25 @@ def test_a_name_that_can_be_a_folders_is_a_name(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", ".", "..", "../up", "a/b", "a\\b", ".hidden", "a..b", "x" * 101, "a b", "a\n", "-x", "a:b", "\0", None, 3, ["a"]],
+    [
+        "",
+        ".",
+        "..",
+        "../up",
+        "a/b",
+        "a\\b",
+        ".hidden",
+        "a..b",
+        "x" * 101,
+        "a b",
+        "a\n",
+        "-x",
+        "a:b",
+        "\0",
+        None,
+        3,
+        ["a"],
+    ],
 )
 def test_anything_else_is_told_with_the_rule_and_the_value(name: object) -> None:
     problem = name_problem(name)

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import optuna
 import pytest
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
+
 from leadline.errors import SettingsError
 from leadline.search.pruning import PRUNERS, make_pruner, rungs
-from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
 
 
 @pytest.mark.parametrize(

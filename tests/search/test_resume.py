@@ -10,8 +10,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-import leadline as ll
 import pytest
+
+import leadline as ll
 
 TRIALS = 12
 STUDY = f"""\

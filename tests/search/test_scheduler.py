@@ -7,16 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import leadline as ll
 import optuna
 import pytest
+from optuna.storages import JournalStorage
+from optuna.study import StudyDirection
+
+import leadline as ll
 from leadline.search.ledger import Ledger
 from leadline.search.scheduler import HOPELESS, Scheduler
 from leadline.search.storage import JournalFile, Mirror
 from leadline.search.strategies import Strategy
 from leadline.trainers.messages import Broken, Close, Command, Decision, Ended, Ready, Report, Start, Stop
-from optuna.storages import JournalStorage
-from optuna.study import StudyDirection
 
 HUNDRED = ll.Space(x=ll.Int(0, 99))
 Make = Callable[..., Scheduler]
@@ -201,10 +202,14 @@ def test_one_complete_trial_is_hope_enough(make: Make) -> None:
 @pytest.mark.parametrize("lanes", [1, 3])
 def test_a_worker_that_dies_with_all_its_trials_again_and_again_is_given_up_too(make: Make, lanes: int) -> None:
     scheduler = make(trials=90)
-    with pytest.raises(ll.StudyFailed):
+
+    def die_often() -> None:
         for _ in range(30):
             scheduler.handle(0, Ready(lanes, "cpu"))
             scheduler.lost(0, "killed")
+
+    with pytest.raises(ll.StudyFailed):
+        die_often()
 
 
 def test_a_worker_that_cannot_work_stops_the_study_with_its_problems(make: Make) -> None:

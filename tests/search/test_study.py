@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import leadline as ll
 import optuna
 import pandas
 import pytest
 import torch
 from torch import Tensor, nn
+
+import leadline as ll
 
 Make = Callable[..., ll.Study]
 
@@ -47,7 +48,9 @@ class TestTheThreeForms:
         class Net(nn.Module):
             def __init__(self, width: int, inputs: int, classes: int) -> None:
                 super().__init__()
-                self.layers = nn.Sequential(nn.Flatten(), nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, classes))
+                self.layers = nn.Sequential(
+                    nn.Flatten(), nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, classes)
+                )
 
             def forward(self, images: Tensor) -> Tensor:
                 return self.layers(images)
@@ -199,8 +202,11 @@ class TestGoingOn:
         table = tmp_path / "table.csv"
         rows = [f"{i % 7},{i % 5},{i % 2}" for i in range(60)]
         table.write_text("\n".join(["a,b,label", *rows]))
-        given = {"data": {"path": str(table), "label": "label"}, "epochs": 1, "batch_size": 8}
-        make = lambda: digits(data=given["data"], epochs=1, space=ll.Space(depth=1, batch_size=8, lr=ll.Float(0.1, 0.2)))  # noqa: E731
+        space = ll.Space(depth=1, batch_size=8, lr=ll.Float(0.1, 0.2))
+
+        def make() -> ll.Study:
+            return digits(data={"path": str(table), "label": "label"}, epochs=1, space=space)
+
         make().run(trials=1, progress=False)
         table.write_text("\n".join(["a,b,label", *rows[:-1], "6,4,0"]))
         with pytest.raises(ll.SettingsError, match="data of `digits` have changed"):
@@ -449,7 +455,9 @@ class TestFiles:
         digits(keep=1).run(trials=4, progress=False)
         assert len(list(folder.glob("digits/trials/*/best.safetensors"))) == 1
 
-    def test_a_database_keeps_a_study_by_its_url(self, plain: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_database_keeps_a_study_by_its_url(
+        self, plain: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.chdir(tmp_path)
         url = f"sqlite:///{tmp_path}/studies.db"
         plain(storage=url).run(identity, trials=2, progress=False)

@@ -17,13 +17,14 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import leadline as ll
 import pytest
 import torch
-from leadline.search.model import rebuild
-from leadline.search.tracking import connect, trials_link
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
+
+import leadline as ll
+from leadline.search.model import rebuild
+from leadline.search.tracking import connect, trials_link
 
 # mlflow 3.17 with SQLAlchemy 2.1 uses what that deprecates; and MLflow never closes the connections of its store.
 pytestmark = [
@@ -194,6 +195,17 @@ def test_after_a_kill_mlflow_is_brought_up_to_date_with_nothing_twice(digits: Ma
     begun = len(study.trials)
     study.run(trials=begun + 1, progress=False)
     assert len(study.trials) == begun + 1
+    assert_mlflow_holds(study, store(folder))
+
+
+@pytest.mark.usefixtures("used")
+def test_a_kill_between_two_calls_to_mlflow_leaves_nothing_twice_either(digits: Make, folder: Path) -> None:
+    study = enqueued(digits(space=RATES, epochs=3, pruner="asha", mlflow="auto"))
+    study.run(trials=TRIALS - 1, progress=False)
+    client = MlflowClient(store(folder))
+    for run in runs_of(client, "digits")[1].values():
+        client.update_run(run.info.run_id, status="RUNNING")  # all was sent but the last call, which ends the run
+    study.run(trials=TRIALS, progress=False)
     assert_mlflow_holds(study, store(folder))
 
 

@@ -3,8 +3,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-import leadline as ll
 from contracts.executor import ExecutorContract
+
+import leadline as ll
 
 
 class TestInline(ExecutorContract):

@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import leadline as ll
 import pytest
 from contracts.executor import ExecutorContract
 from contracts.objectives import endless, process_number, three_kills_its_process
+
+import leadline as ll
 
 Make = Callable[..., ll.Study]
 

@@ -1,0 +1,171 @@
+"""A run of a study: workers for its devices, listeners for its trials, and what is left to do when they are done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from ..errors import SettingsError
+from ..trainers.messages import Job
+from .executors import EXECUTORS
+from .ledger import Ledger
+from .listeners import Callbacks, Keeper
+from .model import write_model
+from .objective import Objective
+from .pruning import rungs
+from .scheduler import Scheduler
+from .tracking import Tracker, tracking_uri
+
+if TYPE_CHECKING:
+    from ..trainers.trainer import Trainer
+    from .progress import Progress
+    from .study import Study
+
+
+class Run:
+    """Trains trials of `study`, whose settings are in order, until it has had `trials` or its time is up."""
+
+    def __init__(
+        self, study: Study, ledger: Ledger, work: Trainer | Objective, *, trials: int | None, minutes: float | None
+    ) -> None:
+        self.study, self.ledger, self.work = study, ledger, work
+        self.trials, self.minutes = trials, minutes
+        self.seconds = None if minutes is None else minutes * 60
+        self.scheduler = Scheduler(ledger, self._rungs, trials=trials, seconds=self.seconds)
+        self.tracking_problem: str | None = None
+
+    @property
+    def ended_by(self) -> str:
+        """What ended the run: "trials", "minutes", "space" or "interrupt"."""
+        return self.scheduler.ended_by
+
+    def interrupt(self) -> None:
+        """Ends the run; trials that are running stay so, to be taken up by the next one."""
+        self.scheduler.interrupt()
+
+    def go(self, *, progress: bool) -> None:
+        """Runs to the end. Raises StudyError if the study can't go on."""
+        from .progress import Progress  # rich draws from Python's global generator when it is imported
+
+        self._set_up()
+        shown = Progress(
+            self.ledger.trials,
+            maximize=self.study.maximize,
+            trials=self.trials,
+            seconds=self.seconds,
+            epochs=self.study.trainer.epochs if self.study.trainer else None,
+        )
+        tracker = self._tracker()
+        finished = False
+        try:
+            with self._listening(tracker, shown if progress else None):
+                if self.scheduler.has_work:
+                    EXECUTORS[self._executor()](self.work, self._jobs(), self.scheduler)
+                self.ledger.commit()
+                finished = not self.scheduler.interrupted
+        finally:
+            with shown.status("Writing the best network, and to MLflow what it lacks ..."):
+                self._conclude(tracker, finished=finished)
+
+    def _set_up(self) -> None:
+        """Keeps with the study what every run of it must share: the split, and how its stacks are run."""
+        self.ledger.set_attribute("budget", {"trials": self.trials, "minutes": self.minutes})
+        if self.ledger.attribute("plan") is None:
+            # One thread a CPU worker: the same bits on every machine, and no trial waits for a core that others use.
+            self.ledger.set_attribute("plan", {"stack": "looped", "threads": 1})
+        trainer, seed = self.study.trainer, self.study.seed
+        if trainer is None:
+            return
+        rows, kept = trainer.split(seed), self.ledger.attribute("split")
+        if kept is None:
+            sizes = {"train": len(rows.train), "valid": len(rows.valid), "test": len(rows.test)}
+            digests = {"digest": rows.digest, "data": trainer.loaded.digest}
+            self.ledger.set_attribute("split", {"seed": seed, **sizes, **digests})
+            self.ledger.set_attribute("base", str(trainer.base) if trainer.base else None)
+        elif kept["data"] != trainer.loaded.digest:
+            name = self.study.name
+            raise SettingsError(f"the data of `{name}` have changed since it began; give the study another name")
+
+    def _executor(self) -> str:
+        if self.study.executor != "auto":
+            return self.study.executor
+        return "processes" if self.study.travels(self.work) else "inline"
+
+    def _rungs(self, params: Mapping[str, Any]) -> frozenset[int]:
+        if self.study.trainer is None:
+            return frozenset()
+        return rungs(self.study.pruner_given, self.study.trainer.recipe(params).epochs)
+
+    def _jobs(self) -> list[Job]:
+        devices = [self.study.devices] if isinstance(self.study.devices, str) else list(self.study.devices)
+        if devices == ["auto"]:
+            devices = _cuda_devices() if self.study.trainer else []
+            devices = devices or ["cpu"]
+        threads = self.ledger.attribute("plan")["threads"]
+        return [
+            job_for(self.study, self.ledger, device, threads if device == "cpu" else None)
+            for device in devices
+            for _ in range(self.study.workers)
+        ]
+
+    def _tracker(self) -> Tracker | None:
+        if self.study.mlflow is None:
+            return None
+        uri = tracking_uri(self.study.folder.mlflow_uri) if self.study.mlflow == "auto" else self.study.mlflow
+        artifacts = self.study.folder.mlflow_artifacts if uri.startswith("sqlite:///") else None
+        described = self.study.describe()
+        tags = {"strategy": self.study.strategy.name, "pruner": described["pruner"]}
+        if described["trainer"]:
+            tags |= {name: str(described["trainer"][name]) for name in ("model", "data")}
+        return Tracker(self.ledger, self.study.name, uri, artifacts, tags)
+
+    @contextmanager
+    def _listening(self, tracker: Tracker | None, shown: Progress | None) -> Iterator[None]:
+        study, listeners = self.study, self.ledger.listeners
+        if study.trainer is not None:
+            listeners.append(Keeper(study.folder, self.ledger.trials, study.keep, maximize=study.maximize))
+            listeners.append(Callbacks(study.trainer.callback("on_epoch"), study.trainer.callback("on_trial_end")))
+        if tracker is not None:
+            listeners.append(tracker)
+            tracker.start()
+        try:
+            if shown is None:
+                yield
+            else:
+                listeners.append(shown)
+                with shown:
+                    yield
+        finally:
+            listeners.clear()
+
+    def _conclude(self, tracker: Tracker | None, *, finished: bool) -> None:
+        """Writes the best network of a run that wasn't interrupted, and has the tracker send what is left."""
+        study, model = self.study, None
+        best = study.best if any(trial.state == "complete" for trial in self.ledger.trials) else None
+        if finished and best is not None and study.trainer is not None and study.folder.weights(best.number).exists():
+            model = write_model(study.trainer, study.folder, best)
+        if tracker is not None:
+            tracker.close(best, model, finished=finished)
+            self.tracking_problem = tracker.problem
+
+
+def job_for(study: Study, ledger: Ledger, device: str, threads: int | None) -> Job:
+    """Returns what a worker of the study on this device is told."""
+    split = ledger.attribute("split")
+    return Job(
+        seed=study.seed,
+        metric=study.metric,
+        maximize=study.maximize,
+        device=device,
+        threads=threads,
+        lanes=1 if study.lanes == "auto" else int(study.lanes),
+        folder=study.folder.path,
+        split_digest=split["digest"] if split else None,
+    )
+
+
+def _cuda_devices() -> list[str]:
+    import torch
+
+    return [f"cuda:{index}" for index in range(torch.cuda.device_count())]

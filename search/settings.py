@@ -1,0 +1,86 @@
+"""What a study's settings must agree with: their own rules, each other, and those it was begun with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from ..errors import Problem, SettingsError, UsageError
+from .executors import EXECUTORS
+from .folder import name_problem
+
+if TYPE_CHECKING:
+    from ..trainers.trainer import Trainer
+    from .study import Study
+
+
+def own_problems(study: Study) -> list[Problem]:
+    """Returns what is wrong with the plain settings of a study."""
+    found: list[Problem] = []
+
+    def must(holds: bool, name: str, rule: str) -> None:
+        if not holds:
+            found.append(Problem(f"`{name}` must be {rule}, but got {getattr(study, name)!r}", (name,)))
+
+    if text := name_problem(study.name):
+        found.append(Problem(text, ("study",)))
+    executors = ("auto", *EXECUTORS)
+    must(_integer(study.seed, 0), "seed", "an integer >= 0")
+    must(study.executor in executors, "executor", f"one of {', '.join(executors)}")
+    must(_integer(study.workers, 1), "workers", "an integer >= 1")
+    must(_integer(study.keep, 1), "keep", "an integer >= 1")
+    must(study.lanes == "auto" or _integer(study.lanes, 1), "lanes", '"auto" or an integer >= 1')
+    must(study.plan in ("auto", "looped"), "plan", '"auto" or "looped"')
+    return found
+
+
+def _integer(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def budget_problems(trials: int | None, minutes: float | None) -> list[Problem]:
+    """Returns what is wrong with how long to search."""
+    given = {"trials": trials, "minutes": minutes}
+    wrong = {name: number for name, number in given.items() if number is not None and number <= 0}
+    return [Problem(f"`{name} > 0` must hold, but got {number!r}", (name,)) for name, number in wrong.items()]
+
+
+def maximizes(trainer: Trainer | None, metric: Any, direction: str | None) -> bool:
+    """Returns whether the metric is maximized: as `direction` says, else by the metric's own nature."""
+    if direction not in (None, "maximize", "minimize"):
+        text = f'`direction` must be "maximize" or "minimize", but got {direction!r}'
+        raise SettingsError([Problem(text, ("direction",))])
+    own = None
+    if trainer is not None and isinstance(metric, str):
+        from ..trainers.metrics import METRICS
+
+        own = METRICS[metric].maximize if metric in METRICS else None
+    if direction is None:
+        return True if own is None else own
+    if own is not None and own != (direction == "maximize"):
+        better = "maximize" if own else "minimize"
+        text = (
+            f"`{metric}` is better the {'higher' if own else 'lower'}, but direction is {direction!r}; use {better!r}"
+        )
+        raise SettingsError([Problem(text, ("direction",))])
+    return direction == "maximize"
+
+
+def differences(kept: Mapping[str, Any], given: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    """Yields, in words, each setting in which a study that exists differs from the one given."""
+    for name in [*kept, *(name for name in given if name not in kept)]:
+        old, new, where = kept.get(name), given.get(name), f"{path}{name}"
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            yield from differences(old, new, f"{where}.")
+        elif old != new:
+            yield f"`{where}` is {old!r} there, {new!r} here"
+
+
+@contextmanager
+def gathered(problems: list[Problem], *where: str) -> Iterator[None]:
+    """Collects the problems of what is raised inside."""
+    try:
+        yield
+    except UsageError as error:
+        problems += [problem.inside(*where) for problem in error.problems]

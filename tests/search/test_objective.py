@@ -1,0 +1,129 @@
+"""An objective of the user's own, driven by messages as a worker is."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from contracts.driver import Driver
+from contracts.objectives import rising
+
+import leadline as ll
+from leadline.search.objective import Objective
+from leadline.trainers.messages import Close, Command, Decision, Ended, Event, Job, Ready, Report, Start
+
+JOB = Job(seed=0, metric=None, maximize=True, device="cpu")
+
+
+def ran(function: Callable[[ll.ActiveTrial], Any], x: float = 3.0, prune_at: int | None = None) -> Driver:
+    """Runs one trial, pruning it after that epoch."""
+
+    def answer(event: Event) -> list[Command]:
+        match event:
+            case Ready():
+                return [Start(0, {"x": x})]
+            case Report(number, epoch):
+                return [Decision(number, epoch == prune_at)]
+            case _:
+                return []
+
+    driver = Driver(answer=answer)
+    Objective(function).serve(JOB, driver)
+    return driver
+
+
+def test_it_takes_one_trial_at_a_time() -> None:
+    assert ran(lambda trial: 1.0).events[0] == Ready(1, "cpu")
+
+
+def test_what_it_returns_is_the_value() -> None:
+    assert ran(lambda trial: trial.params["x"] * 2).ended(0) == Ended(0, "complete", "the objective returned", 6.0)
+
+
+def test_its_reports_wait_for_a_decision_and_count_their_epochs() -> None:
+    driver = ran(rising)
+    assert [(report.epoch, report.value, report.waits) for report in driver.reports(0)] == [
+        (1, 1.0, True),
+        (2, 2.0, True),
+        (3, 3.0, True),
+    ]
+
+
+def test_it_may_number_its_epochs_itself() -> None:
+    def sparse(trial: ll.ActiveTrial) -> float:
+        trial.report(1.0, epoch=10)
+        trial.report(2.0)
+        return 0.0
+
+    assert [report.epoch for report in ran(sparse).reports(0)] == [10, 11]
+
+
+def test_it_learns_that_it_should_be_pruned_and_ends_so_with_its_last_value() -> None:
+    def careful(trial: ll.ActiveTrial) -> float:
+        for value in (0.5, 0.4, 0.3):
+            trial.report(value)
+            if trial.should_prune():
+                raise ll.Pruned
+        return 1.0
+
+    ended = ran(careful, prune_at=2).ended(0)
+    assert (ended.outcome, ended.value) == ("pruned", 0.4)
+
+
+def test_it_may_go_on_though_it_should_be_pruned() -> None:
+    assert ran(rising, prune_at=1).ended(0).outcome == "complete"
+
+
+@pytest.mark.parametrize("returned", [None, "text", [1.0], {}])
+def test_what_is_no_number_fails_the_trial(returned: Any) -> None:
+    ended = ran(lambda trial: returned).ended(0)
+    assert (ended.outcome, ended.value) == ("failed", None)
+    assert "float()" in ended.reason or "could not convert" in ended.reason
+
+
+def test_what_it_raises_fails_the_trial_with_the_place_and_the_traceback() -> None:
+    def broken(trial: ll.ActiveTrial) -> float:
+        return 1 / 0
+
+    ended = ran(broken).ended(0)
+    assert ended.outcome == "failed"
+    assert ended.reason.startswith("ZeroDivisionError: division by zero (test_objective.py:")
+    assert "return 1 / 0" in ended.facts["traceback"]
+
+
+def test_it_cannot_change_what_the_study_holds_of_its_configuration() -> None:
+    params = {"x": 3.0}
+
+    def careless(trial: ll.ActiveTrial) -> float:
+        trial.params["x"] = -1.0
+        return 0.0
+
+    Objective(careless).serve(JOB, Driver(Start(0, params)))
+    assert params == {"x": 3.0}
+
+
+def test_it_ends_when_the_driver_closes() -> None:
+    driver = Driver(Close())
+    Objective(rising).serve(JOB, driver)
+    assert driver.events == [Ready(1, "cpu")]
+
+
+def test_a_driver_that_closes_in_the_midst_of_a_trial_is_told_as_pruning() -> None:
+    told: list[bool] = []
+
+    def careful(trial: ll.ActiveTrial) -> float:
+        trial.report(0.5)
+        told.append(trial.should_prune())
+        return 1.0
+
+    driver = Driver(Start(0, {}), answer=lambda event: [Close()] if isinstance(event, Report) else [])
+    Objective(careful).serve(JOB, driver)
+    assert told == [True]
+
+
+def test_only_what_another_process_can_import_travels() -> None:
+    assert Objective(rising).travels
+    assert not Objective(lambda trial: 1.0).travels
+    assert pickle.loads(pickle.dumps(Objective(rising))).function is rising
