@@ -180,8 +180,9 @@ def _trainer(
     """Returns the trainer with the settings that are in order; None if it can't do without those that aren't."""
     from ..trainers.trainer import Trainer
 
-    if not isinstance(settings.get("trainer", {}), dict) or not {"model", "data"} <= settings.keys():
-        return None
+    kinds = {"model": str, "data": (str, dict), "trainer": dict}
+    if any(not isinstance(settings.get(name, {}), kind) for name, kind in kinds.items()):
+        return None  # told already
 
     known = set(inspect.signature(Trainer.__init__).parameters) - {"self", "model", "data", "base", "allow"}
     given = dict(settings.get("trainer") or {})
@@ -267,6 +268,9 @@ def _parsed(text: str, source: Source) -> dict[str, Any]:
             raise SettingsError(f"{source.name}: more than {MOST_VALUES:,} values, or nested deeper than {DEEPEST}")
         if isinstance(node, dict):
             for key in node:
+                if not isinstance(key, str):
+                    place = "".join(f"{part}." for part in path)
+                    raise SettingsError(f"{source.name}: {place}{key!r}: a key must be text; put quotes around it")
                 position = getattr(node, "lc", None)
                 if position is not None and position.data and key in position.data:
                     source.lines[(*path, key)] = position.data[key][0] + 1
@@ -295,8 +299,8 @@ def _put(settings: dict[str, Any], where: tuple[str, ...], value: Any, source: S
         inner = part.get(name)
         if name == "data" and isinstance(inner, str):
             inner = {"path": inner}
-        if name == "strategy" and isinstance(inner, str):
-            inner = {"name": inner}
+        if name == "strategy" and not isinstance(inner, dict):
+            inner = {"name": inner or StudyFile.model_fields["strategy"].default}
         if inner is None:
             inner = {}
         if not isinstance(inner, dict):

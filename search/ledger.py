@@ -90,7 +90,7 @@ class Ledger:
         sampler = self.strategy.sampler(int(np.random.SeedSequence((self.seed, number)).generate_state(1)[0]))
         self.optuna.sampler = sampler
         if not waiting and self._exhausted():
-            raise SpaceExhausted("every configuration of the space has been proposed")
+            raise SpaceExhausted("every configuration has been proposed")
         self.space.suggest(self.optuna.ask())
         trial = self.trial(number)
         self.began(trial)
@@ -126,12 +126,12 @@ class Ledger:
     ) -> Trial:
         """Ends a trial as "complete", "pruned", "stopped" or "failed"; a value that is no number fails it."""
         if value is not None and math.isnan(value):
-            outcome, value, reason = "failed", None, reason or "the value was no number"
+            outcome, value, reason = "failed", None, "its value was no number"
         trial_id, state = self.mirror.trial_id(number), OUTCOMES[outcome]
         for name, fact in {**(facts or {}), "reason": reason}.items():
             self.mirror.set_trial_user_attr(trial_id, name, fact)
         values = None if value is None or state == TrialState.FAIL else [float(value)]
-        self.optuna.sampler.after_trial(self.optuna, self.mirror.get_trial(trial_id), state, values)
+        self._tell_sampler(trial_id, state, values)
         self.mirror.set_trial_state_values(trial_id, state, values)
         trial = self.trial(number)
         for listener in self.listeners:
@@ -144,7 +144,18 @@ class Ledger:
             self.mirror.commit()
             self._committed = time.monotonic()
 
+    def _tell_sampler(self, trial_id: int, state: TrialState, values: list[float] | None) -> None:
+        # A sampler may stop the study when it has nothing left, which Optuna allows inside `optimize` alone.
+        local = self.optuna._thread_local
+        local.in_optimize_loop = True
+        try:
+            self.optuna.sampler.after_trial(self.optuna, self.mirror.get_trial(trial_id), state, values)
+        finally:
+            local.in_optimize_loop = False
+
     def _exhausted(self) -> bool:
+        if self.optuna._stop_flag:
+            return True
         if isinstance(self.optuna.sampler, GridSampler):
             return self.optuna.sampler.missing(self.optuna) is None
         size = self.space.size

@@ -159,7 +159,7 @@ class Study:
         Raises SettingsError if the trial isn't running, or a complete one has no value.
         """
         ledger, number = self._hold(), trial if isinstance(trial, int) else trial.number
-        if ledger.trial(number).state != "running":
+        if not 0 <= number < len(ledger.trials) or ledger.trial(number).state != "running":
             raise SettingsError(f"only a running trial can be told, but trial {number} isn't running")
         outcome = state or ("failed" if value is None else "complete")
         if outcome not in ("complete", "pruned", "failed") or (outcome == "complete" and value is None):

@@ -56,7 +56,7 @@ class Recipe:
                 found.append(Problem(f"`{name} < {below:g}` must hold, but got {value!r}", (name,)))
         if self.lr == 0:
             found.append(Problem("`lr > 0` must hold, but got 0: nothing would be learned", ("lr",)))
-        if self.optimizer not in OPTIMIZERS:
+        if not isinstance(self.optimizer, str) or self.optimizer not in OPTIMIZERS:
             hint = suggestion(str(self.optimizer), OPTIMIZERS)
             found.append(Problem(f"no optimizer is called {self.optimizer!r}. {hint}", ("optimizer",)))
         return found

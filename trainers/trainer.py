@@ -330,6 +330,10 @@ class Trainer:
             if name not in DATA_OPTIONS:
                 hint = suggestion(str(name), ["path", *DATA_OPTIONS])
                 problems.append(Problem(f"`data` has no option `{name}`. {hint}", ("data", name)))
+        for name in ("model", "loss", "on_epoch", "on_trial_end"):
+            value = getattr(self, name)
+            if not isinstance(value, str) and not callable(value) and (value is not None or name == "model"):
+                problems.append(Problem(f"`{name}` must be a name or a function, but got {value!r}", (name,)))
         if self.precision not in ("auto", "float32", "bfloat16"):
             text = f'`precision` must be "auto", "float32" or "bfloat16", but got {self.precision!r}'
             problems.append(Problem(text, ("precision",)))

@@ -91,6 +91,9 @@ class Strategy:
                 Problem(f"`{given}` has no option `{option}`. {suggestion(option, known)}", (option,))
                 for option in unknown
             )
+        startup = options.get("startup", 0)
+        if isinstance(startup, bool) or not isinstance(startup, int) or startup < 0:
+            raise SettingsError([Problem(f"`startup` must be an integer >= 0, but got {startup!r}", ("startup",))])
         self.name, self.options = given, options
         if given == "grid":
             try:

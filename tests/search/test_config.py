@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import leadline as ll
@@ -330,9 +330,10 @@ relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.function_sc
 
 @relaxed
 @given(text=st.text() | st.binary())
+@example(text=b":")
 def test_no_text_raises_anything_but_a_settings_error(write: Write, here: Path, text: str | bytes) -> None:
     text = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-    with pytest.raises(SettingsError, match="."):
+    with pytest.raises(SettingsError, match=r"."):
         study_from(*read(write(text)))
     assert list(here.iterdir()) == []
 

@@ -82,8 +82,12 @@ def _from_memory(source: Any, task: Task | None) -> Data:
 def _find(source: str | Path, base: Path | str | None) -> Path:
     """Returns the absolute path of a source that exists."""
     path = (Path(base or ".") / Path(source).expanduser()).absolute()
-    if not path.exists():
+    try:
+        found = path.exists()
+    except (OSError, ValueError):  # longer than a path may be, or with a NUL in it
+        found = False
+    if not found:
         raise DataError(
-            f"`{source}` is no known data set, nor a file or folder: {path}. {suggestion(str(source), NAMED)}"
+            f"`{source!s:.300}` is no known data set, nor a file or folder: {path!s:.300}. {suggestion(str(source), NAMED)}"
         )
     return path
