@@ -366,8 +366,10 @@ def _print_outcome(study: Study, ended: list[Trial], *, nothing_new: bool) -> No
         print(f"No trial is complete. `leadline show {study.name}` tells why each ended.")
         return
     _print_best(study, study.best)
-    print(f"\nMLflow:  {mlflow_address(study)}")
-    print(f"Compare: leadline ui {study.name}{_storage_option(study)}")
+    print()
+    if study.mlflow is not None:
+        print(f"MLflow:  {mlflow_address(study)}")
+        print(f"Compare: leadline ui {study.name}{_storage_option(study)}")
     print(f"Next:    leadline test {study.name}{_storage_option(study)}")
 
 
@@ -389,12 +391,13 @@ def _storage_option(study: Study) -> str:
 def _print_table(header: list[str], rows: list[list[str]]) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in header:
         table.add_column(name, no_wrap=True, overflow="ellipsis" if name == "reason" else "fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))  # as it is, whatever of it looks like markup
     console = Console()
     if not console.is_terminal:  # a pipe has no width: nothing is cut
         console = Console(width=sum(max(map(len, column)) + 2 for column in zip(header, *rows, strict=True)))

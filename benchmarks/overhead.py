@@ -44,6 +44,7 @@ def leadline(row: str, trials: int, epochs: int) -> None:
     """Runs leadline with a trainer that only reports."""
     sys.path.insert(0, str(Path(__file__).parent))
     import idle
+
     import leadline as ll
 
     space = ll.Space(depth=ll.Int(1, 5), dropout=ll.Float(0.0, 0.6), lr=ll.Float(1e-4, 1e-1, log=True))

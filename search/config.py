@@ -180,7 +180,7 @@ def _trainer(
     """Returns the trainer with the settings that are in order; None if it can't do without those that aren't."""
     from ..trainers.trainer import Trainer
 
-    kinds = {"model": str, "data": (str, dict), "trainer": dict}
+    kinds: dict[str, Any] = {"model": str, "data": (str, dict), "trainer": dict}
     if any(not isinstance(settings.get(name, {}), kind) for name, kind in kinds.items()):
         return None  # told already
 

@@ -120,10 +120,19 @@ def open_storage(storage: str | Path | BaseStorage | None, folder: Folder, *, wr
 
         try:
             return RDBStorage(str(storage))
-        except (SQLAlchemyError, ImportError) as error:
+        except (SQLAlchemyError, ImportError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise SettingsError(f"the storage {without_password(str(storage))} can't be opened: {reason}") from error
     return JournalStorage(JournalFile(folder.journal, read_only=not write))
+
+
+def release(storage: BaseStorage) -> None:
+    """Closes the connections of a database's storage; another kind has none."""
+    from optuna.storages import RDBStorage
+
+    if isinstance(storage, RDBStorage):
+        storage.remove_session()
+        storage.engine.dispose()
 
 
 def without_password(url: str) -> str:
@@ -133,7 +142,7 @@ def without_password(url: str) -> str:
     >>> without_password("postgresql://ann:secret@host/studies")
     'postgresql://ann:***@host/studies'
     """
-    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)
+    return re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url)
 
 
 def study_names(storage: str | Path | None) -> list[str]:

@@ -12,7 +12,7 @@ import optuna
 from optuna.pruners import BasePruner
 from optuna.trial import FrozenTrial, TrialState
 
-from ..errors import SpaceError, SpaceExhausted
+from ..errors import SpaceExhausted
 from ..spaces import Space
 from .listeners import Listener
 from .storage import Mirror
@@ -72,13 +72,7 @@ class Ledger:
         Raises SpaceError, with every problem, if one isn't in the space; then none is put in line.
         """
         given = list(configurations)
-        problems = [
-            problem.inside(index) if len(given) > 1 else problem
-            for index, params in enumerate(given)
-            for problem in self.space.problems(params, partial=True)
-        ]
-        if problems:
-            raise SpaceError(problems)
+        self.space.require(given)
         for params in given:
             varying = {name: value for name, value in params.items() if name in self.space.parameters}
             self.optuna.enqueue_trial(varying, skip_if_exists=True)

@@ -70,7 +70,7 @@ class Progress(Listener):
         self.counts[trial.state] += 1
         self._compare(trial)
         if not self.console.is_terminal:
-            self.console.print(self._line(trial), highlight=False, soft_wrap=True)
+            self.console.print(Text(self._line(trial)), soft_wrap=True)
 
     def _compare(self, trial: Trial) -> None:
         if trial.state != "complete" or trial.value is None:
@@ -117,7 +117,7 @@ class Progress(Listener):
         for trial in list(self.running.values())[:SHOWN]:
             of = f"/{self.epochs}" if self.epochs else ""
             value = f"{trial.last:.4f}" if trial.last is not None else ""
-            table.add_row(str(trial.number), f"{trial.epochs}{of}", value, compact(trial.params))
+            table.add_row(str(trial.number), f"{trial.epochs}{of}", value, Text(compact(trial.params)))
         return Group(*lines, table)
 
     def _clock(self) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import SettingsError
 from ..trainers.messages import Job
 from .executors import EXECUTORS
+from .folder import without_password
 from .ledger import Ledger
 from .listeners import Callbacks, Keeper
 from .model import write_model
@@ -71,6 +72,7 @@ class Run:
     def _set_up(self) -> None:
         """Keeps with the study what every run of it must share: the split, and how its stacks are run."""
         self.ledger.set_attribute("budget", {"trials": self.trials, "minutes": self.minutes})
+        self.ledger.set_attribute("mlflow", _shown(self.study.mlflow))
         if self.ledger.attribute("plan") is None:
             # One thread a CPU worker: the same bits on every machine, and no trial waits for a core that others use.
             self.ledger.set_attribute("plan", {"stack": "looped", "threads": 1})
@@ -163,6 +165,11 @@ def job_for(study: Study, ledger: Ledger, device: str, threads: int | None) -> J
         folder=study.folder.path,
         split_digest=split["digest"] if split else None,
     )
+
+
+def _shown(address: str | None) -> str | None:
+    """Returns an address that may be kept with the study: not one with a password in it."""
+    return address if address is None or without_password(address) == address else "auto"
 
 
 def _cuda_devices() -> list[str]:

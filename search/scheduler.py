@@ -45,6 +45,7 @@ class Scheduler:
         self.closed: set[int] = set()
         self.out_of_time = False
         self.interrupted = False
+        self.hopeful = False  # whether a trial has ended otherwise than by failing
         self.ended_by = "trials"  # "trials", "minutes", "space" or "interrupt"
 
     def handle(self, worker: int, event: Event) -> list[tuple[int, Command]]:
@@ -128,9 +129,10 @@ class Scheduler:
         return self.trials is not None and self.ledger.begun >= self.trials
 
     def _give_up_if_hopeless(self) -> None:
-        if self.ledger.begun - len(self.running) != HOPELESS:
+        if self.hopeful:
             return
         ended = [trial for trial in self.ledger.trials if trial.state not in ("running", "waiting")]
-        if ended and all(trial.state == "failed" for trial in ended):
+        self.hopeful = any(trial.state != "failed" for trial in ended)
+        if not self.hopeful and len(ended) >= HOPELESS:
             self.ledger.commit()
             raise StudyFailed(f"the first {len(ended)} trials all failed; the last one: {ended[-1].reason}")

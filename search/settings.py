@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,20 @@ def own_problems(study: Study) -> list[Problem]:
     named = [study.devices] if isinstance(study.devices, str) else study.devices
     if not isinstance(named, list | tuple) or not named or not all(isinstance(name, str) for name in named):
         found.append(Problem(f"`device` must be a device's name or a list of them, but got {named!r}", ("device",)))
+    return found
+
+
+def device_problems(devices: str | Collection[str]) -> list[Problem]:
+    """Returns which of the devices this machine hasn't got."""
+    named = [devices] if isinstance(devices, str) else devices
+    if set(named) <= {"auto", "cpu"}:
+        return []  # without importing torch: an objective may do without
+    from ..trainers.trainer import device_for
+
+    found: list[Problem] = []
+    for name in named:
+        with gathered(found, "device"):
+            device_for(name)
     return found
 
 

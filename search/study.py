@@ -16,7 +16,7 @@ from ..errors import Problem, SettingsError, StudyError
 from ..spaces import Space
 from ..trainers.references import describe, travels
 from . import settings
-from .folder import Folder, name_problem, open_storage, root_of
+from .folder import Folder, name_problem, open_storage, release, root_of
 from .ledger import Ledger
 from .model import rebuild
 from .objective import Objective
@@ -178,6 +178,7 @@ class Study:
 
         Raises SpaceError, with every problem, if one isn't in the space. Returns the study.
         """
+        self.space.require(configurations)  # before anything is created
         with self._writing() as ledger:
             ledger.enqueue(configurations)
             ledger.commit()
@@ -185,8 +186,10 @@ class Study:
 
     def close(self) -> None:
         """Lets go of the study, so that another process may run it."""
-        self._held.close()
+        if self._book is not None:
+            release(self._book.mirror.durable)
         self._book = None
+        self._held.close()
 
     def __enter__(self) -> Study:
         return self
@@ -284,6 +287,7 @@ class Study:
         if trials is None and minutes is None and self.strategy.name != "grid":
             found.append(Problem("say how long to search: `trials`, `minutes` or both (only a grid ends by itself)"))
         found += self._trainer_problems
+        found += settings.device_problems(self.devices)
         work = self._work(objective) if objective or self.trainer else None
         if work is not None and self.executor == "processes" and not self.travels(work):
             found.append(
@@ -311,7 +315,11 @@ class Study:
         direction = optuna.study.StudyDirection.MAXIMIZE if self.maximize else optuna.study.StudyDirection.MINIMIZE
         with _quiet():
             storage = open_storage(self.storage, self.folder, write=write)
-            mirror = Mirror.open(storage, self.name, [direction] if write else None)
+            try:
+                mirror = Mirror.open(storage, self.name, [direction] if write else None)
+            finally:
+                if not write:
+                    release(storage)
             return Ledger(mirror, self.space, self.strategy, self.pruner, self.seed)
 
     def _reading(self) -> Ledger:
@@ -388,7 +396,9 @@ def load_study(
     folder = Folder(root_of(storage), name)
     try:
         with _quiet():
-            mirror = Mirror.open(open_storage(storage, folder, write=False), name)
+            durable = open_storage(storage, folder, write=False)
+            mirror = Mirror.open(durable, name)
+            release(durable)
     except (KeyError, FileNotFoundError):
         raise SettingsError(f"there is no study `{name}` in {folder.root}. `leadline ls` lists them") from None
     attributes = mirror.get_study_user_attrs(mirror.study_id)
@@ -408,7 +418,7 @@ def load_study(
         pruner="none" if kept["pruner"].startswith("<") else kept["pruner"],
         seed=kept["seed"],
         storage=storage,
-        **options,
+        **{"mlflow": attributes.get("leadline:mlflow", "auto"), **options},
     )
 
 

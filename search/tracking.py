@@ -43,6 +43,7 @@ class _Run:
     id: str
     epochs: int = 0
     ended: bool = False
+    concluded: bool = False  # whether it holds what is known at a trial's end, the `epochs` among it
     described: bool = False  # whether it is known to hold the parameters
 
 
@@ -57,6 +58,7 @@ class Tracker(Listener):
         self.experiment_id: str | None = None
         self.parent_id: str | None = None
         self.problem: str | None = None
+        self._error: BaseException | None = None
         self._client: MlflowClient | None = None
         self._runs: dict[int, _Run] = {}
         self._dirty: set[int] = {trial.number for trial in ledger.trials if trial.state != "waiting"}
@@ -81,6 +83,8 @@ class Tracker(Listener):
         """Sends what is left, the study's own facts and its best model, and waits until MLflow has them."""
         self._closing.set()
         self._thread.join()
+        if self._error is not None:
+            raise self._error
         if self.problem is None:
             try:
                 self._finish(best, model, finished)
@@ -97,6 +101,8 @@ class Tracker(Listener):
             self._send()
         except _troubles() as error:
             self.problem = _first_line(error)
+        except BaseException as error:  # a defect, not trouble with the store: `close` raises it where it is seen
+            self._error = error
 
     def _mark(self, number: int) -> None:
         with self._lock:
@@ -119,7 +125,8 @@ class Tracker(Listener):
             elif NUMBER in tags:
                 ended = run.info.status in STATUS.values()
                 epochs = 0 if ended else self._epochs_of(run)
-                self._runs[int(tags[NUMBER])] = _Run(run.info.run_id, epochs, ended)
+                concluded = "epochs" in run.data.metrics
+                self._runs[int(tags[NUMBER])] = _Run(run.info.run_id, epochs, concluded=concluded, ended=ended)
         if self.parent_id is None:
             tags = {KIND: "study", STUDY: self.name, **self.tags}
             self.parent_id = client.create_run(self.experiment_id, tags=tags, run_name=self.name).info.run_id
@@ -163,7 +170,7 @@ class Tracker(Listener):
         new = run is None
         run = run or self._create(trial, frozen, tags)
         metrics, run.epochs = _epochs(frozen, run.epochs)
-        if trial.state in STATUS:
+        if trial.state in STATUS and not run.concluded:
             metrics += _ending_metrics(trial, frozen)
         params = [] if run.described else [*_params(trial.params), *_params(self._logarithms(trial), "log10.")]
         changed = [] if new else [RunTag(key, value) for key, value in tags.items()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Problem, SpaceError, suggestion
@@ -133,6 +133,16 @@ class Space:
     def contains(self, params: Mapping[str, Any]) -> bool:
         """Tells whether `params` is a complete configuration of this space; fixed values may be left out."""
         return not self.problems(params)
+
+    def require(self, configurations: Sequence[Mapping[str, Any]]) -> None:
+        """Raises SpaceError, with every problem, if a configuration isn't in the space; parts may be missing."""
+        problems = [
+            problem.inside(index) if len(configurations) > 1 else problem
+            for index, params in enumerate(configurations)
+            for problem in self.problems(params, partial=True)
+        ]
+        if problems:
+            raise SpaceError(problems)
 
     @property
     def size(self) -> int | None:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-import leadline
 import pytest
+
+import leadline
 
 ROOT = Path(leadline.__file__).parent
 LAYERS = ("errors", "spaces", "trainers", "search", "cli")  # each may import itself and those before it

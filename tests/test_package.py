@@ -6,8 +6,9 @@ import tomllib
 import zipfile
 from pathlib import Path
 
-import leadline
 import pytest
+
+import leadline
 
 ROOT = Path(leadline.__file__).parent
 NOT_SHIPPED = {"tests", "benchmarks", "examples", "docs", "scripts", "build"}

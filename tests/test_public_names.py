@@ -2,8 +2,9 @@ import inspect
 import subprocess
 import sys
 
-import leadline
 import pytest
+
+import leadline
 
 PROMISED = [
     "ActiveTrial",

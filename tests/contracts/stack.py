@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
 from leadline import Trainer
 from leadline.trainers import checkpoints
 from leadline.trainers.early_stopping import EarlyStopping
@@ -16,8 +19,6 @@ from leadline.trainers.messages import Job
 from leadline.trainers.optimizers import OPTIMIZERS
 from leadline.trainers.stack import Bench, Epoch, Lane, Stack
 from leadline.trainers.streams import Stream
-from torch import Tensor, nn
-from torch.nn import functional as F
 
 MakeStack = Callable[[Bench], Stack]
 Curve = list[dict[str, float]]

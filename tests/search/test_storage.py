@@ -19,8 +19,6 @@ import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from leadline.errors import StudyError
-from leadline.search.storage import JournalFile, Mirror
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage
@@ -28,6 +26,9 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.study import StudyDirection
 from optuna.testing.pytest_storages import StorageTestCase
 from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from leadline.errors import StudyError
+from leadline.search.storage import JournalFile, Mirror
 
 UP = [StudyDirection.MAXIMIZE]
 

@@ -7,6 +7,7 @@ import optuna
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+
 from leadline.errors import SpaceError
 from leadline.spaces import Choice, Float, Int
 from leadline.spaces.parameters import from_distribution, parse

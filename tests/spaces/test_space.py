@@ -5,6 +5,7 @@ import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from leadline import Choice, Float, Int, Space, SpaceError
 from leadline.errors import Problem
 

@@ -3,8 +3,9 @@ import os
 import pytest
 import torch
 from contracts.stack import same
-from leadline.trainers.checkpoints import WriteError, read, write
 from safetensors.torch import save_file
+
+from leadline.trainers.checkpoints import WriteError, read, write
 
 TENSORS = {
     "weights": torch.arange(12.0).reshape(3, 4),

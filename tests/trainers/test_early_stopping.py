@@ -1,5 +1,6 @@
 from hypothesis import given
 from hypothesis import strategies as st
+
 from leadline.trainers.early_stopping import EarlyStopping
 
 VALUES = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30)

@@ -1,8 +1,9 @@
 import pytest
 import torch
+from torch import nn
+
 from leadline import SettingsError
 from leadline.trainers.losses import LOSSES, l1_norm, loss_for
-from torch import nn
 
 
 def test_none_is_the_tasks_own_loss():

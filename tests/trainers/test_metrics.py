@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 import torch
+from sklearn import metrics as sklearn_metrics
+
 from leadline import SettingsError
 from leadline.trainers.metrics import METRICS, metric_for
-from sklearn import metrics as sklearn_metrics
 
 
 def classified(n=200, classes=5):

@@ -2,9 +2,10 @@ from copy import deepcopy
 
 import pytest
 import torch
+from torch import nn
+
 from leadline.trainers.optimizers import OPTIMIZERS, load_state_tensors, state_tensors
 from leadline.trainers.recipe import Recipe
-from torch import nn
 
 
 def network():

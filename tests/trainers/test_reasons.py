@@ -1,5 +1,6 @@
 import pytest
 import torch
+
 from leadline import SettingsError
 from leadline.trainers.reasons import PACKAGE, told
 

@@ -1,6 +1,7 @@
 import math
 
 import pytest
+
 from leadline import SettingsError
 from leadline.trainers.recipe import RECIPE, Recipe, recipe_of
 

@@ -2,6 +2,7 @@ import functools
 import sys
 
 import pytest
+
 from leadline import SettingsError
 from leadline.trainers.networks.mlp import mlp
 from leadline.trainers.references import describe, is_reference, reference_to, resolve, travels

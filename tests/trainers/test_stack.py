@@ -1,8 +1,9 @@
 import pytest
 import torch
 from contracts.stack import Hall, StackContract, blobs
-from leadline.trainers.stack import LoopedStack, evaluate
 from torch.nn import functional as F
+
+from leadline.trainers.stack import LoopedStack, evaluate
 
 
 class TestLoopedStack(StackContract):

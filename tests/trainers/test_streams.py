@@ -1,6 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from leadline.trainers.streams import PURPOSES, Stream
 
 SEEDS = st.integers(0, 2**63)

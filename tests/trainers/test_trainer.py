@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 from contracts.stack import blobs
+from torch import nn
+
 from leadline import Choice, Float, Int, SettingsError, Space, Trainer
 from leadline.trainers.messages import Job
 from leadline.trainers.networks.mlp import mlp
 from leadline.trainers.trainer import device_for
-from torch import nn
 
 TINY = blobs()
 

@@ -6,11 +6,12 @@ import pytest
 import torch
 from contracts.driver import Driver
 from contracts.stack import blobs, same, tied
+from torch import nn
+
 from leadline import Trainer
 from leadline.trainers import checkpoints
 from leadline.trainers.messages import Broken, Close, Decision, Ended, Job, Ready, Report, Start, Stop
 from leadline.trainers.worker import Worker
-from torch import nn
 
 SMALL = {"depth": 1, "feature_maps": 8, "dropout": 0.2, "batch_norm": True}
 

@@ -87,7 +87,6 @@ def _find(source: str | Path, base: Path | str | None) -> Path:
     except (OSError, ValueError):  # longer than a path may be, or with a NUL in it
         found = False
     if not found:
-        raise DataError(
-            f"`{source!s:.300}` is no known data set, nor a file or folder: {path!s:.300}. {suggestion(str(source), NAMED)}"
-        )
+        hint = suggestion(str(source), NAMED)
+        raise DataError(f"`{source!s:.300}` is no known data set, nor a file or folder: {path!s:.300}. {hint}")
     return path

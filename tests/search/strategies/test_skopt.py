@@ -11,11 +11,12 @@ from typing import Any, ClassVar
 import optuna
 import pytest
 import skopt
-from leadline.errors import SettingsError
-from leadline.search.strategies.skopt import SkoptSampler
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.testing.pytest_samplers import BasicSamplerTestCase, RelativeSamplerTestCase, SingleOnlySamplerTestCase
 from optuna.trial import TrialState
+
+from leadline.errors import SettingsError
+from leadline.search.strategies.skopt import SkoptSampler
 
 Space = Mapping[str, BaseDistribution]
 

@@ -2,6 +2,7 @@ import numpy as np
 import pandas
 import pytest
 import torch
+
 from leadline.errors import DataError
 from leadline.trainers.data.arrays import from_arrays
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas
 import pytest
+
 from leadline.errors import DataError
 from leadline.trainers.data.columns import Category, Number, encode_columns, fit_columns
 

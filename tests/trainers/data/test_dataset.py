@@ -1,6 +1,7 @@
 import numpy as np
 import pandas
 import torch
+
 from leadline.trainers.data import Dataset, Subset, load, open_test, prepare, split
 
 RANDOM = np.random.default_rng(0)

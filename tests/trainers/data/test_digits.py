@@ -1,4 +1,5 @@
 import numpy as np
+
 from leadline.trainers.data.digits import read_digits
 
 

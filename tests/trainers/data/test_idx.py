@@ -3,6 +3,7 @@ import struct
 
 import numpy as np
 import pytest
+
 from leadline.errors import DataError
 from leadline.trainers.data.idx import read_idx, read_idx_folder
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from leadline.errors import DataError
 from leadline.trainers.data import Data, load
 

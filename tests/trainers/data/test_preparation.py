@@ -4,6 +4,7 @@ import numpy as np
 import pandas
 import pytest
 import torch
+
 from leadline.errors import DataError
 from leadline.trainers.data.preparation import Preparation
 

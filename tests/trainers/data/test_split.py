@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from leadline.errors import DataError
 from leadline.trainers.data.source import Data
 from leadline.trainers.data.split import split

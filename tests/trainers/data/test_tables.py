@@ -1,6 +1,7 @@
 import gzip
 
 import pytest
+
 from leadline.errors import DataError
 from leadline.trainers.data.tables import read_table
 

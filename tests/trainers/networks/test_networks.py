@@ -1,13 +1,14 @@
 from math import prod
 
-import leadline as ll
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
+
+import leadline as ll
 from leadline import SettingsError
 from leadline.trainers.networks import FAMILIES, SPACES
-from torch import nn
 
 untimed = settings(deadline=None, max_examples=25)
 
