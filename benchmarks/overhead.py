@@ -8,8 +8,8 @@ value of each trial as a child run in MLflow (SQLite). The rows:
     leadline inline         storage: journal file, a trainer that does nothing, in this process
     leadline processes      the same in a worker process, as `leadline run` does
     leadline no MLflow      inline, with tracking off: what proposing and storing costs
-    optuna sqlite           Optuna on SQLite, and the logging that MLflow's documentation shows for Optuna: a nested run a
-                            trial, `mlflow.log_params`, `mlflow.log_metric` an epoch
+    optuna sqlite           Optuna on SQLite, and the logging that MLflow's documentation shows for Optuna: a nested run
+                            a trial, `mlflow.log_params`, `mlflow.log_metric` an epoch
     optuna journal          the same on Optuna's journal file
     optuna no MLflow        Optuna on SQLite, nothing logged
 

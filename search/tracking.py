@@ -13,6 +13,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -228,8 +229,40 @@ def connect(uri: str) -> MlflowClient:
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     if uri.startswith("sqlite:///"):
-        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        _make_database(Path(uri.removeprefix("sqlite:///")))
     return MlflowClient(uri)
+
+
+def _make_database(path: Path) -> None:
+    """Makes MLflow's database, if it isn't there, beside its place, and puts it there whole.
+
+    MLflow can't open half a one: it is what a crash leaves, and what a second process finds, while it makes the tables.
+    """
+    from mlflow.tracking import MlflowClient
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f"{path.name}.{os.getpid()}")
+    if not path.exists():
+        client = MlflowClient(f"sqlite:///{new}")
+        client.search_experiments(max_results=1)
+        client._tracking_client.store.engine.dispose()
+        with suppress(FileExistsError):  # another process was first
+            os.link(new, path)
+        new.unlink()
+    for left in path.parent.glob(f"{path.name}.*"):
+        process = left.suffix[1:].split("-")[0]
+        if process.isdigit() and not _lives(int(process)):  # what a crash left
+            left.unlink(missing_ok=True)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def tracking_uri(default: str) -> str:

@@ -352,3 +352,18 @@ def test_nothing_of_leadline_is_needed_to_read_the_store(plain: Make, folder: Pa
     described: dict[str, Any] = {**parent.data.tags, **children[0].data.tags}
     assert described["strategy"] == "random"
     assert parent.data.params["space.x"] == "{'int': [0, 9]}"
+
+
+def test_a_database_that_a_crash_left_half_made_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(*paths: object) -> None:
+        raise KeyboardInterrupt
+
+    path = tmp_path / "mlflow.db"
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("os.link", crash)  # the last moment before the whole database is where it belongs
+        connect(f"sqlite:///{path}")
+    assert not path.exists()
+    half = tmp_path / "mlflow.db.999999999"  # of a process that is no more
+    half.write_bytes(b"half")
+    assert connect(f"sqlite:///{path}").create_experiment("mine")
+    assert not half.exists()
