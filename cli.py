@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from .errors import LeadlineError, UsageError
 if TYPE_CHECKING:
     from .search.study import Study
     from .search.trial import Trial
+
+ENDED = ("complete", "pruned", "failed")
 
 app = typer.Typer(
     name="leadline",
@@ -118,7 +121,7 @@ def resume(
     """Go on with a study that was interrupted or killed, or give it more trials."""
     from .errors import StudyError
 
-    options = {"devices": device, "executor": executor or "processes", "workers": workers, "lanes": _number(lanes)}
+    options = {"devices": device, "executor": executor, "workers": workers, "lanes": _number(lanes)}
     options = {option: value for option, value in options.items() if value is not None}
     with _status("Opening the study ..."):
         study = _load(name, storage, allow or [], **options)
@@ -232,30 +235,32 @@ def main() -> None:
 
 
 def _start(study: Study, trials: int | None, minutes: float | None, enqueue: Path | None, as_json: bool) -> None:
-    had = [trial for trial in study.trials if trial.state not in ("running", "waiting")]
+    had = sum(trial.state in ENDED for trial in study.trials)
     if enqueue is not None:
+        configurations = _configurations(enqueue)
         problems = study.problems(trials=trials, minutes=minutes)
         if problems:
             raise UsageError(problems)
-        study.enqueue(*_configurations(enqueue))
+        study.enqueue(*configurations)
     with _stopping(study) as received:
         study.run(trials=trials, minutes=minutes)
-    if received:
-        print(f"Interrupted. `leadline resume {study.name}` goes on where it stopped.", file=sys.stderr)
+    where = f"{study.name}{_storage_option(study)}"
+    if received and study.ended_by == "interrupt":
+        print(f"Interrupted. `leadline resume {where}` goes on where it stopped.", file=sys.stderr)
         sys.exit(128 + received[0])
-    ended = [trial for trial in study.trials if trial.state not in ("running", "waiting")]
-    failed = not any(trial.state == "complete" for trial in ended)
+    found = study.trials
+    ended = [trial for trial in found if trial.state in ENDED]
     if as_json:
         _print_json(_whole(study))
     else:
-        _print_outcome(study, ended, nothing_new=len(ended) == len(had))
+        _print_outcome(study, ended, new=len(ended) - had, waiting=sum(trial.state == "waiting" for trial in found))
     if study.tracking_problem:
         print(
-            f"MLflow doesn't have everything yet ({study.tracking_problem}). "
-            f"The study has: `leadline resume {study.name}` sends what is missing.",
+            f"MLflow doesn't have everything yet: {study.tracking_problem}. "
+            f"The study has: `leadline resume {where}` sends what is missing.",
             file=sys.stderr,
         )
-    sys.exit(1 if failed else 0)
+    sys.exit(1 if ended and all(trial.state == "failed" for trial in ended) else 0)
 
 
 @contextmanager
@@ -328,11 +333,13 @@ def _facts(study: Study) -> dict[str, Any]:
     assert study.trainer is not None
     data, split = study.trainer.loaded, study.trainer.split(study.seed)
     sizes = study.trainer.network_sizes(study.space, study.seed)
+    grid = study.strategy.grid_size
     finite = study.space.size
     return {
         "study": study.name,
         "data": f"{data.name}: {len(split.train)} train, {len(split.valid)} valid, {len(split.test)} test",
         "space": f"{finite:,} configurations" if finite else f"{len(study.space.parameters)} parameters, not finite",
+        **({"grid": f"{grid:,} configurations"} if grid else {}),
         "network": f"{study.trainer.describe()['model']}: {sizes[0]:,} to {sizes[1]:,} parameters",
         "search": f"{study.strategy.name}, pruner {study.describe()['pruner']}",
     }
@@ -354,30 +361,36 @@ def _whole(study: Study) -> dict[str, Any]:
     }
 
 
-def _print_outcome(study: Study, ended: list[Trial], *, nothing_new: bool) -> None:
-    from .search.serving import mlflow_address
+def _print_outcome(study: Study, ended: list[Trial], *, new: int, waiting: int) -> None:
+    from .search.tracking import store_of
 
-    counts = {state: sum(trial.state == state for trial in ended) for state in ("complete", "pruned", "failed")}
+    where = f"{study.name}{_storage_option(study)}"
+    counts = {state: sum(trial.state == state for trial in ended) for state in ENDED}
     told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-    why = {"minutes": "its time is up", "space": "the space is exhausted"}.get(study.ended_by, "done")
-    head = "was finished already" if nothing_new else why
-    print(f"\n{study.name}: {head}, {len(ended)} trials ({told})")
+    exhausted = "the grid is complete" if study.strategy.name == "grid" else "the space is exhausted"
+    why = {"minutes": "its time is up", "space": exhausted}.get(
+        study.ended_by, "done" if new else "was finished already"
+    )
+    print(f"\n{study.name}: {why}, {len(ended)} trials" + (f" ({told})" if told else ""))
+    if waiting:
+        print(f"{waiting} more wait in line: `leadline resume {where} --trials {len(ended) + waiting}` runs them.")
     if not counts["complete"]:
-        print(f"No trial is complete. `leadline show {study.name}` tells why each ended.")
+        print(f"No trial is complete. `leadline show {where}` tells why each ended.")
         return
     _print_best(study, study.best)
     print()
     if study.mlflow is not None:
-        print(f"MLflow:  {mlflow_address(study)}")
-        print(f"Compare: leadline ui {study.name}{_storage_option(study)}")
-    print(f"Next:    leadline test {study.name}{_storage_option(study)}")
+        print(f"MLflow:  {store_of(study.mlflow, study.folder)}")
+        print(f"Compare: leadline ui {where}")
+    print(f"Next:    leadline test {where}")
 
 
 def _print_best(study: Study, trial: Trial) -> None:
     metric = study.metric_name
     size = "" if trial.parameters is None else f", {trial.parameters:,} parameters"
     epoch = "" if trial.best_epoch is None else f" at epoch {trial.best_epoch} of {trial.epochs}"
-    print(f"Best: trial {trial.number}, {metric} {_short(trial.value)}{epoch}{size}")
+    goal = "" if metric == "accuracy" else f" ({'maximized' if study.maximize else 'minimized'})"
+    print(f"Best: trial {trial.number}, {metric} {_short(trial.value)}{goal}{epoch}{size}")
     for name, value in trial.params.items():
         print(f"  {name}: {_short(value)}")
 
@@ -405,7 +418,16 @@ def _print_table(header: list[str], rows: list[list[str]]) -> None:
 
 
 def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2))
+    print(json.dumps(_finite(value), indent=2, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    """Returns JSON with null for what it has no word for: NaN and infinities."""
+    if isinstance(value, dict):
+        return {name: _finite(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _short(value: Any) -> str:

@@ -4,7 +4,7 @@ leadline-studies/
     mlflow.db  mlflow-artifacts/      MLflow's store, shared by the studies of this folder
     digits-convnet/
         journal.log                   the study itself, in Optuna's journal format (unless it is kept in a database)
-        lock                          held by the process that runs the study
+        lock, id                      held by the process that runs the study; which study it is
         trials/00007/                 best.safetensors, and checkpoint.safetensors while the trial is running
         model/                        the best trial's network, ready to be taken elsewhere
         worker-0.log                  what a worker printed
@@ -74,24 +74,61 @@ class Folder:
         else:
             (self.trial(number) / "checkpoint.safetensors").unlink(missing_ok=True)
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Holds the study for this process. Raises SettingsError, naming the holder, if another has it."""
+    def claim(self, identity: str) -> None:
+        """Marks the folder as that study's. Raises SettingsError if it holds the files of another one of this name."""
         self.path.mkdir(parents=True, exist_ok=True)
-        with open(self.path / "lock", "a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                holder = file.read().strip() or "another process"
-                raise SettingsError(
-                    f"the study `{self.name}` is being run by {holder}; one process at a time may write it. "
-                    f"`leadline show {self.name}` reads it meanwhile"
-                ) from None
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}")
-            file.flush()
-            yield
+        mark = self.path / "id"
+        if not mark.exists():
+            mark.write_text(identity + "\n")
+        elif mark.read_text().strip() != identity:
+            raise SettingsError(
+                f"{self.path} holds the files of another study called `{self.name}`. "
+                "Give this one another name, or remove that folder"
+            )
+
+
+@contextmanager
+def locked(storage: str | Path | BaseStorage | None, folder: Folder) -> Iterator[None]:
+    """Holds the study for this process: beside a file's database, else in the study's folder.
+
+    Raises SettingsError if another process has it, naming that one, or the folder can't be written.
+    """
+    path = folder.path / "lock"
+    if is_url(storage) and str(storage).startswith("sqlite:///"):
+        database = Path(str(storage).removeprefix("sqlite:///"))
+        path = database.with_name(f"{database.name}.{folder.name}.lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = open(path, "a+")  # noqa: SIM115 (closed below)
+    except OSError as error:
+        raise SettingsError(f"{path} can't be written: {error.strerror}. Choose another --storage") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            raise SettingsError(
+                f"the study `{folder.name}` is being run by {holder}; one process at a time may write it. "
+                f"`leadline show {folder.name}` reads it meanwhile"
+            ) from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.flush()
+        yield
+
+
+def is_there(storage: str | Path | BaseStorage | None, folder: Folder) -> bool:
+    """Tells whether there is anything to open for reading, without making it."""
+    if storage is None or (isinstance(storage, str | Path) and not is_url(storage)):
+        return folder.journal.exists()
+    file = str(storage).removeprefix("sqlite:///")
+    return not str(storage).startswith("sqlite:///") or Path(file).exists()
+
+
+def shown(storage: str | Path | BaseStorage | None, folder: Folder) -> str:
+    """Returns where studies are kept, as it may be told."""
+    return without_password(str(storage)) if is_url(storage) else str(folder.root)
 
 
 def root_of(storage: str | Path | BaseStorage | None) -> Path:
@@ -146,10 +183,17 @@ def without_password(url: str) -> str:
 
 
 def study_names(storage: str | Path | None) -> list[str]:
-    """Returns the names of the studies in a folder, or of those that a database holds."""
-    if is_url(storage):
-        import optuna
+    """Returns the names of leadline's studies in a folder, or in a database.
 
-        return sorted(optuna.get_all_study_names(str(storage)))
-    root = root_of(storage)
-    return sorted(path.parent.name for path in root.glob("*/journal.log"))
+    Raises SettingsError if the database can't be reached.
+    """
+    folder = Folder(root_of(storage), "any")
+    if not is_url(storage):
+        return sorted(path.parent.name for path in folder.root.glob("*/journal.log"))
+    if not is_there(storage, folder):
+        raise SettingsError(f"there is no database {without_password(str(storage))}")
+    opened = open_storage(storage, folder, write=False)
+    try:
+        return sorted(s.study_name for s in opened.get_all_studies() if "leadline:settings" in s.user_attrs)
+    finally:
+        release(opened)

@@ -38,6 +38,7 @@ class Ledger:
         self.listeners: list[Listener] = []
         self.asked: set[int] = set()  # running trials in the hands of the user
         self._committed = time.monotonic()
+        self._ended: list[Trial] = []  # trials whose end isn't durable yet
 
     @property
     def trials(self) -> list[Trial]:
@@ -127,16 +128,18 @@ class Ledger:
         values = None if value is None or state == TrialState.FAIL else [float(value)]
         self._tell_sampler(trial_id, state, values)
         self.mirror.set_trial_state_values(trial_id, state, values)
-        trial = self.trial(number)
-        for listener in self.listeners:
-            listener.ended(trial)
-        return trial
+        self._ended.append(self.trial(number))
+        return self._ended[-1]
 
     def commit(self, *, older_than: float = 0.0) -> None:
         """Makes durable what has been done, if it is `older_than` so many seconds."""
         if time.monotonic() - self._committed >= older_than:
             self.mirror.commit()
             self._committed = time.monotonic()
+            ended, self._ended = self._ended, []
+            for trial in ended:  # only now: listeners clean up after it
+                for listener in self.listeners:
+                    listener.ended(trial)
 
     def _tell_sampler(self, trial_id: int, state: TrialState, values: list[float] | None) -> None:
         # A sampler may stop the study when it has nothing left, which Optuna allows inside `optimize` alone.

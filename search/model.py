@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def rebuild(trainer: Trainer, folder: Folder, trial: Trial) -> tuple[nn.Module, dict[str, Any]]:
     """Returns a complete trial's network at its best epoch, in evaluation mode, and the card kept with the weights.
 
-    Raises StudyError if the weights aren't there.
+    Raises StudyError if the weights aren't there, or are another trial's.
     """
     from ..trainers import checkpoints
 
@@ -28,6 +28,8 @@ def rebuild(trainer: Trainer, folder: Folder, trial: Trial) -> tuple[nn.Module, 
     if found is None:
         raise StudyError(f"the weights of trial {trial.number} aren't in {folder.weights(trial.number)}")
     tensors, card = found
+    if card["params"] != json.loads(json.dumps(trial.params)):
+        raise StudyError(f"{folder.weights(trial.number)} isn't of trial {trial.number} of this study")
     network = trainer.build(card["params"], tuple(card["in_shape"]), len(card["classes"]) if card["classes"] else 1)
     network.load_state_dict(tensors)
     return network.eval(), card

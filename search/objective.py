@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import Pruned
-from ..trainers.messages import Channel, Close, Command, Decision, Ended, Job, Ready, Report, Start
+from ..trainers.messages import Channel, Close, Decision, Ended, Job, Ready, Report, Start, Stop
 from ..trainers.reasons import told
 from ..trainers.references import travels
 from .trial import ActiveTrial
@@ -18,6 +18,7 @@ class Objective:
 
     def __init__(self, function: Callable[[ActiveTrial], float]) -> None:
         self.function = function
+        self._stopped = False
 
     @property
     def travels(self) -> bool:
@@ -31,24 +32,39 @@ class Objective:
             for command in channel.receive(wait=True):
                 match command:
                     case Start(number, params):
-                        channel.send(self._run(number, dict(params), channel))
+                        try:
+                            ended = self._run(number, dict(params), channel)
+                        except _Closed:
+                            return  # the trial stays running, for the next run to take up
+                        channel.send(ended)
                     case Close():
                         return
 
     def _run(self, number: int, params: dict[str, Any], channel: Channel) -> Ended:
         def report(epoch: int, value: float) -> bool:
             channel.send(Report(number, epoch, value, waits=True))
-            return _decision(channel.receive(wait=True))
+            while True:
+                for command in channel.receive(wait=True):
+                    match command:
+                        case Decision(of, prune) if of == number:
+                            return prune or self._stopped
+                        case Stop(of) if of == number:
+                            self._stopped = True
+                        case Close():
+                            raise _Closed
 
+        self._stopped = False
         trial = ActiveTrial(number, params, report)
         try:
             value = float(self.function(trial))
         except Pruned:
+            if self._stopped:
+                return Ended(number, "stopped", "the study's time was up", trial.last)
             return Ended(number, "pruned", "the objective raised Pruned", trial.last)
         except Exception as error:  # the objective is the user's: it may raise anything, and the study goes on
             return Ended(number, "failed", told(error), facts={"traceback": traceback.format_exc()})
         return Ended(number, "complete", "the objective returned", value)
 
 
-def _decision(commands: list[Command]) -> bool:
-    return any(isinstance(command, Close) or (isinstance(command, Decision) and command.prune) for command in commands)
+class _Closed(BaseException):
+    """The study was interrupted in the middle of a trial; nothing that an objective catches."""

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import SettingsError
 from ..trainers.messages import Job
+from . import settings
 from .executors import EXECUTORS
-from .folder import without_password
 from .ledger import Ledger
 from .listeners import Callbacks, Keeper
 from .model import write_model
 from .objective import Objective
 from .pruning import rungs
 from .scheduler import Scheduler
-from .tracking import Tracker, tracking_uri
+from .tracking import Tracker, store_of
 
 if TYPE_CHECKING:
     from ..trainers.trainer import Trainer
@@ -55,7 +55,7 @@ class Run:
             maximize=self.study.maximize,
             trials=self.trials,
             seconds=self.seconds,
-            epochs=self.study.trainer.epochs if self.study.trainer else None,
+            epochs=self.study.epochs,
         )
         tracker = self._tracker()
         finished = False
@@ -72,19 +72,20 @@ class Run:
     def _set_up(self) -> None:
         """Keeps with the study what every run of it must share: the split, and how its stacks are run."""
         self.ledger.set_attribute("budget", {"trials": self.trials, "minutes": self.minutes})
-        self.ledger.set_attribute("mlflow", _shown(self.study.mlflow))
+        self.ledger.set_attribute("options", settings.options(self.study))
         if self.ledger.attribute("plan") is None:
             # One thread a CPU worker: the same bits on every machine, and no trial waits for a core that others use.
             self.ledger.set_attribute("plan", {"stack": "looped", "threads": 1})
         trainer, seed = self.study.trainer, self.study.seed
         if trainer is None:
             return
+        self.ledger.set_attribute("base", str(trainer.base) if trainer.base else None)
+        self.ledger.set_attribute("metric", trainer.metric(self.study.metric).name)
         rows, kept = trainer.split(seed), self.ledger.attribute("split")
         if kept is None:
             sizes = {"train": len(rows.train), "valid": len(rows.valid), "test": len(rows.test)}
             digests = {"digest": rows.digest, "data": trainer.loaded.digest}
             self.ledger.set_attribute("split", {"seed": seed, **sizes, **digests})
-            self.ledger.set_attribute("base", str(trainer.base) if trainer.base else None)
         elif kept["data"] != trainer.loaded.digest:
             name = self.study.name
             raise SettingsError(f"the data of `{name}` have changed since it began; give the study another name")
@@ -97,7 +98,8 @@ class Run:
     def _rungs(self, params: Mapping[str, Any]) -> frozenset[int]:
         if self.study.trainer is None:
             return frozenset()
-        return rungs(self.study.pruner_given, self.study.trainer.recipe(params).epochs)
+        own = self.study.trainer.recipe(params).epochs
+        return frozenset(rung for rung in rungs(self.study.pruner_given, self.study.epochs or own) if rung <= own)
 
     def _jobs(self) -> list[Job]:
         devices = [self.study.devices] if isinstance(self.study.devices, str) else list(self.study.devices)
@@ -114,7 +116,7 @@ class Run:
     def _tracker(self) -> Tracker | None:
         if self.study.mlflow is None:
             return None
-        uri = tracking_uri(self.study.folder.mlflow_uri) if self.study.mlflow == "auto" else self.study.mlflow
+        uri = store_of(self.study.mlflow, self.study.folder)
         artifacts = self.study.folder.mlflow_artifacts if uri.startswith("sqlite:///") else None
         described = self.study.describe()
         tags = {"strategy": self.study.strategy.name, "pruner": described["pruner"]}
@@ -156,6 +158,7 @@ def job_for(study: Study, ledger: Ledger, device: str, threads: int | None) -> J
     """Returns what a worker of the study on this device is told."""
     split = ledger.attribute("split")
     return Job(
+        study=ledger.attribute("id"),
         seed=study.seed,
         metric=study.metric,
         maximize=study.maximize,
@@ -165,11 +168,6 @@ def job_for(study: Study, ledger: Ledger, device: str, threads: int | None) -> J
         folder=study.folder.path,
         split_digest=split["digest"] if split else None,
     )
-
-
-def _shown(address: str | None) -> str | None:
-    """Returns an address that may be kept with the study: not one with a password in it."""
-    return address if address is None or without_password(address) == address else "auto"
 
 
 def _cuda_devices() -> list[str]:

@@ -11,19 +11,10 @@ from typing import TYPE_CHECKING
 
 from ..errors import StudyError
 from .folder import Folder, root_of
-from .tracking import connect, tracking_uri, trials_link
+from .tracking import connect, store_of, trials_link
 
 if TYPE_CHECKING:
     from .study import Study
-
-
-def mlflow_address(study: Study) -> str:
-    """Returns the address of MLflow's store for the study, and of its page there if that store is a server."""
-    uri = tracking_uri(study.folder.mlflow_uri)
-    if not uri.startswith("http"):
-        return uri
-    experiment = connect(uri).get_experiment_by_name(study.name)
-    return trials_link(uri, experiment.experiment_id, study.maximize) if experiment else uri
 
 
 def serve_mlflow(study: Study | None, storage: str | None, port: int, say: Callable[[str], None]) -> None:
@@ -32,9 +23,9 @@ def serve_mlflow(study: Study | None, storage: str | None, port: int, say: Calla
     Raises StudyError if nothing has been logged yet, or the server doesn't start.
     """
     folder = study.folder if study else Folder(root_of(storage), "any")
-    uri = tracking_uri(folder.mlflow_uri)
+    uri = store_of(study.mlflow if study else None, folder)
     if uri.startswith("http"):
-        say(f"MLflow runs elsewhere: {mlflow_address(study) if study else uri}")
+        say(f"MLflow has a server of its own: {uri}")
         return
     if uri == folder.mlflow_uri and not (folder.root / "mlflow.db").exists():
         raise StudyError(f"nothing is logged in {folder.root} yet; `leadline run` does")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Problem, SettingsError, UsageError
+from ..trainers.references import reference_to
 from .executors import EXECUTORS
-from .folder import name_problem
+from .folder import name_problem, without_password
 
 if TYPE_CHECKING:
     from ..trainers.trainer import Trainer
@@ -29,6 +31,7 @@ def own_problems(study: Study) -> list[Problem]:
     must(_integer(study.seed, 0), "seed", "an integer >= 0")
     must(study.executor in executors, "executor", f"one of {', '.join(executors)}")
     must(_integer(study.workers, 1), "workers", "an integer >= 1")
+    must(study.executor != "inline" or study.workers == 1, "workers", "1 with `executor: inline`")
     must(_integer(study.keep, 1), "keep", "an integer >= 1")
     must(study.lanes == "auto" or _integer(study.lanes, 1), "lanes", '"auto" or an integer >= 1')
     must(study.plan in ("auto", "looped"), "plan", '"auto" or "looped"')
@@ -36,6 +39,21 @@ def own_problems(study: Study) -> list[Problem]:
     if not isinstance(named, list | tuple) or not named or not all(isinstance(name, str) for name in named):
         found.append(Problem(f"`device` must be a device's name or a list of them, but got {named!r}", ("device",)))
     return found
+
+
+def options(study: Study) -> dict[str, Any]:
+    """Returns how the study is run, as JSON: what it goes on with unless it is told otherwise."""
+    trainer = study.trainer
+    own: dict[str, Any] = {name: getattr(study, name) for name in ("executor", "workers", "lanes", "plan", "keep")}
+    own["devices"] = study.devices if isinstance(study.devices, str) else list(study.devices)
+    secret = study.mlflow is not None and without_password(study.mlflow) != study.mlflow
+    own["mlflow"] = "auto" if secret else study.mlflow
+    of_trainer: dict[str, Any] = {}
+    if trainer is not None:
+        hooks = {name: getattr(trainer, name) for name in ("on_epoch", "on_trial_end")}
+        named = {name: hook if isinstance(hook, str) else reference_to(hook) for name, hook in hooks.items()}
+        of_trainer = {"checkpoint": trainer.checkpoint, **named}
+    return {"study": own, "trainer": of_trainer}
 
 
 def device_problems(devices: str | Collection[str]) -> list[Problem]:
@@ -59,7 +77,7 @@ def _integer(value: object, least: int) -> bool:
 def budget_problems(trials: int | None, minutes: float | None) -> list[Problem]:
     """Returns what is wrong with how long to search."""
     given = {"trials": trials, "minutes": minutes}
-    wrong = {name: number for name, number in given.items() if number is not None and number <= 0}
+    wrong = {name: number for name, number in given.items() if number is not None and not 0 < number < math.inf}
     return [Problem(f"`{name} > 0` must hold, but got {number!r}", (name,)) for name, number in wrong.items()]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
@@ -16,7 +17,7 @@ from ..errors import Problem, SettingsError, StudyError
 from ..spaces import Space
 from ..trainers.references import describe, travels
 from . import settings
-from .folder import Folder, name_problem, open_storage, release, root_of
+from .folder import Folder, is_there, locked, name_problem, open_storage, release, root_of, shown
 from .ledger import Ledger
 from .model import rebuild
 from .objective import Objective
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class Study:
-    """A search named `name` over `space`, of what `trainer` trains or of your own objective.
+    """A search named `name` over `space` (None: the network family's own), of what `trainer` trains or of an objective.
 
     `metric` is a metric's name or a function of (outputs, targets); `direction` "maximize" or "minimize", by default
     the metric's own. `strategy` is a name (`grid`, `random`, `bayes`, `tpe`, `gp`, `skopt-gp`, `skopt-rf`,
@@ -56,7 +57,7 @@ class Study:
     def __init__(
         self,
         name: str,
-        space: Space,
+        space: Space | None = None,
         trainer: Trainer | None = None,
         *,
         metric: str | Callable[..., Any] | None = None,
@@ -73,6 +74,7 @@ class Study:
         keep: int = 5,
         mlflow: str | None = "auto",
     ) -> None:
+        space = _default_space(trainer) if space is None else space
         self.name, self.space, self.trainer, self.metric, self.seed = name, space, trainer, metric, seed
         self.storage, self.executor, self.devices = storage, executor, devices
         self.lanes, self.plan, self.workers, self.keep, self.mlflow = lanes, plan, workers, keep, mlflow
@@ -82,7 +84,7 @@ class Study:
         with settings.gathered(problems, "strategy"):
             self.strategy = Strategy(strategy, space)
         with settings.gathered(problems, "pruner"):
-            self.pruner = make_pruner(pruner, trainer.epochs if trainer else None)
+            self.pruner = make_pruner(pruner, self.epochs)
         if problems:
             raise SettingsError(problems)
         self.pruner_given = pruner
@@ -94,7 +96,16 @@ class Study:
         self.tracking_problem: str | None = None
 
     def __repr__(self) -> str:
-        return f"Study({self.name!r}, {len(self.trials)} trials)"
+        return f"Study({self.name!r})"
+
+    @property
+    def epochs(self) -> int | None:
+        """The most epochs that a trial may take; None if its objective decides."""
+        searched = self.space.parameters.get("epochs")
+        if self.trainer is None:
+            return None
+        fixed = self.space.fixed.get("epochs", self.trainer.epochs)
+        return max(searched.values(points=2)) if searched else fixed if isinstance(fixed, int) else self.trainer.epochs
 
     # Running
 
@@ -202,12 +213,13 @@ class Study:
     @property
     def optuna(self) -> optuna.Study:
         """The Optuna study underneath, for its visualizations and all that knows Optuna."""
-        return self._reading().optuna
+        return self._existing().optuna
 
     @property
     def trials(self) -> list[Trial]:
         """Every trial, by number; those that wait in line too."""
-        return self._reading().trials if self._exists() else []
+        ledger = self._reading()
+        return ledger.trials if ledger is not None else []
 
     @property
     def best(self) -> Trial:
@@ -231,9 +243,9 @@ class Study:
     @property
     def metric_name(self) -> str:
         """What the trials are judged by, in a word."""
-        if self.trainer is not None:
-            return self.trainer.metric(self.metric).name
-        return self.metric if isinstance(self.metric, str) else "value"
+        ledger = self._reading()
+        kept = ledger.attribute("metric") if ledger is not None else None
+        return kept or (self.metric if isinstance(self.metric, str) else "value")
 
     def describe(self) -> dict[str, Any]:
         """Returns the settings as JSON: what a study of the same name must agree on to go on."""
@@ -250,7 +262,7 @@ class Study:
 
     def attribute(self, name: str) -> Any:
         """Returns what was kept with the study: "budget", "split", "plan", "tests", ...; None if nothing."""
-        return self._reading().attribute(name)
+        return self._existing().attribute(name)
 
     def test(self) -> float:
         """Opens the test split, for the best trial alone, and returns its metric there. Each opening is recorded.
@@ -306,11 +318,6 @@ class Study:
 
     # Opening
 
-    def _exists(self) -> bool:
-        if self._book is not None or self.folder.journal.exists():
-            return True
-        return self.storage is not None and (not isinstance(self.storage, str | Path) or "://" in str(self.storage))
-
     def _open(self, *, write: bool) -> Ledger:
         direction = optuna.study.StudyDirection.MAXIMIZE if self.maximize else optuna.study.StudyDirection.MINIMIZE
         with _quiet():
@@ -322,13 +329,22 @@ class Study:
                     release(storage)
             return Ledger(mirror, self.space, self.strategy, self.pruner, self.seed)
 
-    def _reading(self) -> Ledger:
+    def _reading(self) -> Ledger | None:
+        """Returns the study as it is in its storage; None if it isn't there."""
         if self._book is not None:
             return self._book
+        if not is_there(self.storage, self.folder):
+            return None
         try:
             return self._open(write=False)
-        except (KeyError, FileNotFoundError):
-            raise StudyError(f"there is no study `{self.name}` in {self.folder.root}") from None
+        except KeyError:
+            return None
+
+    def _existing(self) -> Ledger:
+        ledger = self._reading()
+        if ledger is None:
+            raise StudyError(f"there is no study `{self.name}` in {shown(self.storage, self.folder)}")
+        return ledger
 
     @contextmanager
     def _writing(self) -> Iterator[Ledger]:
@@ -343,7 +359,7 @@ class Study:
 
     def _hold(self) -> Ledger:
         if self._book is None:
-            self._held.enter_context(self.folder.locked())
+            self._held.enter_context(locked(self.storage, self.folder))
             try:
                 self._book = self._open(write=True)
                 self._agree(self._book)
@@ -356,9 +372,12 @@ class Study:
         """Keeps the settings with a new study; raises SettingsError if an old one has others."""
         described, kept = self.describe(), ledger.attribute("settings")
         if kept is None:
+            self.folder.claim(identity := uuid.uuid4().hex)
+            ledger.set_attribute("id", identity)
             ledger.set_attribute("settings", described)
             ledger.commit()
             return
+        self.folder.claim(ledger.attribute("id"))
         differences = [*settings.differences(kept, described)]
         if differences:
             raise SettingsError(
@@ -394,20 +413,25 @@ def load_study(
     if text := name_problem(name):
         raise SettingsError(text)
     folder = Folder(root_of(storage), name)
-    try:
-        with _quiet():
-            durable = open_storage(storage, folder, write=False)
+    missing = SettingsError(f"there is no study `{name}` in {shown(storage, folder)}. `leadline ls` lists them")
+    if not is_there(storage, folder):
+        raise missing
+    with _quiet():
+        durable = open_storage(storage, folder, write=False)
+        try:
             mirror = Mirror.open(durable, name)
+        except KeyError:
+            raise missing from None
+        finally:
             release(durable)
-    except (KeyError, FileNotFoundError):
-        raise SettingsError(f"there is no study `{name}` in {folder.root}. `leadline ls` lists them") from None
     attributes = mirror.get_study_user_attrs(mirror.study_id)
     kept = attributes.get("leadline:settings")
     if kept is None:
         raise StudyError(f"`{name}` is an Optuna study that leadline didn't make; open it with optuna.load_study")
-    base = attributes.get("leadline:base")
+    base, run_with = attributes.get("leadline:base"), attributes.get("leadline:options", {})
     if trainer is None and kept["trainer"] is not None:
-        trainer = _trainer_of(kept["trainer"], Path(base) if base else None, allow)
+        described = {**kept["trainer"], **run_with.get("trainer", {})}
+        trainer = _trainer_of(described, Path(base) if base else None, allow)
     return Study(
         name,
         Space.parse(kept["space"]),
@@ -418,8 +442,17 @@ def load_study(
         pruner="none" if kept["pruner"].startswith("<") else kept["pruner"],
         seed=kept["seed"],
         storage=storage,
-        **{"mlflow": attributes.get("leadline:mlflow", "auto"), **options},
+        **{**run_with.get("study", {}), **options},
     )
+
+
+def _default_space(trainer: Trainer | None) -> Space:
+    """Returns the space that the trainer's network family brings."""
+    from ..trainers.networks import SPACES
+
+    if trainer is None or trainer.model not in SPACES:
+        raise SettingsError("say what to search: a `space`; only the network families bring one of their own")
+    return SPACES[trainer.model]()
 
 
 def _trainer_of(described: dict[str, Any], base: Path | None, allow: Collection[str]) -> Trainer | None:

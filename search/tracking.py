@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .folder import Folder, without_password
 from .listeners import Listener
 from .trial import EPOCH, Trial
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from .ledger import Ledger
 
 KIND, STUDY, NUMBER = "leadline.kind", "leadline.study", "leadline.trial"  # tags: "study" or "trial"; names; numbers
+IDENTITY = "leadline.id"  # tag: which study it is; others may have had, or have elsewhere, the same name
 PARENT = "mlflow.parentRunId"
 OBJECTIVE = "objective"  # a trial's value, once, under one name in every study: what runs are sorted by
 REPORTED = "reported"  # the curve of a trial whose reports name no metrics
@@ -56,6 +58,7 @@ class Tracker(Listener):
 
     def __init__(self, ledger: Ledger, name: str, uri: str, artifacts: str | None, tags: Mapping[str, str]) -> None:
         self.ledger, self.name, self.uri, self.artifacts, self.tags = ledger, name, uri, artifacts, dict(tags)
+        self.tags |= {STUDY: name, IDENTITY: ledger.attribute("id")}
         self.experiment_id: str | None = None
         self.parent_id: str | None = None
         self.problem: str | None = None
@@ -90,20 +93,25 @@ class Tracker(Listener):
             try:
                 self._finish(best, model, finished)
             except _troubles() as error:
-                self.problem = _first_line(error)
+                self.problem = _told(error, self.uri)
 
     # The thread
 
     def _work(self) -> None:
-        try:
-            self._open()
-            while not self._closing.wait(PAUSE):
+        closing = False
+        while not closing:
+            closing = self._closing.wait(PAUSE if self.parent_id else 0)
+            try:
+                if self.parent_id is None:
+                    self._open()
                 self._send()
-            self._send()
-        except _troubles() as error:
-            self.problem = _first_line(error)
-        except BaseException as error:  # a defect, not trouble with the store: `close` raises it where it is seen
-            self._error = error
+                self.problem = None
+            except _troubles() as error:  # a busy database or a server that is away may be back at the next try
+                self.problem = _told(error, self.uri)
+                closing = closing or self._closing.wait(PAUSE)
+            except BaseException as error:  # a defect, not trouble with the store: `close` raises it where it is seen
+                self._error = error
+                return
 
     def _mark(self, number: int) -> None:
         with self._lock:
@@ -129,7 +137,7 @@ class Tracker(Listener):
                 concluded = "epochs" in run.data.metrics
                 self._runs[int(tags[NUMBER])] = _Run(run.info.run_id, epochs, concluded=concluded, ended=ended)
         if self.parent_id is None:
-            tags = {KIND: "study", STUDY: self.name, **self.tags}
+            tags = {KIND: "study", **self.tags}
             self.parent_id = client.create_run(self.experiment_id, tags=tags, run_name=self.name).info.run_id
             client.log_batch(self.parent_id, params=_params(self.ledger.space.describe(), "space."))
         else:
@@ -145,7 +153,7 @@ class Tracker(Listener):
         assert self._client is not None
         token = None
         while True:
-            wanted = f"tags.`{STUDY}` = '{self.name}'"
+            wanted = f"tags.`{IDENTITY}` = '{self.tags[IDENTITY]}'"
             page = self._client.search_runs([self.experiment_id], wanted, max_results=1000, page_token=token)
             yield from page
             token = page.token
@@ -154,12 +162,18 @@ class Tracker(Listener):
 
     def _send(self) -> None:
         with self._lock:
-            dirty, self._dirty = sorted(self._dirty), set()
+            dirty = sorted(self._dirty)
         for number in dirty:
+            with self._lock:
+                self._dirty.discard(number)  # before it is read: what is reported meanwhile marks it again
             run = self._runs.get(number)
-            if run is None or not run.ended:
-                mirror = self.ledger.mirror
-                self._sync(mirror.get_trial(mirror.trial_id(number)), run)
+            if run is not None and run.ended:
+                continue
+            try:
+                self._sync(self.ledger.mirror.get_trial(self.ledger.mirror.trial_id(number)), run)
+            except BaseException:
+                self._mark(number)
+                raise
 
     def _sync(self, frozen: FrozenTrial, run: _Run | None) -> None:
         """Sends what MLflow lacks of a trial, in as few calls as it allows: each one waits for its disk."""
@@ -187,7 +201,7 @@ class Tracker(Listener):
     def _create(self, trial: Trial, frozen: FrozenTrial, tags: Mapping[str, str]) -> _Run:
         assert self._client is not None
         began = frozen.datetime_start.timestamp() if frozen.datetime_start else time.time()
-        core = {KIND: "trial", STUDY: self.name, NUMBER: str(trial.number), PARENT: self.parent_id, **self.tags, **tags}
+        core = {KIND: "trial", NUMBER: str(trial.number), PARENT: self.parent_id, **self.tags, **tags}
         name = f"{self.name}-{trial.number:04d}"
         created = self._client.create_run(self.experiment_id, round(began * 1000), tags=core, run_name=name)
         self._runs[trial.number] = _Run(created.info.run_id)
@@ -265,9 +279,11 @@ def _lives(process: int) -> bool:
     return True
 
 
-def tracking_uri(default: str) -> str:
-    """Returns the address of MLflow's store: the environment's `MLFLOW_TRACKING_URI`, else `default`."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or default
+def store_of(given: str | None, folder: Folder) -> str:
+    """Returns the address of MLflow's store: the one given, else `MLFLOW_TRACKING_URI`, else beside the studies."""
+    if given not in (None, "auto"):
+        return str(given)
+    return os.environ.get("MLFLOW_TRACKING_URI") or folder.mlflow_uri
 
 
 def trials_link(server: str, experiment_id: str, maximize: bool) -> str:
@@ -325,5 +341,8 @@ def _troubles() -> tuple[type[BaseException], ...]:
     return MlflowException, RequestException, SQLAlchemyError, OSError
 
 
-def _first_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+def _told(error: BaseException, uri: str) -> str:
+    text = str(error).splitlines()[0] if str(error) else ""
+    if "Connection refused" in text or "Max retries exceeded" in text:
+        return f"{without_password(uri)} can't be reached"
+    return f"{type(error).__name__}: {text[:200]}"

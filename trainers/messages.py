@@ -30,6 +30,7 @@ class Job:
     threads: int | None = None  # torch threads of a CPU worker; None leaves them
     lanes: int = 1
     folder: Path | None = None  # the study's folder for weights and checkpoints; None keeps nothing
+    study: str = ""  # the study's identity, whatever its name
     split_digest: str | None = None  # what the study recorded of its split; the worker's must agree
 
 
@@ -71,7 +72,6 @@ class Ready:
 
     lanes: int
     device: str
-    facts: Mapping[str, Any] = field(default_factory=dict)  # what it found out, to be kept with the study
 
 
 @dataclass(frozen=True)

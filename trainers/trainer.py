@@ -205,10 +205,19 @@ class Trainer:
             try:
                 with torch.device("meta"):
                     network = self.build(params, data.in_shape, data.outputs)
-            except (NotImplementedError, RuntimeError):  # a builder that looks at its weights
-                network = self.build(params, data.in_shape, data.outputs)
+            except (
+                Exception
+            ):  # a builder may look at its weights, which the meta device hasn't got; or not like `params`
+                network = self._built(params, data)
             counts.append(sum(parameter.numel() for parameter in network.parameters()))
         return min(counts), max(counts)
+
+    def _built(self, params: Mapping[str, Any], data: Dataset) -> nn.Module:
+        try:
+            return self.build(params, data.in_shape, data.outputs)
+        except Exception as error:  # the builder is the user's: it may raise anything
+            text = f"building the network for {dict(params)} failed: {told(error)}"
+            raise SettingsError([Problem(text, ("model",))]) from error
 
     def _space_problems(self, space: Space) -> list[Problem]:
         found: list[Problem] = []

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
-import sys
 import time
 import traceback
 from collections.abc import Iterator, Mapping
@@ -46,6 +44,7 @@ class Worker:
         self.parameters: dict[int, int] = {}
         self.written: dict[int, float] = {}  # when a lane's last checkpoint was written
         self.waiting: set[int] = set()
+        self.thawed: list[tuple[Stack, Lane]] = []  # lanes from a checkpoint that haven't repeated their reports
         self.ending: dict[int, tuple[Outcome, str]] = {}
         self.closed = False
 
@@ -56,6 +55,9 @@ class Worker:
             try:
                 while not self.closed:
                     self._obey(self.channel.receive(wait=not self.stacks))
+                    while self.thawed and not self.closed:
+                        self._repeat(*self.thawed.pop(0))
+                    self._drop_empty()
                     for stack in list(self.stacks.values()):
                         if not self.closed:
                             self._train(stack)
@@ -77,6 +79,8 @@ class Worker:
                     self.closed = True
 
     def _start(self, start: Start) -> None:
+        if self.bench.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.bench.device)
         try:
             lane, network, tensors = self._lane(start)
             stack = self.stacks.setdefault(self._blueprint(start.params), LoopedStack(self.bench))
@@ -88,7 +92,8 @@ class Worker:
             self.rungs[start.number] = start.rungs
             self.parameters[start.number] = sum(parameter.numel() for parameter in network.parameters())
             self.written[start.number] = time.monotonic()
-            self._repeat(stack, lane)
+            if lane.reports:
+                self.thawed.append((stack, lane))
 
     def _repeat(self, stack: Stack, lane: Lane) -> None:
         """Reports again what a lane had reported before its checkpoint: the driver may have died before it heard."""
@@ -108,7 +113,7 @@ class Worker:
         with self.bench.seeded(stream.key("weights")):
             network = self.trainer.build(start.params, self.bench.data.in_shape, self.bench.data.outputs)
         found = checkpoints.read(self._file(start.number, "checkpoint")) if self.job.folder else None
-        if found is None:
+        if found is None or found[1]["identity"] != self._identity(start.params):
             return lane, network, None
         tensors, state = found
         lane.epoch, lane.reports, lane.seconds = state["epoch"], state["reports"], state["seconds"]
@@ -119,6 +124,10 @@ class Worker:
             if name.startswith("best.")
         }
         return lane, network, tensors
+
+    def _identity(self, params: Mapping[str, Any]) -> list[Any]:
+        """Names whose checkpoint it is: a folder may hold one of another study that had the same name."""
+        return [self.job.study, self.job.seed, json.loads(json.dumps(dict(params)))]
 
     def _blueprint(self, params: Mapping[str, Any]) -> str:
         """Names the stack a configuration belongs to: all that lanes of one stack share."""
@@ -193,6 +202,7 @@ class Worker:
             return
         best = {f"best.{name}": tensor for name, tensor in lane.best_weights.items()}
         state = {
+            "identity": self._identity(lane.params),
             "epoch": lane.epoch,
             "reports": lane.reports,
             "seconds": lane.seconds,
@@ -203,6 +213,7 @@ class Worker:
 
     def _card(self, lane: Lane) -> dict[str, Any]:
         return {
+            "study": self.job.study,
             "params": dict(lane.params),
             "epoch": lane.stopping.best_epoch,
             "value": lane.stopping.best,
@@ -241,12 +252,9 @@ class Absent:
         self.channel.send(Broken(self.problems))
 
 
-def _peak_memory(device: torch.device) -> int:
-    """Returns the most bytes in use so far: of the device's memory, on a CPU of this process's."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+def _peak_memory(device: torch.device) -> int | None:
+    """Returns the most bytes of the device's memory in use since the last trial began; None on a CPU."""
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
 
 
 @contextmanager

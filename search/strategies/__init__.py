@@ -105,6 +105,11 @@ class Strategy:
         """Returns the sampler that makes one proposal."""
         return self._own or STRATEGIES[self.name](self.space, seed, **self.options)
 
+    @property
+    def grid_size(self) -> int | None:
+        """How many configurations the grid has; None if the strategy isn't one."""
+        return sum(1 for _ in self.space.grid(self.options.get("points"))) if self.name == "grid" else None
+
     def describe(self) -> Any:
         """Returns the strategy as JSON."""
         if self._own is not None:

@@ -33,7 +33,8 @@ class GridSampler(BaseSampler):
     def missing(self, study: Study) -> dict[str, Any] | None:
         """Returns the first configuration that no trial stands for; None if all have run or are running."""
         varying = self._space.parameters
-        trials = study.get_trials(deepcopy=False)
+        # Not `study.get_trials`: under the Hyperband pruner a sampler is handed a study that shows one bracket only.
+        trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
         taken = {trial.system_attrs.get(GRID) or _key(trial.params) for trial in trials if not _waits(trial)}
         configurations = ({n: v for n, v in p.items() if n in varying} for p in self._space.grid(self._points))
         return next((params for params in configurations if _key(params) not in taken), None)

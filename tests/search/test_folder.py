@@ -10,7 +10,16 @@ import optuna
 import pytest
 
 from leadline.errors import SettingsError
-from leadline.search.folder import DEFAULT, Folder, name_problem, open_storage, root_of, study_names, without_password
+from leadline.search.folder import (
+    DEFAULT,
+    Folder,
+    locked,
+    name_problem,
+    open_storage,
+    root_of,
+    study_names,
+    without_password,
+)
 
 
 @pytest.mark.parametrize("name", ["digits", "a", "Digits-2_b.c", "größe", "x" * 100, "1", "_x"])
@@ -82,30 +91,30 @@ def test_forgetting_takes_the_checkpoint_and_the_weights_only_if_asked_to(tmp_pa
 class TestTheLock:
     def test_a_second_holder_is_told_who_the_first_is(self, tmp_path: Path) -> None:
         with (
-            Folder(tmp_path, "digits").locked(),
+            locked(None, Folder(tmp_path, "digits")),
             pytest.raises(SettingsError, match=f"is being run by process {os.getpid()} on"),
-            Folder(tmp_path, "digits").locked(),
+            locked(None, Folder(tmp_path, "digits")),
         ):
             pytest.fail("two hold it")
 
     def test_another_process_is_told_so_too(self, tmp_path: Path) -> None:
         program = f"""
 from pathlib import Path
-from leadline.search.folder import Folder
-with Folder(Path({str(tmp_path)!r}), "digits").locked():
+from leadline.search.folder import Folder, locked
+with locked(None, Folder(Path({str(tmp_path)!r}), "digits")):
     print("held")
 """
-        with Folder(tmp_path, "digits").locked():
+        with locked(None, Folder(tmp_path, "digits")):
             ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
         assert ran.returncode != 0
         assert f"`digits` is being run by process {os.getpid()}" in ran.stderr
 
     def test_it_is_free_again_after_a_holder_that_left_or_failed(self, tmp_path: Path) -> None:
         folder = Folder(tmp_path, "digits")
-        with pytest.raises(ZeroDivisionError), folder.locked():
+        with pytest.raises(ZeroDivisionError), locked(None, folder):
             raise ZeroDivisionError
         for _ in range(2):
-            with folder.locked():
+            with locked(None, folder):
                 assert str(os.getpid()) in (folder.path / "lock").read_text()
 
     def test_it_is_free_again_after_a_holder_that_was_killed(self, tmp_path: Path) -> None:
@@ -114,22 +123,22 @@ with Folder(Path({str(tmp_path)!r}), "digits").locked():
         holder = context.Process(target=hold, args=(tmp_path, held))
         holder.start()
         assert held.wait(60)
-        with pytest.raises(SettingsError, match=str(holder.pid)), Folder(tmp_path, "digits").locked():
+        with pytest.raises(SettingsError, match=str(holder.pid)), locked(None, Folder(tmp_path, "digits")):
             pass
         holder.kill()
         holder.join()
-        with Folder(tmp_path, "digits").locked():
+        with locked(None, Folder(tmp_path, "digits")):
             assert str(os.getpid()) in (tmp_path / "digits/lock").read_text()
 
     def test_studies_beside_each_other_do_not_wait_for_each_other(self, tmp_path: Path) -> None:
-        with Folder(tmp_path, "one").locked(), Folder(tmp_path, "two").locked():
+        with locked(None, Folder(tmp_path, "one")), locked(None, Folder(tmp_path, "two")):
             pass
 
 
 def hold(root: Path, held: object) -> None:
     import time
 
-    with Folder(root, "digits").locked():
+    with locked(None, Folder(root, "digits")):
         held.set()  # type: ignore[attr-defined]
         time.sleep(100)  # until it is killed
 

@@ -12,7 +12,7 @@ from contracts.objectives import rising
 
 import leadline as ll
 from leadline.search.objective import Objective
-from leadline.trainers.messages import Close, Command, Decision, Ended, Event, Job, Ready, Report, Start
+from leadline.trainers.messages import Close, Command, Decision, Ended, Event, Job, Ready, Report, Start, Stop
 
 JOB = Job(seed=0, metric=None, maximize=True, device="cpu")
 
@@ -110,17 +110,29 @@ def test_it_ends_when_the_driver_closes() -> None:
     assert driver.events == [Ready(1, "cpu")]
 
 
-def test_a_driver_that_closes_in_the_midst_of_a_trial_is_told_as_pruning() -> None:
+def test_a_driver_that_closes_in_the_midst_of_a_trial_hears_of_no_end_so_that_it_stays_running() -> None:
+    def careful(trial: ll.ActiveTrial) -> float:
+        trial.report(0.5)
+        raise AssertionError("the objective goes on")
+
+    driver = Driver(Start(0, {}), answer=lambda event: [Close()] if isinstance(event, Report) else [])
+    Objective(careful).serve(JOB, driver)
+    assert not [event for event in driver.events if isinstance(event, Ended)]
+
+
+def test_a_stop_that_comes_before_the_decision_ends_the_trial_at_its_report_and_no_answer_is_lost() -> None:
     told: list[bool] = []
 
     def careful(trial: ll.ActiveTrial) -> float:
         trial.report(0.5)
         told.append(trial.should_prune())
-        return 1.0
+        raise ll.Pruned
 
-    driver = Driver(Start(0, {}), answer=lambda event: [Close()] if isinstance(event, Report) else [])
+    answer = [Stop(0), Decision(0, prune=False)]
+    driver = Driver(Start(0, {}), answer=lambda event: list(answer) if isinstance(event, Report) else [])
     Objective(careful).serve(JOB, driver)
     assert told == [True]
+    assert [event.outcome for event in driver.events if isinstance(event, Ended)] == ["stopped"]
 
 
 def test_only_what_another_process_can_import_travels() -> None:

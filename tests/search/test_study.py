@@ -196,7 +196,7 @@ class TestGoingOn:
 
     def test_what_is_no_setting_may_differ_from_run_to_run(self, plain: Make) -> None:
         plain().run(identity, trials=1, progress=False)
-        assert len(plain(keep=1, workers=2, lanes=4).run(identity, trials=2, progress=False).trials) == 2
+        assert len(plain(keep=1, lanes=4).run(identity, trials=2, progress=False).trials) == 2
 
     def test_data_that_changed_are_an_error(self, digits: Make, tmp_path: Path) -> None:
         table = tmp_path / "table.csv"
@@ -477,7 +477,7 @@ class TestFiles:
     def test_a_study_made_but_not_run_creates_nothing(self, digits: Make, folder: Path) -> None:
         study = digits()
         assert study.problems(trials=3) == []
-        assert repr(study) == "Study('digits', 0 trials)"
+        assert repr(study) == "Study('digits')"
         assert not folder.exists()
 
 
@@ -502,3 +502,42 @@ class TestWrongSettings:
         assert "neither the network nor the trainer takes `dropuot`. Did you mean `dropout`?" in str(caught.value)
         assert "Did you mean `epochs`?" in str(caught.value)
         assert not folder.exists()
+
+
+class TestWhoseFilesTheyAre:
+    def test_a_folder_of_another_study_of_that_name_is_refused(
+        self, plain: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        plain(storage=f"sqlite:///{tmp_path / 'a.db'}").run(identity, trials=1, progress=False)
+        with pytest.raises(ll.SettingsError, match="another study called"):
+            plain(storage=f"sqlite:///{tmp_path / 'b.db'}").run(identity, trials=1, progress=False)
+
+    def test_a_study_in_a_new_database_is_not_there_and_has_no_trials(self, plain: Make, tmp_path: Path) -> None:
+        study = plain(storage=f"sqlite:///{tmp_path / 'new.db'}")
+        assert study.trials == []
+        assert not (tmp_path / "new.db").exists()
+
+    def test_a_resumed_study_keeps_how_it_was_run(self, digits: Make) -> None:
+        study = digits(keep=8, lanes=2, checkpoint=3.0)
+        study.run(trials=1, progress=False)
+        resumed = ll.load_study("digits", study.storage)
+        assert (resumed.keep, resumed.lanes, resumed.trainer.checkpoint) == (8, 2, 3.0)
+
+
+def test_lanes_of_several_blueprints_in_one_worker_are_pruned_without_a_hitch(digits: Make) -> None:
+    study = digits(lanes=3, pruner="asha", strategy="random", epochs=9).run(trials=9, progress=False)
+    assert len(study.trials) == 9
+    assert {trial.state for trial in study.trials} <= {"complete", "pruned"}
+
+
+def test_a_grid_runs_each_configuration_once_whatever_the_pruner(plain: Make) -> None:
+    space = ll.Space(x=ll.Choice([1, 2, 3]), y=ll.Choice([1, 2, 3]))
+    study = plain(space=space, strategy="grid", pruner="hyperband").run(identity, progress=False)
+    assert len(study.trials) == 9
+    assert len({tuple(trial.params.items()) for trial in study.trials}) == 9
+
+
+def test_the_rungs_of_searched_epochs_are_those_of_the_longest(digits: Make) -> None:
+    space = ll.Space(depth=1, epochs=ll.Choice([4, 81]))
+    assert digits(space=space, pruner="asha").epochs == 81

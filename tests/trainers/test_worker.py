@@ -88,7 +88,7 @@ def test_the_end_tells_the_value_of_the_best_epoch_and_the_facts():
     assert ended.facts["last"] == values[-1]
     assert ended.facts["parameters"] == 6 * 8 + 2 * 8 + 8 * 3 + 3
     assert ended.facts["seconds"] == pytest.approx(sum(report.metrics["seconds"] for report in driver.reports(0)))
-    assert ended.facts["peak_memory"] > 10**7
+    assert ended.facts["peak_memory"] is None  # a CPU's is shared
 
 
 def test_a_metric_to_be_minimized_is_best_where_it_is_least():
