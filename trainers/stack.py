@@ -35,6 +35,9 @@ class Lane:
     stopping: EarlyStopping
     epoch: int = 0
     seconds: float = 0.0
+    rungs: frozenset[int] = frozenset()  # epochs after which it awaits a decision
+    parameters: int = 0  # weights of its network
+    written: float = field(default_factory=time.monotonic)  # when its last checkpoint was, or it began
     reports: list[dict[str, Any]] = field(default_factory=list)  # epoch, value and metrics of each epoch so far
     best_weights: dict[str, Tensor] = field(default_factory=dict)
 

@@ -15,7 +15,7 @@ from ..spaces import Space
 from . import networks
 from .data import Data, Dataset, Split, load, prepare, split
 from .losses import Loss, loss_for
-from .messages import Channel, Job
+from .messages import Broken, Channel, Job
 from .metrics import Metric, metric_for
 from .reasons import told
 from .recipe import RECIPE, Recipe, recipe_of
@@ -279,10 +279,15 @@ class Trainer:
     # In the worker
 
     def serve(self, job: Job, channel: Channel) -> None:
-        """Trains what the driver sends, until it says Close."""
+        """Trains what the driver sends, until it says Close; where data or device can't be had, it says so at once."""
         from .worker import Worker
 
-        Worker.open(self, job, channel).serve()
+        try:
+            bench = self.bench(job)
+        except UsageError as error:
+            channel.send(Broken([str(problem) for problem in error.problems]))
+        else:
+            Worker(self, job, channel, bench).serve()
 
     def bench(self, job: Job) -> Bench:
         """Returns the place where this job's lanes are trained, with the data on its device.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import LeadlineError, UsageError
+from ..errors import LeadlineError
 from . import checkpoints
 from .early_stopping import EarlyStopping
 from .messages import Broken, Channel, Close, Command, Decision, Ended, Job, Outcome, Ready, Report, Start, Stop
@@ -29,20 +29,9 @@ if TYPE_CHECKING:
 class Worker:
     """Trains what it is told to by the commands of `channel`; `serve` runs until Close."""
 
-    @staticmethod
-    def open(trainer: Trainer, job: Job, channel: Channel) -> Worker | Absent:
-        """Returns a worker with its data on its device; where they can't be had, one that just says why."""
-        try:
-            return Worker(trainer, job, channel, trainer.bench(job))
-        except UsageError as error:
-            return Absent(channel, [str(problem) for problem in error.problems])
-
     def __init__(self, trainer: Trainer, job: Job, channel: Channel, bench: Bench) -> None:
         self.trainer, self.job, self.channel, self.bench = trainer, job, channel, bench
         self.stacks: dict[str, Stack] = {}
-        self.rungs: dict[int, frozenset[int]] = {}
-        self.parameters: dict[int, int] = {}
-        self.written: dict[int, float] = {}  # when a lane's last checkpoint was written
         self.waiting: set[int] = set()
         self.thawed: list[tuple[Stack, Lane]] = []  # lanes from a checkpoint that haven't repeated their reports
         self.ending: dict[int, tuple[Outcome, str]] = {}
@@ -89,16 +78,13 @@ class Worker:
             self._fail(start.number, error)
             self._drop_empty()
         else:
-            self.rungs[start.number] = start.rungs
-            self.parameters[start.number] = sum(parameter.numel() for parameter in network.parameters())
-            self.written[start.number] = time.monotonic()
             if lane.reports:
                 self.thawed.append((stack, lane))
 
     def _repeat(self, stack: Stack, lane: Lane) -> None:
         """Reports again what a lane had reported before its checkpoint: the driver may have died before it heard."""
         for report in lane.reports:
-            waits = report["epoch"] == lane.epoch and lane.epoch in self.rungs[lane.number]
+            waits = report["epoch"] == lane.epoch and lane.epoch in lane.rungs
             if waits:
                 self.waiting.add(lane.number)
             self.channel.send(Report(lane.number, **report, waits=waits))
@@ -112,6 +98,7 @@ class Worker:
         lane = Lane(start.number, start.params, recipe, stream, stopping)
         with self.bench.seeded(stream.key("weights")):
             network = self.trainer.build(start.params, self.bench.data.in_shape, self.bench.data.outputs)
+        lane.rungs, lane.parameters = start.rungs, sum(parameter.numel() for parameter in network.parameters())
         found = checkpoints.read(self._file(start.number, "checkpoint")) if self.job.folder else None
         if found is None or found[1]["identity"] != self._identity(start.params):
             return lane, network, None
@@ -173,7 +160,7 @@ class Worker:
             self.ending[lane.number] = "complete", exhausted
         else:
             self._checkpoint(stack, lane)
-        waits = lane.epoch in self.rungs[lane.number] and not lane.finished
+        waits = lane.epoch in lane.rungs and not lane.finished
         if waits:
             self.waiting.add(lane.number)
         self.channel.send(Report(lane.number, lane.epoch, epoch.value, metrics, waits))
@@ -190,7 +177,7 @@ class Worker:
             "best_epoch": lane.stopping.best_epoch,
             "last": lane.reports[-1]["value"] if lane.reports else None,
             "seconds": lane.seconds,
-            "parameters": self.parameters[lane.number],
+            "parameters": lane.parameters,
             "peak_memory": _peak_memory(self.bench.device),
         }
         value = lane.stopping.best if outcome != "failed" else None
@@ -198,7 +185,7 @@ class Worker:
         self.channel.send(Ended(lane.number, outcome, reason, value, facts))
 
     def _checkpoint(self, stack: Stack, lane: Lane) -> None:
-        if self.job.folder is None or time.monotonic() - self.written[lane.number] < self.trainer.checkpoint:
+        if self.job.folder is None or time.monotonic() - lane.written < self.trainer.checkpoint:
             return
         best = {f"best.{name}": tensor for name, tensor in lane.best_weights.items()}
         state = {
@@ -209,7 +196,7 @@ class Worker:
             "stopping": asdict(lane.stopping),
         }
         checkpoints.write(self._file(lane.number, "checkpoint"), {**stack.tensors(lane), **best}, state)
-        self.written[lane.number] = time.monotonic()
+        lane.written = time.monotonic()
 
     def _card(self, lane: Lane) -> dict[str, Any]:
         return {
@@ -229,8 +216,7 @@ class Worker:
         self.channel.send(Ended(number, "failed", told(error), facts=facts))
 
     def _forget(self, number: int) -> None:
-        for kept in (self.rungs, self.parameters, self.written, self.ending):
-            kept.pop(number, None)
+        self.ending.pop(number, None)
         self.waiting.discard(number)
 
     def _drop_empty(self) -> None:
@@ -239,17 +225,6 @@ class Worker:
     def _file(self, number: int, name: str) -> Path:
         assert self.job.folder is not None
         return self.job.folder / "trials" / f"{number:05d}" / f"{name}.safetensors"
-
-
-class Absent:
-    """A worker that couldn't be made: it says why, and that is all it does."""
-
-    def __init__(self, channel: Channel, problems: list[str]) -> None:
-        self.channel, self.problems = channel, problems
-
-    def serve(self) -> None:
-        """Tells the driver."""
-        self.channel.send(Broken(self.problems))
 
 
 def _peak_memory(device: torch.device) -> int | None:

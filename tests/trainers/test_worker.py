@@ -11,7 +11,6 @@ from torch import nn
 from leadline import Trainer
 from leadline.trainers import checkpoints
 from leadline.trainers.messages import Broken, Close, Decision, Ended, Job, Ready, Report, Start, Stop
-from leadline.trainers.worker import Worker
 
 SMALL = {"depth": 1, "feature_maps": 8, "dropout": 0.2, "batch_norm": True}
 
@@ -30,7 +29,7 @@ def job(folder=None, **changes):
 
 def serve(made, driver, **changes):
     """Runs a worker until it is told to close, or killed; returns the driver it talked to."""
-    Worker.open(made, job(**changes), driver).serve()
+    made.serve(job(**changes), driver)
     return driver
 
 
