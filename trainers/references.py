@@ -86,10 +86,17 @@ def reference_to(value: Any) -> str | None:
     module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
     if not module or not name or module == "__main__" or not is_reference(f"{module}:{name}"):
         return None
+    if not _can_be_found(module.split(".")[0]):
+        return None
     found: Any = sys.modules.get(module)
     for part in name.split("."):
         found = getattr(found, part, None)
     return f"{module}:{name}" if found is value else None
+
+
+def _can_be_found(top: str) -> bool:
+    """Tells whether a process with this one's `sys.path` finds the module; being loaded here doesn't say so."""
+    return any(finder.find_spec(top, None) for finder in sys.meta_path if hasattr(finder, "find_spec"))
 
 
 def travels(value: Any) -> bool:

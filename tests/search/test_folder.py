@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -118,29 +117,28 @@ with locked(None, Folder(Path({str(tmp_path)!r}), "digits")):
                 assert str(os.getpid()) in (folder.path / "lock").read_text()
 
     def test_it_is_free_again_after_a_holder_that_was_killed(self, tmp_path: Path) -> None:
-        context = multiprocessing.get_context("spawn")
-        held = context.Event()
-        holder = context.Process(target=hold, args=(tmp_path, held))
-        holder.start()
-        assert held.wait(60)
+        program = f"""
+from pathlib import Path
+from leadline.search.folder import Folder, locked
+with locked(None, Folder(Path({str(tmp_path)!r}), "digits")):
+    print("held", flush=True)
+    input()
+"""
+        holder = subprocess.Popen(
+            [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
         with pytest.raises(SettingsError, match=str(holder.pid)), locked(None, Folder(tmp_path, "digits")):
             pass
         holder.kill()
-        holder.join()
+        holder.communicate()
         with locked(None, Folder(tmp_path, "digits")):
             assert str(os.getpid()) in (tmp_path / "digits/lock").read_text()
 
     def test_studies_beside_each_other_do_not_wait_for_each_other(self, tmp_path: Path) -> None:
         with locked(None, Folder(tmp_path, "one")), locked(None, Folder(tmp_path, "two")):
             pass
-
-
-def hold(root: Path, held: object) -> None:
-    import time
-
-    with locked(None, Folder(root, "digits")):
-        held.set()  # type: ignore[attr-defined]
-        time.sleep(100)  # until it is killed
 
 
 class TestPasswords:
