@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .errors import LeadlineError, UsageError
+from .search.trial import ENDED
 
 if TYPE_CHECKING:
     from .search.study import Study
     from .search.trial import Trial
-
-ENDED = ("complete", "pruned", "failed")
 
 app = typer.Typer(
     name="leadline",

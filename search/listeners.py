@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .folder import Folder
-from .trial import Trial
+from .trial import ENDED, Trial
 
 
 class Listener:
@@ -44,7 +44,7 @@ class Keeper(Listener):
         self._folder, self._keep, self._sign = folder, keep, 1 if maximize else -1
         self._kept: list[tuple[float, int]] = []
         for trial in trials:
-            if trial.state in ("complete", "pruned", "failed"):
+            if trial.state in ENDED:
                 self.ended(trial)
 
     def ended(self, trial: Trial) -> None:

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .listeners import Listener
-from .trial import Trial
+from .trial import ENDED, Trial
 
 SHOWN = 8  # running trials in the table
 
@@ -37,7 +37,7 @@ class Progress(Listener):
     ) -> None:
         self.console = console or Console(stderr=True)
         self.maximize, self.trials, self.seconds, self.epochs = maximize, trials, seconds, epochs
-        self.counts = {state: sum(trial.state == state for trial in done) for state in ("complete", "pruned", "failed")}
+        self.counts = {state: sum(trial.state == state for trial in done) for state in ENDED}
         self.before = sum(self.counts.values())
         self.best: Trial | None = None
         for trial in done:

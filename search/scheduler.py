@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from ..errors import SettingsError, SpaceExhausted, StudyFailed
 from ..trainers.messages import Broken, Channel, Close, Command, Decision, Ended, Event, Job, Ready, Report, Start, Stop
 from .ledger import Ledger
-from .trial import Trial
+from .trial import ENDED, Trial
 
 TOGETHER = 0.5  # seconds for which reports that nobody waits for are held together
 HOPELESS = 8  # so many failures at the beginning, and nothing else, stop the study: it is the study that is wrong
@@ -131,7 +131,7 @@ class Scheduler:
     def _give_up_if_hopeless(self) -> None:
         if self.hopeful:
             return
-        ended = [trial for trial in self.ledger.trials if trial.state not in ("running", "waiting")]
+        ended = [trial for trial in self.ledger.trials if trial.state in ENDED]
         self.hopeful = any(trial.state != "failed" for trial in ended)
         if not self.hopeful and len(ended) >= HOPELESS:
             self.ledger.commit()

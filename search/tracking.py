@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from .folder import Folder, without_password
 from .listeners import Listener
-from .trial import EPOCH, Trial
+from .trial import ENDED, EPOCH, Trial
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
@@ -219,7 +219,7 @@ class Tracker(Listener):
         assert self.parent_id is not None
         trials = self.ledger.trials
         now = round(time.time() * 1000)
-        counts = {state: sum(trial.state == state for trial in trials) for state in ("complete", "pruned", "failed")}
+        counts = {state: sum(trial.state == state for trial in trials) for state in ENDED}
         metrics = [Metric(f"trials/{state}", float(count), now, len(trials)) for state, count in counts.items()]
         tags = []
         if best is not None:

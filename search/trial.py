@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running", "WAITING": "waiting"}
+ENDED = ("complete", "pruned", "failed")  # the states that no trial leaves
 EPOCH = "leadline:epoch:"  # system attribute of a trial, with the epoch's number: the epoch's metrics
 
 
