@@ -9,14 +9,18 @@ from typing import Any
 
 from ..errors import Problem, SettingsError, suggestion
 from .optimizers import OPTIMIZERS
+from .schedules import SCHEDULES
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How one lane is trained. Every field may be searched.
 
-    lr > 0; weight_decay, l1 >= 0; momentum, label_smoothing in [0, 1); epochs, batch_size, patience >= 1. Momentum is
-    used by `sgd` alone; patience None never stops early. Raises SettingsError holding every problem.
+    lr, clip_norm > 0; weight_decay, l1, gamma >= 0; momentum, beta1, beta2, label_smoothing in [0, 1); epochs,
+    batch_size, patience >= 1. `momentum` is used by `sgd` alone, the betas by `adam` and `adamw`. `schedule` moves the
+    learning rate ("constant", "cosine", "linear", or "step", which uses `gamma`) after `warmup` >= 0 epochs of growth.
+    `clip_norm` is the greatest norm of all gradients together (None: any), patience None never stops early. Raises
+    SettingsError holding every problem.
     """
 
     epochs: int = 20
@@ -25,8 +29,14 @@ class Recipe:
     lr: float = 1e-3
     weight_decay: float = 0.0
     momentum: float = 0.9
+    beta1: float = 0.9
+    beta2: float = 0.999
     l1: float = 0.0
     label_smoothing: float = 0.0
+    clip_norm: float | None = None
+    schedule: str = "constant"
+    gamma: float = 0.1
+    warmup: float = 0.0
     patience: int | None = None
 
     def __post_init__(self) -> None:
@@ -42,23 +52,32 @@ class Recipe:
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 found.append(Problem(f"`{name}` must be an integer >= 1, but got {value!r}", (name,)))
-        for name, least, below in (
-            ("lr", 0.0, None),
-            ("weight_decay", 0.0, None),
-            ("l1", 0.0, None),
-            ("momentum", 0.0, 1.0),
-            ("label_smoothing", 0.0, 1.0),
+        for name, below in (
+            ("lr", None),
+            ("weight_decay", None),
+            ("momentum", 1.0),
+            ("beta1", 1.0),
+            ("beta2", 1.0),
+            ("l1", None),
+            ("label_smoothing", 1.0),
+            ("clip_norm", None),
+            ("gamma", None),
+            ("warmup", None),
         ):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < math.inf:
-                found.append(Problem(f"`{name}` must be a finite number >= {least:g}, but got {value!r}", (name,)))
+            if name == "clip_norm" and value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+                found.append(Problem(f"`{name}` must be a finite number >= 0, but got {value!r}", (name,)))
             elif below is not None and value >= below:
                 found.append(Problem(f"`{name} < {below:g}` must hold, but got {value!r}", (name,)))
-        if self.lr == 0:
-            found.append(Problem("`lr > 0` must hold, but got 0: nothing would be learned", ("lr",)))
-        if not isinstance(self.optimizer, str) or self.optimizer not in OPTIMIZERS:
-            hint = suggestion(str(self.optimizer), OPTIMIZERS)
-            found.append(Problem(f"no optimizer is called {self.optimizer!r}. {hint}", ("optimizer",)))
+            elif value == 0 and name in ("lr", "clip_norm"):
+                found.append(Problem(f"`{name} > 0` must hold, but got 0: nothing would be learned", (name,)))
+        for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+            value = getattr(self, name)
+            if not isinstance(value, str) or value not in known:
+                hint = suggestion(str(value), known)
+                found.append(Problem(f"no {name} is called {value!r}. {hint}", (name,)))
         return found
 
 

@@ -102,6 +102,8 @@ class Hall:
 def point(lane: Lane, epochs: Sequence[Epoch]) -> dict[str, float]:
     """Returns what an epoch came to for that lane, but for its seconds."""
     (epoch,) = (epoch for epoch in epochs if epoch.lane is lane)
+    if epoch.error is not None:
+        raise epoch.error
     return {"value": epoch.value, **epoch.metrics}
 
 

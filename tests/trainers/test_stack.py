@@ -3,13 +3,19 @@ import torch
 from contracts.stack import Hall, StackContract, blobs
 from torch.nn import functional as F
 
-from leadline.trainers.stack import LoopedStack, evaluate
+from leadline.trainers.stack import FusedStack, LoopedStack, evaluate
 
 
 class TestLoopedStack(StackContract):
     @pytest.fixture
     def make(self):
         return LoopedStack
+
+
+class TestFusedStack(StackContract):
+    @pytest.fixture
+    def make(self):
+        return FusedStack
 
 
 def recording_hall(n, batch_size):

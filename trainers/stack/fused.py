@@ -1,0 +1,191 @@
+"""Lanes trained at once: one stacked network whose every operation has a leading lane dimension."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..losses import lane_losses
+from ..optimizers import lane_optimizer
+from ..schedules import learning_rates
+from .base import Bench, Epoch, Lane, Stack, part
+from .dropout import dropouts, keys, replace_dropout
+from .kernels import StackedNetwork
+from .rows import VECTOR, Rows
+
+EVALUATION_BATCH = 256  # rows a lane
+
+
+class FusedStack(Stack):
+    """Lanes trained at once. A row without a lane computes along and harms nobody."""
+
+    def __init__(self, bench: Bench) -> None:
+        super().__init__(bench)
+        self._places: list[Lane | None] = []  # the lane of each row
+
+    # Lanes come and go
+
+    def add(self, lane: Lane, network: nn.Module, tensors: Mapping[str, Tensor] | None = None) -> None:
+        replace_dropout(network)
+        network = network.to(self.bench.device)
+        if not self.lanes:
+            self._lay_out(network, lane)
+        if tensors is not None:
+            network.load_state_dict(part(tensors, "model."))
+        if None not in self._places:
+            self._arrange([*self._places, *(None for _ in range(max(2, len(self._places))))])
+        row = self._places.index(None)
+        self._places[row] = lane
+        self._rows.write(row, network, part(tensors or {}, "optimizer."))
+        self.lanes = sorted([*self.lanes, lane], key=lambda lane: lane.number)
+
+    def remove(self, lane: Lane) -> None:
+        self._places[self._places.index(lane)] = None
+        self.lanes.remove(lane)
+
+    def weights(self, lane: Lane) -> dict[str, Tensor]:
+        return self._rows.network(self._places.index(lane))
+
+    def tensors(self, lane: Lane) -> dict[str, Tensor]:
+        row = self._places.index(lane)
+        model = {f"model.{name}": tensor for name, tensor in self._rows.network(row).items()}
+        return {**model, **{f"optimizer.{name}": rows[row].clone() for name, rows in self._rows.state.items()}}
+
+    def _lay_out(self, network: nn.Module, lane: Lane) -> None:
+        """Makes the stack one of networks like this."""
+        self._network = StackedNetwork(network)
+        self._optimizer = lane_optimizer(lane.recipe.optimizer, self.bench.device)
+        self._rows, self._places = Rows(network, self._optimizer.state), []
+        names = {id(buffer): name for name, buffer in network.named_buffers()}
+        self._dropouts = {names[id(dropout.key)]: dropout for dropout in dropouts(network)}
+        self._steps, self._batch = self.bench.steps(lane.recipe), self.bench.batch(lane.recipe)
+
+    def _arrange(self, places: list[Lane | None]) -> None:
+        """Moves the lanes to these places, and makes room where there is None."""
+        self._rows.arrange([None if lane is None else self._places.index(lane) for lane in places])
+        self._places = places
+
+    def _close_ranks(self) -> None:
+        """Leaves out rows without a lane, all but those that keep a lane's bits independent of its place.
+
+        torch takes other kernels for one lane than for several. And where a lane's share of a tensor doesn't fill whole
+        vectors, the last few numbers of the tensor are computed by other instructions than the rest: a last row
+        without a lane takes them.
+        """
+        count = max(2, len(self.lanes) + bool(self._batch % VECTOR))
+        if len(self._places) != count:
+            self._arrange([*self.lanes, *(None for _ in range(count - len(self.lanes)))])
+
+    # An epoch
+
+    def train_epoch(self) -> list[Epoch]:
+        began = time.perf_counter()
+        self._close_ranks()
+        for lane in self.lanes:
+            lane.epoch += 1
+        try:
+            results = self._judged(*self._train())
+        except Exception as error:  # network, loss and metric are the user's, a device may be full
+            return [Epoch(lane, error=error) for lane in self.lanes]
+        seconds = (time.perf_counter() - began) / len(self.lanes)
+        for lane in self.lanes:
+            lane.seconds += seconds
+        return [Epoch(lane, seconds=seconds, **results[lane.number]) for lane in self.lanes]
+
+    def _train(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Trains an epoch; returns losses (S, K), outputs (S, K, B, ...) and targets (S, K, B, ...)."""
+        rows, train, shape = self._rows, self.bench.data.train, (len(self._places), self._batch)
+        order, rates, dropout_keys = self._order(), self._optimizer_table(), self._dropout_keys()
+        smoothing, l1, clip = (self._column(name) for name in ("label_smoothing", "l1", "clip_norm"))
+        losses, outputs = [], []
+        self._network.train()
+        for step in range(self._steps):
+            for index, (name, dropout) in enumerate(self._dropouts.items()):
+                rows.tensors[name].copy_(dropout_keys[step, :, index])
+                dropout.calls = 0
+            with self.bench.cast():
+                output = self._network(rows.tensors, train.inputs.index_select(0, order[step]).unflatten(0, shape))
+                targets = train.targets.index_select(0, order[step]).unflatten(0, shape)
+                loss = lane_losses(self.bench.loss, output, targets, smoothing)
+            found = torch.autograd.grad(loss.sum(), rows.trained, allow_unused=True)
+            with torch.no_grad():
+                rows.take(found)
+                if l1 is not None:
+                    rows.grads.addcmul_(rows.weights.sign(), rows.penalized * l1)
+                if clip is not None:
+                    norms = torch.linalg.vector_norm(rows.grads, dim=1, keepdim=True)
+                    rows.grads.mul_((clip / (norms + 1e-6)).clamp(max=1.0))
+                now = {name: column[step] for name, column in rates.items()}
+                self._optimizer.update(rows.weights, rows.grads, rows.state, now)
+            losses.append(loss.detach())
+            outputs.append(output.detach())
+        return torch.stack(losses), torch.stack(outputs), train.targets[order].unflatten(1, shape)
+
+    def _judged(self, losses: Tensor, outputs: Tensor, targets: Tensor) -> dict[int, dict[str, Any]]:
+        """Returns, by the trial's number, what the epoch came to: the fields of `Epoch`."""
+        loss, metric, valid = self.bench.loss, self.bench.metric, self.bench.data.valid
+        predictions = self._predict(valid.inputs)
+        means, diverged = losses.double().mean(0).tolist(), (~torch.isfinite(losses)).T.tolist()
+        results = {}
+        for lane in self.lanes:
+            row = self._places.index(lane)
+            value = metric(predictions[row], valid.targets)
+            metrics = {
+                "train/loss": means[row],
+                f"train/{metric.name}": metric(outputs[:, row].flatten(0, 1).float(), targets[:, row].flatten(0, 1)),
+                "valid/loss": float(loss(predictions[row], valid.targets)),
+                f"valid/{metric.name}": value,
+            }
+            step = diverged[row].index(True) + 1 if any(diverged[row]) else None
+            results[lane.number] = {"value": value, "metrics": metrics, "diverged_at": step}
+        return results
+
+    @torch.no_grad()
+    def _predict(self, inputs: Tensor) -> Tensor:
+        """Returns all lanes' outputs (K, N, ...), float32, for inputs (N, ...), in evaluation mode."""
+        self._network.eval()
+        missing = -len(inputs) % VECTOR
+        padded = torch.cat([inputs, inputs[:1].expand(missing, *inputs.shape[1:])]) if missing else inputs
+        with self.bench.cast():
+            parts = [
+                self._network(self._rows.tensors, examples.expand(len(self._places), *examples.shape)).float()
+                for examples in torch.split(padded, EVALUATION_BATCH)
+            ]
+        return torch.cat(parts, dim=1)[:, : len(inputs)]
+
+    # What differs from lane to lane, made once an epoch; a row without a lane has the first lane's
+
+    @property
+    def _occupants(self) -> list[Lane]:
+        return [lane or self.lanes[0] for lane in self._places]
+
+    def _order(self) -> Tensor:
+        """Returns the training rows of each step, int64 (S, K * B)."""
+        orders = [self.bench.order(lane).view(self._steps, self._batch) for lane in self._occupants]
+        return torch.cat(orders, dim=1).to(self.bench.device)
+
+    def _optimizer_table(self) -> dict[str, Tensor]:
+        """Returns what the optimizer needs at each step, by name, (S, K, 1) each."""
+        lanes = []
+        for lane in self._occupants:
+            counts = (lane.epoch - 1) * self._steps + np.arange(1, self._steps + 1, dtype=np.float64)
+            lanes.append((lane.recipe, learning_rates(lane.recipe, lane.epoch, self._steps), counts))
+        return self._optimizer.table(lanes, self._rows.weights)
+
+    def _dropout_keys(self) -> Tensor:
+        """Returns the dropout modules' keys, int32 (S, K, modules)."""
+        own = [keys(lane, self._steps, len(self._dropouts)) for lane in self._occupants]
+        return torch.from_numpy(np.stack(own, axis=1)).to(self.bench.device)
+
+    def _column(self, name: str) -> Tensor | None:
+        """Returns a number of each lane's recipe, (K, 1); None if no lane uses it."""
+        values = [getattr(lane.recipe, name) for lane in self._occupants]
+        if not any(values):
+            return None
+        never = torch.inf if name == "clip_norm" else 0.0
+        return self._rows.weights.new_tensor([[never if value is None else value] for value in values])

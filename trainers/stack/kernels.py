@@ -1,0 +1,136 @@
+"""A network computed for K lanes at once: chains of layers by kernels of ours, all else by `torch.vmap`.
+
+Activations are (K, B, ...) throughout. `nn.Sequential` is followed child by child. Of its leaves, those without
+parameters that treat each example by itself see K * B examples; linear layers become batched matrix products; a
+module of any other kind, also a user's own, runs under `torch.vmap`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from .dropout import LaneDropout
+
+Tensors = Mapping[str, Tensor]  # a module's parameters and buffers by their names in it, with a leading K
+Kernel = Callable[[Any, Tensors, Tensor], Tensor]  # (module, its tensors, inputs (K, B, ...)) -> outputs (K, B, ...)
+
+EXAMPLE_BY_EXAMPLE = (
+    *(nn.Identity, nn.Flatten, nn.Unflatten),
+    *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Softplus),
+    *(nn.Tanh, nn.Sigmoid, nn.Hardtanh, nn.Hardswish, nn.Hardsigmoid, nn.LogSigmoid, nn.Softsign),
+    *(nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d),
+    *(nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d),
+    *(nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d),
+    *(nn.LocalResponseNorm, nn.PixelShuffle, nn.ZeroPad2d, nn.Upsample),
+)
+
+
+class StackedNetwork:
+    """The forward pass of `network` for the lanes of a stack.
+
+    `network` itself stays as it is: its own weights aren't used, only its modules. `calls` are what it comes to, in
+    order: a kernel, its module, and the module's tensors by their names in `network`.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network
+        canonical = {id(tensor): name for name, tensor in network.named_parameters()}  # a tied one's first name
+        canonical |= {id(tensor): name for name, tensor in network.named_buffers()}
+        self.calls: list[tuple[Kernel, nn.Module, dict[str, str]]] = [
+            (kernel_for(module), module, {name: canonical[id(tensor)] for name, tensor in _tensors(module)})
+            for module in _chain(network)
+        ]
+
+    @property
+    def vmapped(self) -> bool:
+        """Whether a part of it runs under vmap."""
+        return any(kernel is vmapped for kernel, _, _ in self.calls)
+
+    def train(self) -> None:
+        """Puts every module in training mode."""
+        self.network.train()
+
+    def eval(self) -> None:
+        """Puts every module in evaluation mode."""
+        self.network.eval()
+
+    def __call__(self, tensors: Tensors, inputs: Tensor) -> Tensor:
+        """Returns outputs (K, B, ...) for inputs (K, B, ...), with all tensors of the network, each (K, ...)."""
+        for kernel, module, names in self.calls:
+            inputs = kernel(module, {own: tensors[name] for own, name in names.items()}, inputs)
+        return inputs
+
+
+def kernel_for(module: nn.Module) -> Kernel:
+    """Returns what computes `module` for K lanes."""
+    if _hooked(module):
+        return vmapped
+    if type(module) in EXAMPLE_BY_EXAMPLE:
+        return example_by_example
+    return KERNELS.get(type(module), vmapped)
+
+
+def vmapped(module: nn.Module, tensors: Tensors, inputs: Tensor) -> Tensor:
+    """Runs any module whose operations torch can batch, and that draws no random numbers."""
+    return torch.vmap(partial(functional_call, module), randomness="error")(dict(tensors), (inputs,))
+
+
+def example_by_example(module: nn.Module, tensors: Tensors, inputs: Tensor) -> Tensor:
+    """Runs a module for which lanes are only more examples."""
+    outputs: Tensor = module(inputs.flatten(0, 1))
+    return outputs.unflatten(0, inputs.shape[:2])
+
+
+def linear(module: nn.Linear, tensors: Tensors, inputs: Tensor) -> Tensor:
+    """Runs a linear layer on inputs (K, B, features) as one batched product."""
+    weight, bias = tensors["weight"], tensors.get("bias")
+    if inputs.ndim != 3:
+        return vmapped(module, tensors, inputs)
+    return _Linear.apply(inputs, weight, bias)
+
+
+def lane_dropout(module: LaneDropout, tensors: Tensors, inputs: Tensor) -> Tensor:
+    """Drops units of inputs (K, B, ...) at each lane's own rate."""
+    if not module.training:
+        return inputs
+    columns = {name: buffer.view(-1, *(1 for _ in inputs.shape[1:])) for name, buffer in tensors.items()}
+    return inputs * module.mask(inputs.shape[1:], **columns).to(inputs.dtype)
+
+
+KERNELS: dict[type[nn.Module], Kernel] = {nn.Linear: linear, LaneDropout: lane_dropout}
+
+
+def _chain(module: nn.Module) -> list[nn.Module]:
+    if type(module) is nn.Sequential and not _hooked(module):
+        return [part for child in module._modules.values() if child is not None for part in _chain(child)]
+    return [module]
+
+
+def _hooked(module: nn.Module) -> bool:
+    return bool(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks)
+
+
+def _tensors(module: nn.Module) -> list[tuple[str, Tensor]]:
+    return [*module.named_parameters(remove_duplicate=False), *module.named_buffers(remove_duplicate=False)]
+
+
+class _Linear(torch.autograd.Function):
+    """Inputs (K, B, n) times weights (K, m, n), whose gradient comes out contiguous."""
+
+    @staticmethod
+    def forward(ctx, inputs, weight, bias):
+        ctx.save_for_backward(inputs, weight)
+        ctx.biased = bias is not None
+        return torch.bmm(inputs, weight.mT) if bias is None else torch.baddbmm(bias.unsqueeze(1), inputs, weight.mT)
+
+    @staticmethod
+    def backward(ctx, grad):
+        inputs, weight = ctx.saved_tensors
+        to_inputs = torch.bmm(grad, weight) if ctx.needs_input_grad[0] else None
+        return to_inputs, torch.bmm(grad.mT, inputs), grad.sum(1) if ctx.biased else None

@@ -1,0 +1,113 @@
+"""Lanes trained one after another, each by ordinary PyTorch: what any module allows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from ..data import Subset
+from ..losses import l1_norm
+from ..optimizers import OPTIMIZERS, load_state_tensors, state_tensors
+from ..schedules import learning_rates
+from .base import Bench, Epoch, Lane, Stack, part
+from .dropout import dropouts, keys, replace_dropout
+
+EVALUATION_BATCH = 1024  # rows; no gradients are kept, so larger than any training batch
+
+
+class LoopedStack(Stack):
+    """Lanes trained one after another, each by ordinary PyTorch: what any module allows."""
+
+    def __init__(self, bench: Bench) -> None:
+        super().__init__(bench)
+        self._parts: dict[int, tuple[nn.Module, torch.optim.Optimizer]] = {}
+
+    def add(self, lane: Lane, network: nn.Module, tensors: Mapping[str, Tensor] | None = None) -> None:
+        replace_dropout(network)
+        network = network.to(self.bench.device)
+        optimizer = OPTIMIZERS[lane.recipe.optimizer](network.parameters(), lane.recipe)
+        if tensors is not None:
+            network.load_state_dict(part(tensors, "model."))
+            load_state_tensors(optimizer, part(tensors, "optimizer."))
+        self._parts[lane.number] = network, optimizer
+        self.lanes = sorted([*self.lanes, lane], key=lambda lane: lane.number)
+
+    def remove(self, lane: Lane) -> None:
+        del self._parts[lane.number]
+        self.lanes.remove(lane)
+
+    def train_epoch(self) -> list[Epoch]:
+        return [self._tried(lane) for lane in self.lanes]
+
+    def weights(self, lane: Lane) -> dict[str, Tensor]:
+        network, _ = self._parts[lane.number]
+        return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+
+    def tensors(self, lane: Lane) -> dict[str, Tensor]:
+        network, optimizer = self._parts[lane.number]
+        parts = {"model.": network.state_dict(), "optimizer.": state_tensors(optimizer)}
+        return {prefix + name: tensor for prefix, part in parts.items() for name, tensor in part.items()}
+
+    def _tried(self, lane: Lane) -> Epoch:
+        try:
+            return self._train(lane, *self._parts[lane.number])
+        except (
+            Exception
+        ) as error:  # network, loss and metric are the user's, a device may be full: its neighbours go on
+            return Epoch(lane, error=error)
+
+    def _train(self, lane: Lane, network: nn.Module, optimizer: torch.optim.Optimizer) -> Epoch:
+        began = time.perf_counter()
+        bench, recipe, train = self.bench, lane.recipe, self.bench.data.train
+        lane.epoch += 1
+        order, steps = bench.order(lane).to(bench.device), bench.steps(recipe)
+        rates = learning_rates(recipe, lane.epoch, steps).tolist()
+        dropping = dropouts(network)
+        dropout_keys = torch.from_numpy(keys(lane, steps, len(dropping))).to(bench.device)
+        smoothing = {"label_smoothing": recipe.label_smoothing} if recipe.label_smoothing else {}
+        losses, outputs = [], []
+        network.train()
+        with bench.seeded(lane.stream.key("noise", lane.epoch)):  # whatever a user's module draws
+            for step, rows in enumerate(torch.split(order, bench.batch(recipe))):
+                for dropout, key in zip(dropping, dropout_keys[step], strict=True):
+                    dropout.begin(key)
+                optimizer.param_groups[0]["lr"] = rates[step]
+                optimizer.zero_grad()
+                with bench.cast():
+                    output = network(train.inputs.index_select(0, rows))
+                    loss = bench.loss(output, train.targets.index_select(0, rows), **smoothing)
+                (loss + recipe.l1 * l1_norm(network.parameters()) if recipe.l1 else loss).backward()
+                if recipe.clip_norm is not None:
+                    nn.utils.clip_grad_norm_(network.parameters(), recipe.clip_norm)
+                optimizer.step()
+                losses.append(loss.detach())
+                outputs.append(output.detach())
+        metrics = {
+            "train/loss": float(torch.stack(losses).double().mean()),
+            f"train/{bench.metric.name}": bench.metric(torch.cat(outputs).float(), train.targets[order]),
+        }
+        finite = torch.isfinite(torch.stack(losses))
+        diverged_at = None if bool(finite.all()) else int((~finite).nonzero()[0]) + 1
+        with bench.seeded(lane.stream.key("noise", lane.epoch)):  # a user's module may draw in evaluation too
+            loss_value, value = evaluate(bench, network, bench.data.valid)
+        metrics |= {"valid/loss": loss_value, f"valid/{bench.metric.name}": value}
+        seconds = time.perf_counter() - began
+        lane.seconds += seconds
+        return Epoch(lane, value, metrics, seconds, diverged_at)
+
+
+def evaluate(bench: Bench, network: nn.Module, subset: Subset) -> tuple[float, float]:
+    """Returns (mean loss, metric) of a network on a subset, in evaluation mode."""
+    outputs = predict(bench, network, subset.inputs)
+    return float(bench.loss(outputs, subset.targets)), bench.metric(outputs, subset.targets)
+
+
+@torch.no_grad()
+def predict(bench: Bench, network: nn.Module, inputs: Tensor) -> Tensor:
+    """Returns the network's outputs (N, classes), float32, for inputs (N, *in_shape), in evaluation mode."""
+    network.eval()
+    with bench.cast():
+        return torch.cat([network(rows).float() for rows in torch.split(inputs, EVALUATION_BATCH)])

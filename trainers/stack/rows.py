@@ -1,0 +1,87 @@
+"""Where the lanes of a fused stack keep what is theirs: each lane is a row of every tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+VECTOR = 16  # floats that the widest CPU instructions work on at a time
+
+
+class Rows:
+    """The weights, gradients, optimizer state and buffers of K networks built alike.
+
+    All trained weights of a network lie side by side in its row of `weights` (K, P), so do their gradients in `grads` and
+    each tensor of the optimizer's `state`: a step of the optimizer, the norm of the gradients, a refill, a checkpoint
+    are operations on rows. Buffers and frozen weights are tensors of their own. `tensors` holds them all by their names in
+    the network, (K, ...) each, the trained ones as views of `weights`.
+    """
+
+    def __init__(self, network: nn.Module, state: Sequence[str]) -> None:
+        parameters = dict(network.named_parameters())
+        trained = {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
+        others = {name: tensor for name, tensor in parameters.items() if name not in trained}
+        others |= dict(network.named_buffers())
+        self._shapes = {name: parameter.shape for name, parameter in trained.items()}
+        self._sizes = [prod(shape) for shape in self._shapes.values()]
+        names = {id(tensor): name for name, tensor in {**trained, **others}.items()}
+        self._saved = {name: names[id(tensor)] for name, tensor in network.state_dict(keep_vars=True).items()}
+        # Whole vectors, so that on a CPU each number of a row is computed by the same instructions wherever the row is.
+        width = -(-sum(self._sizes) // VECTOR) * VECTOR
+        self.weights = next(iter(trained.values())).detach().new_zeros(0, width)
+        self.state = {name: self.weights for name in state}
+        self._others = {name: tensor.detach().new_zeros(0, *tensor.shape) for name, tensor in others.items()}
+        self.penalized = self.weights.new_zeros(width)  # 1 where L1 applies: in weights of more than one dimension
+        for piece, shape in zip(self._pieces(self.penalized), self._shapes.values(), strict=True):
+            piece.fill_(len(shape) > 1)
+        self.arrange([])
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    def arrange(self, sources: Sequence[int | None]) -> None:
+        """Makes as many rows as there are `sources`: each a copy of the row of that number, or zeros where None."""
+        targets = [place for place, source in enumerate(sources) if source is not None]
+        kept = [source for source in sources if source is not None]
+
+        def moved(rows: Tensor) -> Tensor:
+            fresh = rows.new_zeros(len(sources), *rows.shape[1:])
+            fresh[targets] = rows[kept]
+            return fresh
+
+        self.weights = moved(self.weights)
+        self.grads = torch.zeros_like(self.weights)
+        self.state = {name: moved(rows) for name, rows in self.state.items()}
+        self._others = {name: moved(rows) for name, rows in self._others.items()}
+        self.trained = [view.requires_grad_() for view in self._views(self.weights)]
+        self.gradients = self._views(self.grads)
+        self.tensors = {**dict(zip(self._shapes, self.trained, strict=True)), **self._others}
+
+    @torch.no_grad()
+    def write(self, row: int, network: nn.Module, state: Mapping[str, Tensor]) -> None:
+        """Fills a row from a network, and from the optimizer's `state` of it, (P,) each; without one it is zero."""
+        for name, tensor in (*network.named_parameters(), *network.named_buffers()):
+            self.tensors[name][row].copy_(tensor)
+        for name, rows in self.state.items():
+            rows[row].copy_(state[name]) if name in state else rows[row].zero_()
+
+    def take(self, gradients: Sequence[Tensor | None]) -> None:
+        """Fills `grads` with the gradients of the trained weights, (K, ...) each; None are zero."""
+        if None in gradients:  # a weight that the loss doesn't depend on
+            gradients = [torch.zeros_like(place) if g is None else g for g, place in zip(gradients, self.gradients)]
+        torch._foreach_copy_(self.gradients, gradients)
+
+    def network(self, row: int) -> dict[str, Tensor]:
+        """Returns a copy of a row's weights and buffers by the names of the network's `state_dict`."""
+        return {name: self.tensors[own][row].detach().clone() for name, own in self._saved.items()}
+
+    def _pieces(self, rows: Tensor) -> list[Tensor]:
+        """Returns the parts of rows (..., P) that belong to each trained weight, as views (..., size)."""
+        rest = rows.shape[-1] - sum(self._sizes)
+        return list(torch.split(rows, [*self._sizes, rest], dim=-1))[:-1]
+
+    def _views(self, rows: Tensor) -> list[Tensor]:
+        return [piece.view(-1, *shape) for piece, shape in zip(self._pieces(rows), self._shapes.values(), strict=True)]
