@@ -1,4 +1,4 @@
-"""Dropout whose bits are a hash of the trial's stream, so that they depend neither on the stack nor on the lane's place."""
+"""Dropout whose bits hash the trial's stream, so that they depend neither on the stack nor on the lane's place."""
 
 from __future__ import annotations
 

@@ -40,10 +40,9 @@ class StackedNetwork:
 
     def __init__(self, network: nn.Module) -> None:
         self.network = network
-        canonical = {id(tensor): name for name, tensor in network.named_parameters()}  # a tied one's first name
-        canonical |= {id(tensor): name for name, tensor in network.named_buffers()}
+        names = {id(tensor): name for name, tensor in _tensors(network)}
         self.calls: list[tuple[Kernel, nn.Module, dict[str, str]]] = [
-            (kernel_for(module), module, {name: canonical[id(tensor)] for name, tensor in _tensors(module)})
+            (kernel_for(module), module, {own: names[id(tensor)] for own, tensor in _tensors(module)})
             for module in _chain(network)
         ]
 
@@ -117,7 +116,8 @@ def _hooked(module: nn.Module) -> bool:
 
 
 def _tensors(module: nn.Module) -> list[tuple[str, Tensor]]:
-    return [*module.named_parameters(remove_duplicate=False), *module.named_buffers(remove_duplicate=False)]
+    """Returns parameters and buffers, each by its first name: `functional_call` ties the others to it."""
+    return [*module.named_parameters(), *module.named_buffers()]
 
 
 class _Linear(torch.autograd.Function):

@@ -71,7 +71,7 @@ class Rows:
     def take(self, gradients: Sequence[Tensor | None]) -> None:
         """Fills `grads` with the gradients of the trained weights, (K, ...) each; None are zero."""
         if None in gradients:  # a weight that the loss doesn't depend on
-            gradients = [torch.zeros_like(place) if g is None else g for g, place in zip(gradients, self.gradients)]
+            gradients = [torch.zeros_like(place) if g is None else g for g, place in zip(gradients, self.gradients, strict=True)]
         torch._foreach_copy_(self.gradients, gradients)
 
     def network(self, row: int) -> dict[str, Tensor]:
