@@ -54,9 +54,13 @@ class Ledger:
         running = map(self._record, self._frozen(TrialState.RUNNING))
         return [trial for trial in running if trial.number not in self.asked]
 
+    def shelved(self) -> list[Trial]:
+        """Returns the trials that were proposed, shelved, and not begun since."""
+        return [self._record(frozen) for frozen in self._frozen(TrialState.WAITING) if frozen.params]
+
     @property
     def begun(self) -> int:
-        """How many trials have been proposed: all but those that wait in line."""
+        """How many trials have begun: all but those that wait in line."""
         return len(self._frozen()) - len(self._frozen(TrialState.WAITING))
 
     def attribute(self, name: str) -> Any:
@@ -78,21 +82,48 @@ class Ledger:
             varying = {name: value for name, value in params.items() if name in self.space.parameters}
             self.optuna.enqueue_trial(varying, skip_if_exists=True)
 
-    def propose(self) -> Trial:
-        """Returns a new trial with every parameter set. Raises SpaceExhausted if the study has had them all."""
-        waiting = self._frozen(TrialState.WAITING)
-        number = waiting[0].number if waiting else len(self._frozen())
-        sampler = self.strategy.sampler(int(np.random.SeedSequence((self.seed, number)).generate_state(1)[0]))
+    def adopt(self, blueprint: str, stack: str, reason: str) -> str:
+        """Returns how the stacks of a blueprint are run: as was adopted before, else as is proposed."""
+        plans = self.attribute("plans") or {}
+        if blueprint not in plans:
+            plans = {**plans, blueprint: {"stack": stack, "reason": reason}}
+            self.set_attribute("plans", plans)
+            for listener in self.listeners:
+                listener.planned(blueprint, stack, reason)
+        return str(plans[blueprint]["stack"])
+
+    def propose(self, given: Mapping[str, Any] | None = None) -> Trial:
+        """Returns a new trial with every parameter set, those `given` to their values, and the others in view of them.
+
+        Raises SpaceExhausted if the study has had them all.
+        """
+        enqueued = [frozen for frozen in self._frozen(TrialState.WAITING) if not frozen.params]
+        number = enqueued[0].number if enqueued else len(self._frozen())
+        seed = int(np.random.SeedSequence((self.seed, number)).generate_state(1)[0])
+        sampler = self.strategy.sampler(seed, given) if given else self.strategy.sampler(seed)
         self.optuna.sampler = sampler
-        if not waiting and self._exhausted():
+        if not enqueued and self._exhausted():
             raise SpaceExhausted("every configuration has been proposed")
-        self.space.suggest(self.optuna.ask())
-        trial = self.trial(number)
-        self.began(trial)
-        return trial
+        # What `optuna.Study.ask` does; but that would take the first trial in line, also if it is one of the shelved.
+        self.optuna._thread_local.cached_all_trials = None
+        if enqueued:
+            trial_id = self.mirror.trial_id(number)
+            self.mirror.set_trial_state_values(trial_id, TrialState.RUNNING)
+        else:
+            trial_id = self.mirror.create_new_trial(self.mirror.study_id)
+        self.space.suggest(optuna.trial.Trial(self.optuna, trial_id))
+        return self.trial(number)
+
+    def shelve(self, trial: Trial) -> Trial:
+        """Puts a proposed trial in line; returns it as it is there."""
+        self.mirror.set_trial_state_values(self.mirror.trial_id(trial.number), TrialState.WAITING)
+        return self.trial(trial.number)
 
     def began(self, trial: Trial) -> None:
-        """Tells the listeners that a trial is under way."""
+        """Records that a trial is under way."""
+        if trial.state == "waiting":
+            self.mirror.set_trial_state_values(self.mirror.trial_id(trial.number), TrialState.RUNNING)
+            trial = self.trial(trial.number)
         for listener in self.listeners:
             listener.began(trial)
 

@@ -12,8 +12,11 @@ from .trial import ENDED, Trial
 class Listener:
     """Is told what was recorded. Does nothing itself."""
 
+    def planned(self, blueprint: str, stack: str, reason: str) -> None:
+        """It was settled how the stacks of a blueprint are run."""
+
     def began(self, trial: Trial) -> None:
-        """A trial was proposed, or taken up again."""
+        """A trial was begun, or taken up again."""
 
     def reported(self, trial: Trial, epoch: int, metrics: Mapping[str, float]) -> None:
         """A trial reported an epoch."""

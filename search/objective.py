@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import Pruned
@@ -24,6 +24,10 @@ class Objective:
     def travels(self) -> bool:
         """Whether another process can import the function."""
         return travels(self.function)
+
+    def structure(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Returns nothing: an objective's trials have a worker each."""
+        return {}
 
     def serve(self, job: Job, channel: Channel) -> None:
         """Runs the trials that the driver sends, until it says Close."""

@@ -43,6 +43,7 @@ class Progress(Listener):
         for trial in done:
             self._compare(trial)
         self.running: dict[int, Trial] = {}
+        self._told: set[str] = set()
         self.since = time.monotonic()
         self._live = Live(get_renderable=self._table, console=self.console, transient=True, refresh_per_second=4)
 
@@ -58,6 +59,13 @@ class Progress(Listener):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self.console.is_terminal:
             self._live.stop()
+
+    def planned(self, blueprint: str, stack: str, reason: str) -> None:
+        kind, _, details = reason.partition(":")
+        if stack == "looped" and kind not in self._told and kind != "asked for":
+            self._told.add(kind)
+            text = f"Some networks are trained one after another, for {kind}:{details} (`leadline show` has them all)"
+            self.console.print(Text(text, style="dim"), soft_wrap=True)
 
     def began(self, trial: Trial) -> None:
         self.running[trial.number] = trial

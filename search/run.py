@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SettingsError
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from .study import Study
 
 
+LANES = 16  # where lanes are "auto": more hardly raise the throughput of a CPU (benchmarks/README.md)
+ROUNDS = 10  # so often at least a strategy that learns sees what came of its proposals, where lanes are "auto"
+
+
 class Run:
     """Trains trials of `study`, whose settings are in order, until it has had `trials` or its time is up."""
 
@@ -33,7 +38,7 @@ class Run:
         self.study, self.ledger, self.work = study, ledger, work
         self.trials, self.minutes = trials, minutes
         self.seconds = None if minutes is None else minutes * 60
-        self.scheduler = Scheduler(ledger, self._rungs, trials=trials, seconds=self.seconds)
+        self.scheduler = Scheduler(ledger, self._rungs, work.structure, trials=trials, seconds=self.seconds)
         self.tracking_problem: str | None = None
 
     @property
@@ -73,9 +78,9 @@ class Run:
         """Keeps with the study what every run of it must share: the split, and how its stacks are run."""
         self.ledger.set_attribute("budget", {"trials": self.trials, "minutes": self.minutes})
         self.ledger.set_attribute("options", settings.options(self.study))
-        if self.ledger.attribute("plan") is None:
+        if self.ledger.attribute("threads") is None:
             # One thread a CPU worker: the same bits on every machine, and no trial waits for a core that others use.
-            self.ledger.set_attribute("plan", {"stack": "looped", "threads": 1})
+            self.ledger.set_attribute("threads", 1)
         trainer, seed = self.study.trainer, self.study.seed
         if trainer is None:
             return
@@ -106,9 +111,12 @@ class Run:
         if devices == ["auto"]:
             devices = _cuda_devices() if self.study.trainer else []
             devices = devices or ["cpu"]
-        threads = self.ledger.attribute("plan")["threads"]
+        threads = self.ledger.attribute("threads")
+        most = LANES
+        if self.study.strategy.learns and self.trials is not None:
+            most = max(1, min(LANES, self.trials // ROUNDS))
         return [
-            job_for(self.study, self.ledger, device, threads if device == "cpu" else None)
+            replace(job_for(self.study, self.ledger, device, threads if device == "cpu" else None), most_lanes=most)
             for device in devices
             for _ in range(self.study.workers)
         ]
@@ -164,8 +172,11 @@ def job_for(study: Study, ledger: Ledger, device: str, threads: int | None) -> J
         maximize=study.maximize,
         device=device,
         threads=threads,
-        lanes=1 if study.lanes == "auto" else int(study.lanes),
+        lanes=None if study.lanes == "auto" else int(study.lanes),
+        stack=study.plan,
+        plans={name: plan["stack"] for name, plan in (ledger.attribute("plans") or {}).items()},
         folder=study.folder.path,
+        keep=study.keep,
         split_digest=split["digest"] if split else None,
     )
 

@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from ..errors import SettingsError, SpaceExhausted, StudyFailed
-from ..trainers.messages import Broken, Channel, Close, Command, Decision, Ended, Event, Job, Ready, Report, Start, Stop
+from ..trainers.messages import (
+    Adopt,
+    Broken,
+    Channel,
+    Close,
+    Command,
+    Decision,
+    Ended,
+    Event,
+    Go,
+    Job,
+    Planned,
+    Ready,
+    Report,
+    Start,
+    Stop,
+)
 from .ledger import Ledger
 from .trial import ENDED, Trial
 
 TOGETHER = 0.5  # seconds for which reports that nobody waits for are held together
+AHEAD = 8  # proposals ready for each lane, where a strategy doesn't learn from results, so that they can be grouped
 HOPELESS = 8  # so many failures at the beginning, and nothing else, stop the study: it is the study that is wrong
 
 
@@ -22,46 +39,65 @@ class Work(Protocol):
     def serve(self, job: Job, channel: Channel) -> None:
         """Trains what the driver sends, until it says Close."""
 
+    def structure(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Returns the part of a configuration that trials must share to share a stack."""
+
+
+Rungs = Callable[[Mapping[str, Any]], frozenset[int]]
+
 
 class Scheduler:
     """Keeps the workers busy until the study has had its trials, or its time.
 
-    `rungs` tells the epochs after which a trial of that configuration awaits a decision. What comes back from each
-    method is a list of (worker, command).
+    `rungs` tells the epochs after which a trial of that configuration awaits a decision, `structure` what trials of one
+    stack have in common. What comes back from each method is a list of (worker, command).
+
+    Proposed trials wait in a pool until a worker with a stack of their structure has a lane free; a worker begins a new
+    stack when at least half of its lanes are free, so that stacks aren't opened for a trial or two. A strategy that
+    doesn't learn from results is asked ahead, which groups its trials and changes none of them. One that learns is
+    asked for a structure first, and then for as many trials of that structure as the worker has lanes.
     """
 
     def __init__(
         self,
         ledger: Ledger,
-        rungs: Callable[[dict[str, Any]], frozenset[int]],
+        rungs: Rungs = lambda params: frozenset(),
+        structure: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda params: {},
         *,
         trials: int | None,
         seconds: float | None,
     ) -> None:
-        self.ledger, self.rungs, self.trials = ledger, rungs, trials
+        self.ledger, self.rungs, self.structure, self.trials = ledger, rungs, structure, trials
         self.deadline = None if seconds is None else time.monotonic() + seconds
-        self.left_running = deque(ledger.unfinished())
-        self.running: dict[int, int] = {}  # trial -> worker
+        self.pool = ledger.unfinished()  # proposed and not begun in this run
+        self.shelved = ledger.shelved()  # the same, of an earlier run, whose budget was another
+        self.lanes: dict[int, int] = {}  # of each worker
+        self.running: dict[int, tuple[int, str]] = {}  # trial -> worker, structure
+        self.batches: dict[int, tuple[Mapping[str, Any], int]] = {}  # worker -> structure, proposals to come of it
+        self.keys: dict[int, str] = {}  # the structure of each trial in the pool
         self.closed: set[int] = set()
         self.out_of_time = False
         self.interrupted = False
         self.hopeful = False  # whether a trial has ended otherwise than by failing
         self.ended_by = "trials"  # "trials", "minutes", "space" or "interrupt"
 
-    def handle(self, worker: int, event: Event) -> list[tuple[int, Command]]:
-        """Answers an event. Raises what ends the study: a broken worker, or nothing but failures.
+    def handle(self, worker: int, *events: Event) -> list[tuple[int, Command]]:
+        """Answers what a worker has said. Raises what ends the study: a broken worker, or nothing but failures.
 
         Whatever an answer builds on is durable before it is given. Reports that nobody waits for are made durable
         together: a trial that lost them would report them again.
         """
-        commands = self._answer(worker, event)
+        commands = [command for event in events for command in self._answer(worker, event)]
         self.ledger.commit(older_than=0.0 if commands else TOGETHER)
         return commands
 
     def _answer(self, worker: int, event: Event) -> list[tuple[int, Command]]:
         match event:
             case Ready(lanes=lanes):
-                return self._fill(worker, lanes)
+                self.lanes[worker] = lanes
+                return self._fill(worker)
+            case Planned(blueprint, stack, reason):
+                return [(worker, Adopt(blueprint, self.ledger.adopt(blueprint, stack, reason)))]
             case Report(number, epoch, value, metrics, waits):
                 prune = self.ledger.report(number, epoch, value, metrics, decide=waits)
                 answer: list[tuple[int, Command]] = [(worker, Decision(number, prune))] if waits else []
@@ -70,13 +106,13 @@ class Scheduler:
                 del self.running[number]
                 self.ledger.end(number, outcome, value, reason, facts)
                 self._give_up_if_hopeless()
-                return self.tick() + self._fill(worker, 1)
+                return self.tick() + self._fill(worker)
             case Broken(problems):
                 raise SettingsError(problems)
 
     def lost(self, worker: int, reason: str) -> None:
         """Takes note that a worker died: the trials it was training have failed."""
-        for number in [number for number, holder in self.running.items() if holder == worker]:
+        for number in self._held_by(worker):
             del self.running[number]
             self.ledger.end(number, "failed", None, reason)
         self.ledger.commit()
@@ -88,7 +124,7 @@ class Scheduler:
             return []
         self.out_of_time = True
         self.ended_by = "minutes"
-        return [(worker, Stop(number)) for number, worker in self.running.items()]
+        return [(worker, Stop(number)) for number, (worker, _) in self.running.items()]
 
     def interrupt(self) -> None:
         """Starts no more trials; those running stay running in the study, to be taken up by the next run."""
@@ -100,33 +136,80 @@ class Scheduler:
         """Whether there may be another trial to start."""
         if self.interrupted or self.out_of_time:
             return False
-        return bool(self.left_running) or (self.ended_by != "space" and not self._had_all())
+        return bool(self.pool) or self._may_propose
 
-    def _fill(self, worker: int, lanes: int) -> list[tuple[int, Command]]:
+    def _fill(self, worker: int) -> list[tuple[int, Command]]:
+        """Begins what the worker has lanes for; Close if it has nothing to do and there is nothing left for it."""
         commands: list[tuple[int, Command]] = []
-        while len(commands) < lanes and (trial := self._next()) is not None:
-            self.running[trial.number] = worker
+        while len(held := self._held_by(worker)) < self.lanes[worker] and (trial := self._next(worker)) is not None:
+            self.pool.remove(trial)
+            self.running[trial.number] = worker, self._key(trial)
+            self.ledger.began(trial)
             commands.append((worker, Start(trial.number, trial.params, self.rungs(trial.params))))
-        if not commands and worker not in self.running.values():
+        if not held and not commands:
             self.closed.add(worker)
-            commands.append((worker, Close()))
-        return commands
+            return [(worker, Close())]
+        return [*commands, (worker, Go())]
 
-    def _next(self) -> Trial | None:
+    def _next(self, worker: int) -> Trial | None:
+        """Returns the trial of the pool that the worker should take in now, if any."""
         if not self.has_work:
             return None
-        if self.left_running:
-            trial = self.left_running.popleft()
-            self.ledger.began(trial)
-            return trial
+        self._fill_pool(worker)
+        held = self._held_by(worker)
+        stacks = {self.running[number][1] for number in held}
+        fitting = [trial for trial in self.pool if self._key(trial) in stacks]
+        if not fitting and 2 * len(held) <= self.lanes[worker]:
+            sizes = Counter(map(self._key, self.pool))
+            fitting = [trial for trial in self.pool if sizes[self._key(trial)] == max(sizes.values())]
+        return fitting[0] if fitting else None
+
+    def _fill_pool(self, worker: int) -> None:
+        lanes = self.lanes[worker]
+        if self.ledger.strategy.learns or lanes == 1:
+            if not self.pool:
+                given, left = self.batches.get(worker, ({}, 0))
+                trial = self._propose(given if left else {})
+                if trial is not None:
+                    self.batches[worker] = (given, left - 1) if left else (self._varying(trial), lanes - 1)
+        else:
+            ahead = AHEAD if self.trials is not None else 1  # what is left when the time is up stays in line
+            while len(self.pool) < ahead * lanes and self._propose() is not None:
+                pass
+
+    def _propose(self, given: Mapping[str, Any] | None = None) -> Trial | None:
+        """Puts a new trial into the pool, and returns it; None if there is none to be had."""
+        if not self._may_propose:
+            return None
+        if self.shelved and not given:
+            self.pool.append(self.shelved.pop(0))
+            return self.pool[-1]
         try:
-            return self.ledger.propose()
+            trial = self.ledger.shelve(self.ledger.propose(given))
         except SpaceExhausted:
             self.ended_by = "space"
             return None
+        self.pool.append(trial)
+        return trial
 
-    def _had_all(self) -> bool:
-        return self.trials is not None and self.ledger.begun >= self.trials
+    @property
+    def _may_propose(self) -> bool:
+        begun = self.ledger.begun + sum(trial.state == "waiting" for trial in self.pool)
+        had_all = self.trials is not None and begun >= self.trials
+        return self.ended_by != "space" and not had_all
+
+    def _held_by(self, worker: int) -> list[int]:
+        return [number for number, (holder, _) in self.running.items() if holder == worker]
+
+    def _key(self, trial: Trial) -> str:
+        if trial.number not in self.keys:
+            self.keys[trial.number] = repr(sorted(self.structure(trial.params).items()))
+        return self.keys[trial.number]
+
+    def _varying(self, trial: Trial) -> dict[str, Any]:
+        """Returns the structure of a trial as far as the space varies it."""
+        structure = self.structure(trial.params)
+        return {name: value for name, value in structure.items() if name in self.ledger.space.parameters}
 
     def _give_up_if_hopeless(self) -> None:
         if self.hopeful:

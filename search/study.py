@@ -154,6 +154,7 @@ class Study:
         """
         ledger = self._hold()
         trial = ledger.propose()
+        ledger.began(trial)
         ledger.asked.add(trial.number)
         ledger.commit()
 

@@ -1,8 +1,8 @@
-"""Losses: what training minimizes, on a batch's outputs and targets, and the penalty on the weights."""
+"""Losses: what training minimizes, on a batch's outputs and targets."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -40,18 +40,13 @@ def loss_for(given: str | Loss | None, task: str) -> Loss:
 def lane_losses(loss: Loss, outputs: Tensor, targets: Tensor, smoothing: Tensor | None) -> Tensor:
     """Returns the loss of each of K lanes, (K,), of outputs (K, B, ...) and targets (K, B, ...).
 
-    `smoothing` (K, 1) is the label smoothing (Szegedy et al., 2016), None where no lane has any.
+    `smoothing` (K,) is the label smoothing (Szegedy et al., 2016), None where no lane has any.
     """
     if loss is F.cross_entropy and outputs.ndim == 3 and targets.ndim == 2:
         # Class-first, for a softmax over few classes that lie side by side is 7 times slower.
         likelihoods = F.log_softmax(outputs.transpose(1, 2).contiguous(), dim=1)
         plain = -likelihoods.gather(1, targets.unsqueeze(1)).mean(dim=(1, 2))
-        return plain if smoothing is None else plain + smoothing[:, 0] * (-likelihoods.mean(dim=(1, 2)) - plain)
+        return plain if smoothing is None else plain + smoothing * (-likelihoods.mean(dim=(1, 2)) - plain)
     if smoothing is None:
         return torch.vmap(loss)(outputs, targets)
-    return torch.vmap(lambda o, t, s: loss(o, t, label_smoothing=s))(outputs, targets, smoothing[:, 0])
-
-
-def l1_norm(parameters: Iterable[Tensor]) -> Tensor:
-    """Returns the sum of absolute weights; biases and normalisation's scales (one dimension) don't count."""
-    return sum((parameter.abs().sum() for parameter in parameters if parameter.ndim > 1), start=torch.zeros(()))
+    return torch.vmap(lambda o, t, s: loss(o, t, label_smoothing=s))(outputs, targets, smoothing)

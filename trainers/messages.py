@@ -2,11 +2,16 @@
 
 driver                                  worker
   <──────────── Ready ────────────────────
-  ──── Start(number, params) ────────────>   trains an epoch ...
+  ──── Start, Start, ..., Go ────────────>
+  <──────────── Planned ──────────────────   (the first trial of a blueprint)
+  ──── Adopt ────────────────────────────>   trains an epoch ...
   <──────────── Report ───────────────────
   ──── Decision (where the report waits) >
   <──────────── Ended ────────────────────
-  ──── Start, or Close ──────────────────>
+  ──── Start, ..., Go, or Close ─────────>
+
+The worker waits for the answer to each Ready, Planned, waiting Report and Ended. So what it trains beside what depends on
+the order of these messages, never on when one happens to arrive.
 """
 
 from __future__ import annotations
@@ -28,8 +33,12 @@ class Job:
     maximize: bool
     device: str = "auto"
     threads: int | None = None  # torch threads of a CPU worker; None leaves them
-    lanes: int = 1
+    lanes: int | None = 1  # None: as many as pay
+    most_lanes: int = 16  # where lanes is None
+    stack: str = "auto"  # "fused", "looped", or whichever is faster
+    plans: Mapping[str, str] = field(default_factory=dict)  # what the study has adopted already
     folder: Path | None = None  # the study's folder for weights and checkpoints; None keeps nothing
+    keep: int | None = None  # of how many of the best trials weights are kept; None: of all
     study: str = ""  # the study's identity, whatever its name
     split_digest: str | None = None  # what the study recorded of its split; the worker's must agree
 
@@ -59,19 +68,41 @@ class Stop:
 
 
 @dataclass(frozen=True)
+class Adopt:
+    """Run the stacks of this blueprint so: the study's word on what a worker Planned."""
+
+    blueprint: str
+    stack: str
+
+
+@dataclass(frozen=True)
+class Go:
+    """Nothing more to start for now."""
+
+
+@dataclass(frozen=True)
 class Close:
     """Nothing more to do: leave, at the end of the epoch if one is being trained."""
 
 
-Command = Start | Decision | Stop | Close
+Command = Start | Decision | Stop | Adopt | Go | Close
 
 
 @dataclass(frozen=True)
 class Ready:
-    """The worker has its data and device, and can take up to `lanes` trials at a time."""
+    """The worker has its data and device, and can take up to `lanes` trials at a time; it may say so again with more."""
 
     lanes: int
     device: str
+
+
+@dataclass(frozen=True)
+class Planned:
+    """How the worker would run the stacks of a new blueprint, "fused" or "looped", and why."""
+
+    blueprint: str
+    stack: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -103,7 +134,7 @@ class Broken:
     problems: Sequence[str]
 
 
-Event = Ready | Report | Ended | Broken
+Event = Ready | Planned | Report | Ended | Broken
 
 
 class Channel(Protocol):

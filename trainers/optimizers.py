@@ -1,50 +1,23 @@
-"""Optimizers by name: torch's own for one network, and the same over the rows of a stack, with one value per lane."""
+"""Optimizers by name, over the rows of a stack, with one value per lane.
+
+Each agrees with torch's of that name, which isn't used: torch.optim loads a compiler (1.4 s), and steps one network.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 if TYPE_CHECKING:
     from .recipe import Recipe
 
-Maker = Callable[[Iterable[nn.Parameter], "Recipe"], torch.optim.Optimizer]
 Numbers = NDArray[np.float64]
-
-# Weight decay is L2 in the gradient for all but AdamW, where it is decoupled (Loshchilov & Hutter, 2019), as in torch.
-OPTIMIZERS: dict[str, Maker] = {
-    "sgd": lambda p, r: torch.optim.SGD(p, lr=r.lr, weight_decay=r.weight_decay, momentum=r.momentum),
-    "adagrad": lambda p, r: torch.optim.Adagrad(p, lr=r.lr, weight_decay=r.weight_decay),
-    "rmsprop": lambda p, r: torch.optim.RMSprop(p, lr=r.lr, weight_decay=r.weight_decay),
-    "adam": lambda p, r: torch.optim.Adam(p, lr=r.lr, weight_decay=r.weight_decay, betas=(r.beta1, r.beta2)),
-    "adamw": lambda p, r: torch.optim.AdamW(p, lr=r.lr, weight_decay=r.weight_decay, betas=(r.beta1, r.beta2)),
-}
-
-
-def state_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Returns the optimizer's state as `index.name` -> tensor; plain numbers become float64 scalars."""
-    return {
-        f"{index}.{name}": value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
-        for index, state in optimizer.state_dict()["state"].items()
-        for name, value in state.items()
-        if value is not None
-    }
-
-
-def load_state_tensors(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Puts back what `state_tensors` returned for an optimizer of the same kind over the same parameters."""
-    whole = optimizer.state_dict()
-    whole["state"] = {}
-    for key, tensor in tensors.items():
-        index, name = key.split(".", 1)
-        whole["state"].setdefault(int(index), {})[name] = tensor
-    optimizer.load_state_dict(whole)
 
 
 class LaneOptimizer(ABC):
@@ -175,11 +148,17 @@ class LaneAdamOnCPU(LaneAdam):
             )
 
 
-def lane_optimizer(name: str, device: torch.device) -> LaneOptimizer:
-    """Returns the optimizer called `name` for the rows of a stack on `device`."""
-    if name in ("adam", "adamw"):
-        return (LaneAdamOnCPU if device.type == "cpu" else LaneAdam)(decoupled=name == "adamw")
-    return {"sgd": LaneSGD, "adagrad": LaneAdagrad, "rmsprop": LaneRMSprop}[name]()
+OPTIMIZERS: dict[str, Callable[[torch.device], LaneOptimizer]] = {
+    "sgd": lambda device: LaneSGD(),
+    "adagrad": lambda device: LaneAdagrad(),
+    "rmsprop": lambda device: LaneRMSprop(),
+    "adam": lambda device: _adam(device, decoupled=False),
+    "adamw": lambda device: _adam(device, decoupled=True),
+}
+
+
+def _adam(device: torch.device, *, decoupled: bool) -> LaneAdam:
+    return (LaneAdamOnCPU if device.type == "cpu" else LaneAdam)(decoupled=decoupled)
 
 
 def _all(value: float, like: Numbers) -> Numbers:

@@ -179,6 +179,16 @@ class Trainer:
         architecture = {k: v for k, v in params.items() if k in named or (anything and k not in RECIPE)}
         return networks.build(self.builder, in_shape=in_shape, classes=outputs, **architecture)
 
+    def structure(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the part of a configuration that trials must share to share a stack, as far as can be told unbuilt."""
+        named, anything = networks.takes(self.builder)
+        shared = {"batch_size", "optimizer"}
+        return {
+            name: value
+            for name, value in params.items()
+            if name in shared or (name != "dropout" and (name in named or (anything and name not in RECIPE)))
+        }
+
     # Checks, before any trial
 
     def check(self, space: Space, metric: Any, seed: int) -> list[Problem]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import time
 import traceback
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +19,29 @@ from torch import Tensor, nn
 from ..errors import LeadlineError
 from . import checkpoints
 from .early_stopping import EarlyStopping
-from .messages import Broken, Channel, Close, Command, Decision, Ended, Job, Outcome, Ready, Report, Start, Stop
+from .blueprint import blueprint
+from .messages import (
+    Adopt,
+    Broken,
+    Channel,
+    Close,
+    Command,
+    Decision,
+    Ended,
+    Event,
+    Go,
+    Job,
+    Outcome,
+    Planned,
+    Ready,
+    Report,
+    Start,
+    Stop,
+)
+from .plan import STACKS, choose
 from .reasons import told
-from .stack import Bench, Epoch, Lane, LoopedStack, Stack
+from .stack import Bench, Epoch, Lane, Stack
+from .stack.dropout import replace_dropout
 from .streams import Stream
 
 if TYPE_CHECKING:
@@ -31,19 +53,24 @@ class Worker:
 
     def __init__(self, trainer: Trainer, job: Job, channel: Channel, bench: Bench) -> None:
         self.trainer, self.job, self.channel, self.bench = trainer, job, channel, bench
+        self.inbox: deque[Command] = deque()
+        self.questions = 0  # events to which the driver owes a Go
+        self.plans: dict[str, str] = dict(job.plans)  # kind of stack by blueprint
         self.stacks: dict[str, Stack] = {}
         self.waiting: set[int] = set()
         self.thawed: list[tuple[Stack, Lane]] = []  # lanes from a checkpoint that haven't repeated their reports
         self.ending: dict[int, tuple[Outcome, str]] = {}
+        self.lanes = job.lanes or 1
+        self.ranks: list[tuple[float, int]] = []  # of the best trials that completed here, the best first
         self.closed = False
 
     def serve(self) -> None:
         """Trains until the driver says Close."""
         with _threads(self.job.threads):
-            self.channel.send(Ready(self.job.lanes, str(self.bench.device)))
+            self._ask(Ready(self.lanes, str(self.bench.device)))
             try:
                 while not self.closed:
-                    self._obey(self.channel.receive(wait=not self.stacks))
+                    self._listen()
                     while self.thawed and not self.closed:
                         self._repeat(*self.thawed.pop(0))
                     self._drop_empty()
@@ -53,33 +80,88 @@ class Worker:
             except checkpoints.WriteError as error:
                 self.channel.send(Broken([str(error)]))
 
-    def _obey(self, commands: list[Command]) -> None:
-        for command in commands:
-            match command:
-                case Start():
-                    self._start(command)
-                case Decision(number, prune):
-                    self.waiting.discard(number)
-                    if prune:
-                        self.ending[number] = "pruned", "the pruner: others did better at this epoch"
-                case Stop(number):
-                    self.ending.setdefault(number, ("stopped", "the study's time was up"))
-                case Close():
-                    self.closed = True
+    # What the driver says
+
+    def _ask(self, event: Event) -> None:
+        self.questions += 1
+        self.channel.send(event)
+
+    def _listen(self) -> None:
+        """Does what the driver has said, until it owes no answer and there is something to train."""
+        self.inbox.extend(self.channel.receive(wait=False))
+        while not self.closed:
+            while self.inbox and not self.closed:
+                self._obey(self.inbox.popleft())
+            if not (self.questions or self.waiting or not self.stacks):
+                return
+            if not self.closed:
+                self.inbox.extend(self.channel.receive(wait=True))
+
+    def _obey(self, command: Command) -> None:
+        match command:
+            case Start():
+                self._start(command)
+            case Go():
+                self.questions -= 1
+            case Decision(number, prune):
+                self.waiting.discard(number)
+                if prune:
+                    self.ending[number] = "pruned", "the pruner: others did better at this epoch"
+            case Stop(number):
+                self.ending.setdefault(number, ("stopped", "the study's time was up"))
+            case Adopt(name, stack):
+                self.plans[name] = stack
+            case Close():
+                self.closed = True
 
     def _start(self, start: Start) -> None:
         if self.bench.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.bench.device)
         try:
             lane, network, tensors = self._lane(start)
-            stack = self.stacks.setdefault(self._blueprint(start.params), LoopedStack(self.bench))
-            stack.add(lane, network, tensors)
+            stack = self._stack_for(lane, network)
+            if stack is not None:
+                stack.add(lane, network, tensors)
         except Exception as error:  # the builder is the user's; a device may be full: the trial fails, not the study
             self._fail(start.number, error)
             self._drop_empty()
         else:
-            if lane.reports:
+            if stack is not None and lane.reports:
                 self.thawed.append((stack, lane))
+
+    def _stack_for(self, lane: Lane, network: nn.Module) -> Stack | None:
+        """Returns the stack that the lane belongs to; None if the driver said Close meanwhile."""
+        replace_dropout(network)
+        shared = self.bench.batch(lane.recipe), lane.recipe.optimizer
+        name = "-".join([blueprint(network), *map(str, shared)])
+        if name in self.stacks:
+            return self.stacks[name]
+        if name not in self.plans:
+            lanes = self.job.lanes or self.job.most_lanes
+            plan = choose(self.bench, partial(self._build, lane), lane.recipe, lanes=lanes, wanted=self.job.stack)
+            self.channel.send(Planned(name, plan.stack, plan.reason))
+            self._await_plan(name)
+        if self.closed:
+            return None
+        if self.job.lanes is None and self.plans[name] == "fused" and self.lanes < self.job.most_lanes:
+            self.lanes = self.job.most_lanes
+            self._ask(Ready(self.lanes, str(self.bench.device)))
+        return self.stacks.setdefault(name, STACKS[self.plans[name]](self.bench))
+
+    def _await_plan(self, name: str) -> None:
+        """Waits for the study's word on a blueprint; what else the driver says is done afterwards."""
+        kept: list[Command] = []
+        while name not in self.plans and not self.closed:
+            for command in self.channel.receive(wait=True):
+                if isinstance(command, Adopt | Close):
+                    self._obey(command)
+                else:
+                    kept.append(command)
+        self.inbox.extend(kept)
+
+    def _build(self, lane: Lane) -> nn.Module:
+        with self.bench.seeded(lane.stream.key("weights")):
+            return self.trainer.build(lane.params, self.bench.data.in_shape, self.bench.data.outputs)
 
     def _repeat(self, stack: Stack, lane: Lane) -> None:
         """Reports again what a lane had reported before its checkpoint: the driver may have died before it heard."""
@@ -96,8 +178,7 @@ class Worker:
         stream = Stream(self.job.seed, start.number)
         stopping = EarlyStopping(self.job.maximize, recipe.patience)
         lane = Lane(start.number, start.params, recipe, stream, stopping)
-        with self.bench.seeded(stream.key("weights")):
-            network = self.trainer.build(start.params, self.bench.data.in_shape, self.bench.data.outputs)
+        network = self._build(lane)
         lane.rungs, lane.parameters = start.rungs, sum(parameter.numel() for parameter in network.parameters())
         found = checkpoints.read(self._file(start.number, "checkpoint")) if self.job.folder else None
         if found is None or found[1]["identity"] != self._identity(start.params):
@@ -116,13 +197,6 @@ class Worker:
         """Names whose checkpoint it is: a folder may hold one of another study that had the same name."""
         return [self.job.study, self.job.seed, json.loads(json.dumps(dict(params)))]
 
-    def _blueprint(self, params: Mapping[str, Any]) -> str:
-        """Names the stack a configuration belongs to: all that lanes of one stack share."""
-        recipe = self.trainer.recipe(params)
-        shared = {"batch_size": recipe.batch_size, "optimizer": recipe.optimizer}
-        own = {name: value for name, value in params.items() if name not in asdict(recipe) and name != "dropout"}
-        return json.dumps({**own, **shared}, sort_keys=True)
-
     def _train(self, stack: Stack) -> None:
         epochs = stack.train_epoch()
         for epoch in epochs:
@@ -133,8 +207,15 @@ class Worker:
         self._drop_empty()
 
     def _await_decisions(self) -> None:
+        """Waits for the pruner's word on each report that waits; what else the driver says is done afterwards."""
+        kept: list[Command] = []
         while self.waiting and not self.closed:
-            self._obey(self.channel.receive(wait=True))
+            for command in self.channel.receive(wait=True):
+                if isinstance(command, Start | Go):
+                    kept.append(command)
+                else:
+                    self._obey(command)
+        self.inbox.extend(kept)
 
     def _report(self, stack: Stack, epoch: Epoch) -> None:
         lane = epoch.lane
@@ -170,7 +251,7 @@ class Worker:
             return
         outcome, reason = self.ending.pop(lane.number)
         stack.remove(lane)
-        if outcome == "complete" and self.job.folder:
+        if outcome == "complete" and self.job.folder and self._among_the_best(lane):
             checkpoints.write(self._file(lane.number, "best"), lane.best_weights, self._card(lane))
         facts = {
             "epochs": lane.epoch,
@@ -182,7 +263,15 @@ class Worker:
         }
         value = lane.stopping.best if outcome != "failed" else None
         self._forget(lane.number)
-        self.channel.send(Ended(lane.number, outcome, reason, value, facts))
+        self._ask(Ended(lane.number, outcome, reason, value, facts))
+
+    def _among_the_best(self, lane: Lane) -> bool:
+        """Tells whether the study may keep its weights: not if enough trials of this worker alone are better."""
+        if self.job.keep is None or lane.stopping.best is None:
+            return True
+        rank = -lane.stopping.best if self.job.maximize else lane.stopping.best, lane.number
+        self.ranks = sorted([*self.ranks, rank])[: self.job.keep]
+        return rank in self.ranks
 
     def _checkpoint(self, stack: Stack, lane: Lane) -> None:
         if self.job.folder is None or time.monotonic() - lane.written < self.trainer.checkpoint:
@@ -213,7 +302,7 @@ class Worker:
     def _fail(self, number: int, error: Exception) -> None:
         self._forget(number)
         facts = {} if isinstance(error, LeadlineError) else {"traceback": traceback.format_exc()}
-        self.channel.send(Ended(number, "failed", told(error), facts=facts))
+        self._ask(Ended(number, "failed", told(error), facts=facts))
 
     def _forget(self, number: int) -> None:
         self.ending.pop(number, None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 
 from ...trainers.messages import Close, Command, Event, Job
@@ -10,24 +9,30 @@ from ..scheduler import Scheduler, Work
 
 
 class InlineChannel:
-    """Hands each event straight to the scheduler, and keeps its answers until the worker asks for them."""
+    """Keeps what the worker says until it asks for commands; then the scheduler answers all of it."""
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
-        self._inbox: deque[Command] = deque()
+        self._said: list[Event] = []
 
     def send(self, event: Event) -> None:
-        self._inbox.extend(command for _, command in self._scheduler.handle(0, event))
+        self._said.append(event)
 
     def receive(self, *, wait: bool) -> list[Command]:
+        commands = self.answers()
         if self._scheduler.interrupted:
             return [Close()]
-        commands = list(self._inbox)
-        self._inbox.clear()
         assert commands or not wait, "a worker waits, but the scheduler has answered everything"
         return commands
+
+    def answers(self) -> list[Command]:
+        """Has the scheduler answer what was said."""
+        said, self._said = self._said, []
+        return [command for _, command in self._scheduler.handle(0, *said)]
 
 
 def run(work: Work, jobs: Sequence[Job], scheduler: Scheduler) -> None:
     """Runs the work of the first job here. See `Executor`."""
-    work.serve(jobs[0], InlineChannel(scheduler))
+    channel = InlineChannel(scheduler)
+    work.serve(jobs[0], channel)
+    channel.answers()  # last words, to which no answer is awaited

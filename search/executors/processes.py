@@ -23,6 +23,8 @@ from ...errors import StudyError
 from ...trainers.messages import Close, Command, Event, Job, Ready
 from ..scheduler import Scheduler, Work
 
+# glibc would give each large tensor's memory back to the system at once, and have every page of the next one zeroed.
+ALLOCATION = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**32)}
 TICK = 0.1  # seconds between looks at the clock and at interrupts
 GRACE = 2.0  # seconds a worker has to leave once it is told to
 
@@ -41,6 +43,7 @@ class WorkerProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                env={**ALLOCATION, **os.environ},
             )
         self.connection = Connection(ours.detach())
         self.send((work, job))
@@ -49,6 +52,14 @@ class WorkerProcess:
         """Sends what the worker may no longer be there to hear; its death is noticed when it is next listened to."""
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.connection.send(message)
+
+    def receive(self) -> list[Event]:
+        """Returns all that the worker has said, at least one word; raises EOFError if it never will."""
+        events: list[Event] = [self.connection.recv()]
+        with contextlib.suppress(EOFError, ConnectionResetError):  # noticed when it is next listened to
+            while self.connection.poll():
+                events.append(self.connection.recv())
+        return events
 
     def last_words(self) -> str:
         """Says how the process ended."""
@@ -75,7 +86,7 @@ def run(work: Work, jobs: Sequence[Job], scheduler: Scheduler) -> None:
             for connection in wait([worker.connection for worker in workers.values()], TICK):
                 worker = next(worker for worker in workers.values() if worker.connection is connection)
                 try:
-                    event: Event = worker.connection.recv()
+                    events = worker.receive()
                 except (EOFError, ConnectionResetError):
                     del workers[worker.index]
                     last_words = worker.last_words()
@@ -89,8 +100,8 @@ def run(work: Work, jobs: Sequence[Job], scheduler: Scheduler) -> None:
                     if scheduler.has_work or not worker.ready:
                         workers[worker.index] = WorkerProcess(worker.index, work, jobs[worker.index])
                 else:
-                    worker.ready = worker.ready or isinstance(event, Ready)
-                    _send(workers, scheduler.handle(worker.index, event))
+                    worker.ready = worker.ready or isinstance(events[0], Ready)
+                    _send(workers, scheduler.handle(worker.index, *events))
             _send(workers, scheduler.tick())
         _send(workers, [(index, Close()) for index in workers])
     finally:

@@ -101,9 +101,19 @@ class Strategy:
             except SpaceError as error:
                 raise SpaceError(problem.inside("points") for problem in error.problems) from None
 
-    def sampler(self, seed: int) -> BaseSampler:
-        """Returns the sampler that makes one proposal."""
-        return self._own or STRATEGIES[self.name](self.space, seed, **self.options)
+    def sampler(self, seed: int, given: Mapping[str, Any] | None = None) -> BaseSampler:
+        """Returns the sampler that makes one proposal, whose values are those in `given` and the rest fits these."""
+        sampler = self._own or STRATEGIES[self.name](self.space, seed, **self.options)
+        if not given:
+            return sampler
+        from .conditioned import condition
+
+        return condition(sampler, given)
+
+    @property
+    def learns(self) -> bool:
+        """Whether proposals depend on the results of the trials before them."""
+        return self._own is not None or self.name not in ("grid", "random")
 
     @property
     def grid_size(self) -> int | None:

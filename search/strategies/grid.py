@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from optuna.distributions import BaseDistribution
@@ -29,26 +30,43 @@ class GridSampler(BaseSampler):
     def __init__(self, space: Space, points: int | Mapping[str, int] | None = None) -> None:
         self._space, self._points = space, points
         self._random = RandomSampler()
+        self._given: dict[str, Any] = {}
+
+    def conditioned(self, given: Mapping[str, Any]) -> GridSampler:
+        """Returns the sampler of those configurations that agree with `given` in all the parameters they have."""
+        other = copy.copy(self)
+        other._given = dict(given)
+        return other
 
     def missing(self, study: Study) -> dict[str, Any] | None:
-        """Returns the first configuration that no trial stands for; None if all have run or are running."""
+        """Returns the first configuration that no trial stands for; None if all have run or are running.
+
+        Under a condition, the first that agrees with it; None if all that do have run or are running.
+        """
+        return next(self._missing(study, self._given), None)
+
+    def _missing(self, study: Study, given: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         varying = self._space.parameters
         # Not `study.get_trials`: under the Hyperband pruner a sampler is handed a study that shows one bracket only.
         trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
         taken = {trial.system_attrs.get(GRID) or _key(trial.params) for trial in trials if not _waits(trial)}
         configurations = ({n: v for n, v in p.items() if n in varying} for p in self._space.grid(self._points))
-        return next((params for params in configurations if _key(params) not in taken), None)
+        for params in configurations:
+            if _key(params) not in taken and all(params[name] == given[name] for name in params.keys() & given.keys()):
+                yield params
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         if "fixed_params" in trial.system_attrs:
             return
         params = self.missing(study)
         if params is None:
-            raise SpaceExhausted("every configuration of the grid has run or is running")
+            agreeing = f" with {self._given}" if self._given else ""
+            raise SpaceExhausted(f"every configuration of the grid{agreeing} has run or is running")
         study._storage.set_trial_system_attr(trial._trial_id, GRID, _key(params))  # as Optuna's own GridSampler does
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Any) -> None:
-        if getattr(study._thread_local, "in_optimize_loop", False) and self.missing(study) is None:
+        # The whole grid is asked for here: a study goes on when it has had all that agrees with one proposal's condition.
+        if getattr(study._thread_local, "in_optimize_loop", False) and next(self._missing(study, {}), None) is None:
             study.stop()
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
@@ -65,11 +83,14 @@ class GridSampler(BaseSampler):
         chosen = json.loads(trial.system_attrs.get(GRID, "{}"))
         if param_name in chosen:
             return chosen[param_name]
+        if param_name in self._given:
+            return self._given[param_name]
         return self._random.sample_independent(study, trial, param_name, param_distribution)
 
 
 def _waits(trial: FrozenTrial) -> bool:
-    return trial.state == TrialState.WAITING
+    """Tells whether a trial stands in line without a configuration of its own yet."""
+    return trial.state == TrialState.WAITING and not trial.params
 
 
 def _key(params: Mapping[str, Any]) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import secrets
 import threading
 import warnings
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,9 +72,22 @@ class SkoptSampler(optuna.samplers.BaseSampler):
         self._seed = secrets.randbits(32) if seed is None else seed
         self._n_startup_trials = n_startup_trials
         self._candidates = candidates
+        self._given: dict[str, Any] = {}
+
+    def conditioned(self, given: Mapping[str, Any]) -> SkoptSampler:
+        """Returns the sampler that maximizes the expected improvement with the values in `given` fixed.
+
+        It proposes the other parameters; those in `given` are proposed as rounding leaves them, so hold them yourself.
+        """
+        other = copy.copy(self)
+        other._given = dict(given)
+        return other
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Returns the newest distribution of every parameter that a trial with a value had, in order of name."""
+        return self._seen(study)
+
+    def _seen(self, study: optuna.Study) -> dict[str, BaseDistribution]:
         seen: dict[str, BaseDistribution] = {}
         for past in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)):
             seen.update(past.distributions)
@@ -84,12 +98,15 @@ class SkoptSampler(optuna.samplers.BaseSampler):
     ) -> dict[str, Any]:
         """Returns a value for each parameter in `search_space`, or {} while too few trials have a value."""
         self._raise_error_if_multi_objective(study)
-        space = {name: d for name, d in search_space.items() if not d.single()}  # skopt takes no single values
+        asked = {name: d for name, d in search_space.items() if not d.single()}  # skopt takes no single values
+        given = {n: d for n, d in self._seen(study).items() if n in self._given and fits(d, self._given[n])}
+        space = asked | given  # what is given isn't asked for, but the model has it
         points, values, lies = self._observations(study, trial, space)
-        if not space or len(values) < max(1, self._n_startup_trials):
+        if not asked or len(values) < max(1, self._n_startup_trials):
             return {}
         told = _standardized(values)
-        return _decoded(space, self._propose(trial.number, space, points + lies, told + [max(told)] * len(lies)))
+        point = self._propose(trial.number, space, points + lies, told + [max(told)] * len(lies))
+        return {name: value for name, value in _decoded(space, point).items() if name in asked}
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -130,6 +147,7 @@ class SkoptSampler(optuna.samplers.BaseSampler):
             import threadpoolctl
             from skopt.space import Categorical, Real
 
+            held = [to_unit(d, self._given[name]) if name in self._given else None for name, d in space.items()]
             choices = [len(d.choices) if isinstance(d, CategoricalDistribution) else 0 for d in space.values()]
             optimizer = skopt.Optimizer(
                 [Categorical(range(n)) if n else Real(0.0, 1.0) for n in choices],
@@ -143,20 +161,66 @@ class SkoptSampler(optuna.samplers.BaseSampler):
             )
             with threadpoolctl.threadpool_limits(1):  # a second thread is no faster, and much slower under load
                 optimizer.tell([list(point) for point in points], values)
-                point = _encoded(space, _decoded(space, optimizer.ask()))
+                best = self._best_given(optimizer, number, held) if self._given else optimizer.ask()
+                point = _encoded(space, _decoded(space, best))
                 # The model is smooth: what it favours beside the best lattice point often rounds back to that point.
-                return point if point not in points else self._best_untried(optimizer, number, space, points)
+                return point if point not in points else self._best_untried(optimizer, number, space, points, held)
 
-    def _best_untried(self, optimizer: Any, number: int, space: Space, points: list[Point]) -> Point:
+    def _best_untried(
+        self, optimizer: Any, number: int, space: Space, points: list[Point], held: Sequence[float | None]
+    ) -> Point:
         """Returns the untried random candidate with the greatest expected improvement."""
         from skopt.acquisition import gaussian_ei
 
-        drawn = optimizer.space.rvs(self._candidates, random_state=self._entropy(number, 1))
+        drawn = _overwritten(optimizer.space.rvs(self._candidates, random_state=self._entropy(number, 1)), held)
         candidates, tried = [_encoded(space, _decoded(space, point)) for point in drawn], set(points)
-        untried = [point for point in candidates if point not in tried] or points  # all tried: a repeat it is
+        untried = [point for point in candidates if point not in tried] or candidates  # all tried: a repeat it is
         transformed = optimizer.space.transform([list(point) for point in untried])
-        gains = gaussian_ei(transformed, optimizer.models[-1], min(optimizer.yi), _XI)
+        gains = gaussian_ei(transformed, optimizer.models[-1], _to_beat(optimizer, held), _XI)
         return untried[int(np.argmax(gains))]
+
+    def _best_given(self, optimizer: Any, number: int, held: Sequence[float | None]) -> list[float]:
+        """Returns what skopt's `ask` would, with the coordinates in `held` fixed among candidates and in L-BFGS."""
+        from scipy.optimize import fmin_l_bfgs_b
+        from skopt.acquisition import gaussian_acquisition_1D, gaussian_ei
+
+        space, model, to_beat = optimizer.space, optimizer.models[-1], _to_beat(optimizer, held)
+        drawn = space.rvs(self._candidates, random_state=self._entropy(number, 2))
+        candidates = space.transform(_overwritten(drawn, held))
+        gains = gaussian_ei(candidates, model, to_beat, _XI)
+        starts = candidates[np.argsort(-gains)[: optimizer.n_restarts_optimizer]]
+        if optimizer.acq_optimizer == "sampling":  # forests have no gradient
+            return list(space.inverse_transform(starts[:1])[0])
+        bounds: list[tuple[float, float]] = []
+        for dimension, fixed in zip(space.dimensions, held, strict=True):
+            if fixed is not None:
+                bounds += [(x, x) for x in np.ravel(dimension.transform([fixed])).tolist()]
+            else:
+                bounds += (
+                    [dimension.transformed_bounds] if dimension.transformed_size == 1 else dimension.transformed_bounds
+                )
+        arguments = (model, to_beat, "EI", {"xi": _XI})
+        ends = [fmin_l_bfgs_b(gaussian_acquisition_1D, x, args=arguments, bounds=bounds, maxiter=20) for x in starts]
+        point = min(ends, key=lambda end: float(np.ravel(end[1])[0]))[0]
+        return list(space.inverse_transform(np.clip(point, *np.transpose(bounds))[None])[0])
+
+
+def _overwritten(points: list[list[Any]], held: Sequence[float | None]) -> list[list[Any]]:
+    return [[x if fixed is None else fixed for x, fixed in zip(point, held, strict=True)] for point in points]
+
+
+def _to_beat(optimizer: Any, held: Sequence[float | None]) -> float:
+    """Returns the value that an improvement is measured from: the best told, with nothing held.
+
+    Else, if that is worse, the best that the model expects where what was told is moved to what is held (profile
+    expected improvement): nothing is expected to improve on the best of all where another structure is far better, and
+    what remains of the expectation then grows with the uncertainty alone.
+    """
+    best = float(min(optimizer.yi))
+    if all(fixed is None for fixed in held):
+        return best
+    moved = optimizer.space.transform(_overwritten(optimizer.Xi, held))
+    return max(best, float(np.min(optimizer.models[-1].predict(moved))))
 
 
 def _value(trial: FrozenTrial) -> float:
@@ -189,7 +253,16 @@ def _edges(d: FloatDistribution | IntDistribution) -> tuple[float, float]:
     return (math.log(low), math.log(high)) if d.log else (low, high)
 
 
-def _to_unit(distribution: BaseDistribution, value: Any) -> float:
+def fits(distribution: BaseDistribution, value: Any) -> bool:
+    """Tells whether the distribution has the value."""
+    try:
+        return distribution._contains(distribution.to_internal_repr(value))
+    except ValueError:  # no such choice, or no number
+        return False
+
+
+def to_unit(distribution: BaseDistribution, value: Any) -> float:
+    """Returns a number's place in its range, in [0, 1], on a logarithmic scale where `log`; a choice's index."""
     if isinstance(distribution, CategoricalDistribution):
         return float(distribution.to_internal_repr(value))
     assert isinstance(distribution, FloatDistribution | IntDistribution)
@@ -214,7 +287,7 @@ def _from_unit(distribution: BaseDistribution, unit: float) -> Any:
 def _encoded(space: Space, params: Mapping[str, Any]) -> Point:
     # Filling in random values did neither better nor worse (toy with three arms, 40 trials, 30 seeds, each estimator).
     fill = {name: 0.0 if isinstance(d, CategoricalDistribution) else 0.5 for name, d in space.items()}
-    return tuple(_to_unit(d, params[name]) if name in params else fill[name] for name, d in space.items())
+    return tuple(to_unit(d, params[name]) if name in params else fill[name] for name, d in space.items())
 
 
 def _decoded(space: Space, point: Iterable[float]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from leadline.trainers.messages import Close, Command, Ended, Event, Report, Start
+from leadline.trainers.messages import Adopt, Close, Command, Ended, Event, Go, Planned, Ready, Report, Start
 
 Answer = Callable[[Event], Iterable[Command]]
 
@@ -26,6 +26,10 @@ class Driver:
         if isinstance(event, Ended):
             self.running.remove(event.number)
         self.inbox += self.answer(event)
+        if isinstance(event, Planned):
+            self.inbox.append(Adopt(event.blueprint, event.stack))
+        if isinstance(event, Ready | Ended):
+            self.inbox.append(Go())
 
     def receive(self, *, wait: bool) -> list[Command]:
         commands, self.inbox = self.inbox, []

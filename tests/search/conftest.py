@@ -40,13 +40,14 @@ def space() -> ll.Space:
 
 @pytest.fixture
 def digits(folder: Path, space: ll.Space) -> Callable[..., ll.Study]:
-    """Makes a study of small networks on handwritten digits; what a test doesn't say is `random`, inline, untracked."""
+    """Makes a study of small networks on handwritten digits; what a test doesn't say is `random`, one lane, inline, untracked."""
 
     def make(name: str = "digits", **options: Any) -> ll.Study:
         settings = ("epochs", "patience", "checkpoint", "on_epoch", "on_trial_end", "loss", "data")
         given = {"data": "digits", "epochs": 2, **{key: options.pop(key) for key in settings if key in options}}
         trainer = ll.Trainer(options.pop("model", "mlp"), given.pop("data"), **given)
-        chosen = {"strategy": "random", "storage": folder, "executor": "inline", "mlflow": None, **options}
+        how = {"executor": "inline", "lanes": 1, "plan": "fused"}
+        chosen = {"strategy": "random", "storage": folder, "mlflow": None, **how, **options}
         return ll.Study(name, chosen.pop("space", space), trainer, **chosen)
 
     return make

@@ -10,7 +10,7 @@ from torch import nn
 
 from leadline import Trainer
 from leadline.trainers import checkpoints
-from leadline.trainers.messages import Broken, Close, Decision, Ended, Job, Ready, Report, Start, Stop
+from leadline.trainers.messages import Broken, Close, Decision, Ended, Job, Planned, Ready, Report, Start, Stop
 
 SMALL = {"depth": 1, "feature_maps": 8, "dropout": 0.2, "batch_norm": True}
 
@@ -24,7 +24,8 @@ def trainer(model="mlp", **settings):
 
 
 def job(folder=None, **changes):
-    return Job(**{"seed": 0, "metric": None, "maximize": True, "device": "cpu", "folder": folder, **changes})
+    plain = {"seed": 0, "metric": None, "maximize": True, "device": "cpu", "folder": folder, "stack": "fused"}
+    return Job(**{**plain, **changes})
 
 
 def serve(made, driver, **changes):
@@ -70,7 +71,7 @@ def test_a_worker_says_first_that_it_is_ready():
 
 def test_each_epoch_is_reported_in_order_and_then_the_end():
     driver = serve(trainer(), Driver(Start(0, SMALL)))
-    assert [type(event) for event in driver.events] == [Ready, Report, Report, Report, Report, Ended]
+    assert [type(event) for event in driver.events] == [Ready, Planned, Report, Report, Report, Report, Ended]
     assert [report.epoch for report in driver.reports(0)] == [1, 2, 3, 4]
     for report in driver.reports(0):
         assert set(report.metrics) == {"train/loss", "train/accuracy", "valid/loss", "valid/accuracy", "seconds"}
@@ -156,7 +157,8 @@ def test_a_waiting_trial_stands_still_until_the_decision_comes():
 
     class Slow(Driver):
         def receive(self, *, wait):
-            return rounds.pop(0) if wait and self.running else super().receive(wait=wait)
+            waiting = any(isinstance(event, Report) and event.waits for event in self.events)
+            return rounds.pop(0) if wait and waiting and rounds else super().receive(wait=wait)
 
     driver = serve(trainer(), Slow(Start(0, SMALL, frozenset({2}))))
     assert rounds == []

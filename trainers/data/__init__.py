@@ -16,10 +16,22 @@ from .digits import read_digits
 from .idx import read_idx_folder
 from .preparation import Preparation
 from .source import Data, Task
-from .split import Split, split
+from .split import Split, folds, split
 from .tables import read_table
 
-__all__ = ["NAMED", "Data", "Dataset", "Preparation", "Split", "Subset", "load", "open_test", "prepare", "split"]
+__all__ = [
+    "NAMED",
+    "Data",
+    "Dataset",
+    "Preparation",
+    "Split",
+    "Subset",
+    "folds",
+    "load",
+    "open_test",
+    "prepare",
+    "split",
+]
 
 NAMED: dict[str, Callable[[], Data]] = {"digits": read_digits}
 _TABLE_OPTIONS = ("delimiter", "header")

@@ -1,9 +1,9 @@
-"""Which examples train, which choose, and which judge: a seeded split."""
+"""Which examples train, which choose, and which judge: a seeded split, and its folds."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -56,7 +56,7 @@ def split(data: Data, *, seed: int, parts: tuple[int, int, int] = (4, 1, 1)) -> 
     shares = (parts[0], parts[1], 0) if data.test else parts
     source = np.random.PCG64(seed)
     chosen: tuple[list[NDArray[np.int64]], ...] = ([], [], [])
-    groups = _groups(data, source.random_raw(free))
+    groups = _groups(data, np.arange(free), source.random_raw(free))
     total = sum(shares)
     start = int(source.random_raw()) % total
     for place, rows in enumerate(groups):
@@ -74,19 +74,51 @@ def split(data: Data, *, seed: int, parts: tuple[int, int, int] = (4, 1, 1)) -> 
     return Split(train, valid, test, seed, parts)
 
 
-def _groups(data: Data, keys: NDArray[np.uint64]) -> list[NDArray[np.int64]]:
-    """Returns the rows of each class, or all rows for a regression, in the order of their random keys (n,)."""
+def folds(data: Data, whole: Split, count: int) -> tuple[Split, ...]:
+    """Returns `count` splits that together validate once on each row of `whole` that isn't for test.
+
+    Those rows are divided into `count` parts, each class alike, whose sizes differ by at most one, in all and in each
+    class; fold i validates on part i and trains on the others, so on each class. The first fold trains on no more rows
+    than any other. Test rows, seed and parts are those of `whole`.
+
+    The same data, whole and count give the same folds for ever, as `split` does.
+
+    Raises `DataError` where count isn't at least 2, or exceeds the rows of the smallest class, or of a regression.
+
+    >>> from leadline.trainers.data import load
+    >>> data = load((np.eye(12), [0, 1] * 6))
+    >>> [(len(fold.train), len(fold.valid)) for fold in folds(data, split(data, seed=0), 3)]
+    [(6, 4), (7, 3), (7, 3)]
+    """
+    if count < 2:
+        raise DataError(f"`folds` must be at least 2, but got {count}.")
+    rows = np.union1d(whole.train, whole.valid)
+    groups = _groups(data, rows, np.random.PCG64((whole.seed, count)).random_raw(len(rows)))
+    fewest, smallest = min((len(group), place) for place, group in enumerate(groups))
+    if count > fewest:
+        whose = f"`{data.name}`" if data.classes is None else f"class `{data.classes[smallest]}` of `{data.name}`"
+        raise DataError(
+            f"Each fold validates on at least one row of {whose}, but its {fewest} rows that aren't for test "
+            f"can't be divided into {count}. Take at most {fewest} folds."
+        )
+    deck = np.concatenate(groups)  # dealt like cards, one class after the other: their roundings cancel out
+    valids = (np.sort(deck[fold::count]) for fold in range(count))
+    return tuple(replace(whole, train=np.setdiff1d(rows, valid), valid=valid) for valid in valids)
+
+
+def _groups(data: Data, rows: NDArray[np.int64], keys: NDArray[np.uint64]) -> list[NDArray[np.int64]]:
+    """Returns the rows (n,) of each class, or all for a regression, in the order of their random keys (n,)."""
     if data.classes is None:
-        return [np.argsort(keys, kind="stable")]
-    targets = data.targets[: len(keys)]
+        return [rows[np.argsort(keys, kind="stable")]]
+    targets = data.targets[rows]
     counts = np.bincount(targets, minlength=len(data.classes))
     for name, count in zip(data.classes, counts, strict=True):
         if count < 2:
             raise DataError(
                 f"Each class needs two examples, one to train on and one to validate, but class `{name}` "
-                f"of `{data.name}` has {count} in the {len(keys)} rows to split. Leave it out or merge it."
+                f"of `{data.name}` has {count} in the {len(rows)} rows to split. Leave it out or merge it."
             )
-    return np.split(np.lexsort((keys, targets)), np.cumsum(counts)[:-1])
+    return np.split(rows[np.lexsort((keys, targets))], np.cumsum(counts)[:-1])
 
 
 def _cuts(rows: int, shares: tuple[int, int, int], offset: int) -> tuple[int, int]:

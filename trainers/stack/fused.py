@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd import grad
 
 from ..losses import lane_losses
-from ..optimizers import lane_optimizer
-from ..schedules import learning_rates
+from ..optimizers import OPTIMIZERS
 from .base import Bench, Epoch, Lane, Stack, part
 from .dropout import dropouts, keys, replace_dropout
 from .kernels import StackedNetwork
 from .rows import VECTOR, Rows
+from .update import Update
 
 EVALUATION_BATCH = 256  # rows a lane
 
@@ -59,7 +60,7 @@ class FusedStack(Stack):
     def _lay_out(self, network: nn.Module, lane: Lane) -> None:
         """Makes the stack one of networks like this."""
         self._network = StackedNetwork(network)
-        self._optimizer = lane_optimizer(lane.recipe.optimizer, self.bench.device)
+        self._optimizer = OPTIMIZERS[lane.recipe.optimizer](self.bench.device)
         self._rows, self._places = Rows(network, self._optimizer.state), []
         names = {id(buffer): name for name, buffer in network.named_buffers()}
         self._dropouts = {names[id(dropout.key)]: dropout for dropout in dropouts(network)}
@@ -73,11 +74,11 @@ class FusedStack(Stack):
     def _close_ranks(self) -> None:
         """Leaves out rows without a lane, all but those that keep a lane's bits independent of its place.
 
-        torch takes other kernels for one lane than for several. And where a lane's share of a tensor doesn't fill whole
-        vectors, the last few numbers of the tensor are computed by other instructions than the rest: a last row
-        without a lane takes them.
+        Under vmap torch takes other kernels for one lane than for several. And where a lane's share of a tensor doesn't
+        fill whole vectors, the last few numbers of the tensor are computed by other instructions than the rest: a
+        last row without a lane takes them.
         """
-        count = max(2, len(self.lanes) + bool(self._batch % VECTOR))
+        count = max(1 + self._network.vmapped, len(self.lanes) + bool(self._batch % VECTOR))
         if len(self._places) != count:
             self._arrange([*self.lanes, *(None for _ in range(count - len(self.lanes)))])
 
@@ -100,8 +101,8 @@ class FusedStack(Stack):
     def _train(self) -> tuple[Tensor, Tensor, Tensor]:
         """Trains an epoch; returns losses (S, K), outputs (S, K, B, ...) and targets (S, K, B, ...)."""
         rows, train, shape = self._rows, self.bench.data.train, (len(self._places), self._batch)
-        order, rates, dropout_keys = self._order(), self._optimizer_table(), self._dropout_keys()
-        smoothing, l1, clip = (self._column(name) for name in ("label_smoothing", "l1", "clip_norm"))
+        order, dropout_keys, smoothing = self._order(), self._dropout_keys(), self._smoothing()
+        update = Update(self._optimizer, rows, self._occupants, self._steps)
         losses, outputs = [], []
         self._network.train()
         for step in range(self._steps):
@@ -112,16 +113,8 @@ class FusedStack(Stack):
                 output = self._network(rows.tensors, train.inputs.index_select(0, order[step]).unflatten(0, shape))
                 targets = train.targets.index_select(0, order[step]).unflatten(0, shape)
                 loss = lane_losses(self.bench.loss, output, targets, smoothing)
-            found = torch.autograd.grad(loss.sum(), rows.trained, allow_unused=True)
-            with torch.no_grad():
-                rows.take(found)
-                if l1 is not None:
-                    rows.grads.addcmul_(rows.weights.sign(), rows.penalized * l1)
-                if clip is not None:
-                    norms = torch.linalg.vector_norm(rows.grads, dim=1, keepdim=True)
-                    rows.grads.mul_((clip / (norms + 1e-6)).clamp(max=1.0))
-                now = {name: column[step] for name, column in rates.items()}
-                self._optimizer.update(rows.weights, rows.grads, rows.state, now)
+            rows.take(grad(loss.sum(), rows.trained, allow_unused=True))
+            update(step)
             losses.append(loss.detach())
             outputs.append(output.detach())
         return torch.stack(losses), torch.stack(outputs), train.targets[order].unflatten(1, shape)
@@ -169,23 +162,12 @@ class FusedStack(Stack):
         orders = [self.bench.order(lane).view(self._steps, self._batch) for lane in self._occupants]
         return torch.cat(orders, dim=1).to(self.bench.device)
 
-    def _optimizer_table(self) -> dict[str, Tensor]:
-        """Returns what the optimizer needs at each step, by name, (S, K, 1) each."""
-        lanes = []
-        for lane in self._occupants:
-            counts = (lane.epoch - 1) * self._steps + np.arange(1, self._steps + 1, dtype=np.float64)
-            lanes.append((lane.recipe, learning_rates(lane.recipe, lane.epoch, self._steps), counts))
-        return self._optimizer.table(lanes, self._rows.weights)
-
     def _dropout_keys(self) -> Tensor:
         """Returns the dropout modules' keys, int32 (S, K, modules)."""
         own = [keys(lane, self._steps, len(self._dropouts)) for lane in self._occupants]
         return torch.from_numpy(np.stack(own, axis=1)).to(self.bench.device)
 
-    def _column(self, name: str) -> Tensor | None:
-        """Returns a number of each lane's recipe, (K, 1); None if no lane uses it."""
-        values = [getattr(lane.recipe, name) for lane in self._occupants]
-        if not any(values):
-            return None
-        never = torch.inf if name == "clip_norm" else 0.0
-        return self._rows.weights.new_tensor([[never if value is None else value] for value in values])
+    def _smoothing(self) -> Tensor | None:
+        """Returns the label smoothing, (K,); None if no lane has any."""
+        values = [lane.recipe.label_smoothing for lane in self._occupants]
+        return self._rows.weights.new_tensor(values) if any(values) else None

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import grad
 
 from ..data import Subset
-from ..losses import l1_norm
-from ..optimizers import OPTIMIZERS, load_state_tensors, state_tensors
-from ..schedules import learning_rates
+from ..optimizers import OPTIMIZERS
 from .base import Bench, Epoch, Lane, Stack, part
 from .dropout import dropouts, keys, replace_dropout
+from .rows import Rows
+from .update import Update
 
 EVALUATION_BATCH = 1024  # rows; no gradients are kept, so larger than any training batch
 
@@ -23,16 +24,18 @@ class LoopedStack(Stack):
 
     def __init__(self, bench: Bench) -> None:
         super().__init__(bench)
-        self._parts: dict[int, tuple[nn.Module, torch.optim.Optimizer]] = {}
+        self._parts: dict[int, tuple[nn.Module, Rows]] = {}
 
     def add(self, lane: Lane, network: nn.Module, tensors: Mapping[str, Tensor] | None = None) -> None:
         replace_dropout(network)
         network = network.to(self.bench.device)
-        optimizer = OPTIMIZERS[lane.recipe.optimizer](network.parameters(), lane.recipe)
         if tensors is not None:
             network.load_state_dict(part(tensors, "model."))
-            load_state_tensors(optimizer, part(tensors, "optimizer."))
-        self._parts[lane.number] = network, optimizer
+        rows = Rows(network, OPTIMIZERS[lane.recipe.optimizer](self.bench.device).state)
+        rows.arrange([None])
+        rows.write(0, network, part(tensors or {}, "optimizer."))
+        rows.lend(0, network)
+        self._parts[lane.number] = network, rows
         self.lanes = sorted([*self.lanes, lane], key=lambda lane: lane.number)
 
     def remove(self, lane: Lane) -> None:
@@ -47,9 +50,9 @@ class LoopedStack(Stack):
         return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
 
     def tensors(self, lane: Lane) -> dict[str, Tensor]:
-        network, optimizer = self._parts[lane.number]
-        parts = {"model.": network.state_dict(), "optimizer.": state_tensors(optimizer)}
-        return {prefix + name: tensor for prefix, part in parts.items() for name, tensor in part.items()}
+        _, rows = self._parts[lane.number]
+        model = {f"model.{name}": tensor for name, tensor in self.weights(lane).items()}
+        return {**model, **{f"optimizer.{name}": state[0].clone() for name, state in rows.state.items()}}
 
     def _tried(self, lane: Lane) -> Epoch:
         try:
@@ -59,30 +62,27 @@ class LoopedStack(Stack):
         ) as error:  # network, loss and metric are the user's, a device may be full: its neighbours go on
             return Epoch(lane, error=error)
 
-    def _train(self, lane: Lane, network: nn.Module, optimizer: torch.optim.Optimizer) -> Epoch:
+    def _train(self, lane: Lane, network: nn.Module, rows: Rows) -> Epoch:
         began = time.perf_counter()
         bench, recipe, train = self.bench, lane.recipe, self.bench.data.train
         lane.epoch += 1
         order, steps = bench.order(lane).to(bench.device), bench.steps(recipe)
-        rates = learning_rates(recipe, lane.epoch, steps).tolist()
+        update = Update(OPTIMIZERS[recipe.optimizer](bench.device), rows, [lane], steps)
+        trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
         dropping = dropouts(network)
         dropout_keys = torch.from_numpy(keys(lane, steps, len(dropping))).to(bench.device)
         smoothing = {"label_smoothing": recipe.label_smoothing} if recipe.label_smoothing else {}
         losses, outputs = [], []
         network.train()
         with bench.seeded(lane.stream.key("noise", lane.epoch)):  # whatever a user's module draws
-            for step, rows in enumerate(torch.split(order, bench.batch(recipe))):
+            for step, examples in enumerate(torch.split(order, bench.batch(recipe))):
                 for dropout, key in zip(dropping, dropout_keys[step], strict=True):
                     dropout.begin(key)
-                optimizer.param_groups[0]["lr"] = rates[step]
-                optimizer.zero_grad()
                 with bench.cast():
-                    output = network(train.inputs.index_select(0, rows))
-                    loss = bench.loss(output, train.targets.index_select(0, rows), **smoothing)
-                (loss + recipe.l1 * l1_norm(network.parameters()) if recipe.l1 else loss).backward()
-                if recipe.clip_norm is not None:
-                    nn.utils.clip_grad_norm_(network.parameters(), recipe.clip_norm)
-                optimizer.step()
+                    output = network(train.inputs.index_select(0, examples))
+                    loss = bench.loss(output, train.targets.index_select(0, examples), **smoothing)
+                rows.take([None if g is None else g[None] for g in grad(loss, trained, allow_unused=True)])
+                update(step)
                 losses.append(loss.detach())
                 outputs.append(output.detach())
         metrics = {

@@ -29,6 +29,8 @@ class Rows:
         self._sizes = [prod(shape) for shape in self._shapes.values()]
         names = {id(tensor): name for name, tensor in {**trained, **others}.items()}
         self._saved = {name: names[id(tensor)] for name, tensor in network.state_dict(keep_vars=True).items()}
+        if len({parameter.dtype for parameter in trained.values()}) != 1:
+            raise ValueError("a network needs trained weights, all of one dtype")
         # Whole vectors, so that on a CPU each number of a row is computed by the same instructions wherever the row is.
         width = -(-sum(self._sizes) // VECTOR) * VECTOR
         self.weights = next(iter(trained.values())).detach().new_zeros(0, width)
@@ -70,9 +72,15 @@ class Rows:
 
     def take(self, gradients: Sequence[Tensor | None]) -> None:
         """Fills `grads` with the gradients of the trained weights, (K, ...) each; None are zero."""
-        if None in gradients:  # a weight that the loss doesn't depend on
+        if any(gradient is None for gradient in gradients):  # a weight that the loss doesn't depend on
             gradients = [torch.zeros_like(place) if g is None else g for g, place in zip(gradients, self.gradients, strict=True)]
         torch._foreach_copy_(self.gradients, gradients)
+
+    def lend(self, row: int, network: nn.Module) -> None:
+        """Makes the network's trained weights those of a row: what changes the one changes the other."""
+        parameters = dict(network.named_parameters())
+        for name, rows in zip(self._shapes, self.trained, strict=True):
+            parameters[name].data = rows.detach()[row]
 
     def network(self, row: int) -> dict[str, Tensor]:
         """Returns a copy of a row's weights and buffers by the names of the network's `state_dict`."""

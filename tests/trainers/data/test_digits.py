@@ -1,5 +1,7 @@
 import numpy as np
 
+from sklearn.datasets import load_digits
+
 from leadline.trainers.data.digits import read_digits
 
 
@@ -9,3 +11,10 @@ def test_the_digits_are_grey_images_of_ten_classes():
     assert (data.inputs.min(), data.inputs.max()) == (0, 16)
     assert data.classes == tuple("0123456789")
     assert data.test == 0
+
+
+def test_they_are_those_that_scikit_learn_loads():
+    images, labels = load_digits(return_X_y=True)
+    data = read_digits()
+    assert np.array_equal(data.inputs.reshape(-1, 64), images)
+    assert np.array_equal(data.targets, labels)

@@ -1,0 +1,99 @@
+"""How the stacks of a blueprint are run, fused or looped: what is possible, and which is faster here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import nn
+
+from .data import Dataset, Subset
+from .early_stopping import EarlyStopping
+from .reasons import told
+from .recipe import Recipe
+from .stack import Bench, FusedStack, Lane, LoopedStack, Stack
+from .streams import Stream
+
+STACKS: dict[str, type[Stack]] = {"fused": FusedStack, "looped": LoopedStack}
+STEPS = 4  # of a rehearsal's epoch
+Build = Callable[[], nn.Module]  # makes the network anew, the same each time
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The kind of stack that a blueprint's trials train in, and why."""
+
+    stack: str
+    reason: str
+
+
+def choose(bench: Bench, build: Build, recipe: Recipe, *, lanes: int, wanted: str = "auto") -> Plan:
+    """Returns the plan for the blueprint of the networks that `build` makes.
+
+    A few steps on the first rows of the data tell whether fused lanes come to what each network comes to alone, and,
+    where `wanted` is "auto", which kind of stack is faster for so many `lanes`.
+    """
+    if wanted == "looped":
+        return Plan("looped", "asked for")
+    bench = _excerpt(bench, recipe)
+    obstacle = _obstacle(bench, build, recipe)
+    if obstacle is not None:
+        return Plan("looped", obstacle)
+    if wanted == "fused":
+        return Plan("fused", "asked for")
+    fused = _seconds(FusedStack, bench, build, recipe, lanes) / lanes
+    looped = _seconds(LoopedStack, bench, build, recipe, 1)
+    faster = "fused" if fused < looped else "looped"
+    times = f"{fused * 1e3:.2f} ms a lane and step fused with {lanes} lanes, {looped * 1e3:.2f} ms looped"
+    return Plan(faster, f"that is faster here: {times}")
+
+
+def _excerpt(bench: Bench, recipe: Recipe) -> Bench:
+    rows, data = STEPS * bench.batch(recipe), bench.data
+    train = Subset(data.train.inputs[:rows], data.train.targets[:rows])
+    valid = Subset(data.valid.inputs[:16], data.valid.targets[:16])
+    return replace(bench, data=Dataset(**{**vars(data), "train": train, "valid": valid}))
+
+
+def _rehearsal(kind: type[Stack], bench: Bench, build: Build, recipe: Recipe, lanes: int) -> Stack:
+    stack = kind(bench)
+    for number in range(lanes):
+        stack.add(Lane(number, {}, recipe, Stream(0, number), EarlyStopping(True)), build())
+    return stack
+
+
+def _obstacle(bench: Bench, build: Build, recipe: Recipe) -> str | None:
+    """Returns why these networks can't be fused, None if they can.
+
+    Both ways are gone in plain gradient descent and float32, whose rounding doesn't grow as fast as Adam's.
+    """
+    bench, recipe = replace(bench, autocast=None), replace(recipe, optimizer="sgd", momentum=0.0, lr=1e-3)
+    weights = []
+    for kind in (LoopedStack, FusedStack):
+        try:
+            stack = _rehearsal(kind, bench, build, recipe, lanes=2)
+            (_, epoch) = stack.train_epoch()
+        except Exception as error:  # the network is the user's: what it does to torch.func is known by trying
+            return f"torch can't batch it: {told(error)}"
+        if epoch.error is not None:
+            # What fails alone too isn't an obstacle to fusing; the trial will tell of it.
+            return f"torch can't batch it: {told(epoch.error)}" if kind is FusedStack else None
+        weights.append(stack.weights(epoch.lane))
+    for name, alone in weights[0].items():
+        if not torch.allclose(alone.double(), weights[1][name].double(), rtol=1e-3, atol=1e-4, equal_nan=True):
+            return f"its `{name}` comes out otherwise when fused: does its forward change the module itself?"
+    return None
+
+
+def _seconds(kind: type[Stack], bench: Bench, build: Build, recipe: Recipe, lanes: int) -> float:
+    """Returns the seconds of a step of all lanes: of two epochs after the first the faster."""
+    stack = _rehearsal(kind, bench, build, recipe, lanes)
+    stack.train_epoch()
+    taken = []
+    for _ in range(2):
+        began = time.perf_counter()
+        stack.train_epoch()  # ends with the metrics, so a device has finished by then
+        taken.append(time.perf_counter() - began)
+    return min(taken) / bench.steps(recipe)
