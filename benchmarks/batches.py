@@ -1,21 +1,21 @@
 """What batches that share a structure cost in regret: replayed on recorded tables, nothing is trained.
 
-    python benchmarks/batches.py TABLES --strategy tpe --seeds 10 --trials 192 --processes 2
+    python benchmarks/batches.py TABLES --strategy tpe --seeds 10 --trials 192 --batch 16 --processes 2
 
-TABLES is a folder with `lookup.py` and the tables `fcnet/` and `hpobench_mlp/`: full grids of networks' final scores. A trial
-is a look-up of the mean over the table's seeds. The ways to propose 192 trials:
+TABLES is a folder with `lookup.py` and the tables `fcnet/` and `hpobench_mlp/`: full grids of networks' final scores. A
+trial is a look-up of the mean over the table's seeds. The ways to propose:
 
     sequential       one at a time, each told before the next is asked for
-    unconstrained    16 at a time; those asked for are seen as running by the next
-    conditioned      16 at a time with one structure: the batch's first proposal chooses it, as the strategy proposes, and
-                     the others are proposed given it (`leadline.search.strategies.conditioned`)
+    unconstrained    a batch at a time; those asked for are seen as running by the next
+    conditioned      a batch with one structure: its first proposal chooses it, as the strategy proposes, and the others
+                     are proposed given it (`leadline.search.strategies.conditioned`)
     partial fixed    the same with Optuna's PartialFixedSampler, which holds the structure but models without it
     random           one at a time at random
 
-Structure is what changes a network's shape or operations: `STRUCTURE`. Numbers on a lattice are proposed by their index.
-Normalized regret is (best so far - best of the table) / (median of the table - best of the table): 0 is the optimum, 1 an
-average configuration. Prints its mean over tasks and seeds after 48, 96 and 192 trials, and the mean paired difference
-to "unconstrained" with its standard error over the runs.
+Structure is what changes a network's shape or operations: `STRUCTURE`. Numbers on a lattice are proposed by their
+index. Normalized regret is (best so far - best of the table) / (median of the table - best of the table): 0 is the
+optimum, 1 an average configuration. Prints its mean over tasks and seeds after some of the trials, and the mean paired
+difference to "unconstrained" with its standard error over the runs; then that difference at the end by table.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ STRUCTURE = {
     "hpobench_mlp": ("depth", "width"),
 }
 WAYS = ("sequential", "unconstrained", "conditioned", "partial fixed", "random")
-BATCH, READINGS = 16, (48, 96, 192)
+READINGS = (48, 96, 192)
 
 
 class Table:
@@ -78,7 +78,7 @@ class Table:
         return (loss - self._best) / (self._median - self._best)
 
 
-def replay(folder: Path, kind: str, task: str, strategy: str, way: str, seed: int, trials: int) -> tuple[Any, ...]:
+def replay(folder: Path, kind: str, task: str, strategy: str, way: str, seed: int, trials: int, batch: int) -> tuple[Any, ...]:
     """Returns the run's regrets after each reading, the structures tried, repeats, and seconds a proposal."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")
@@ -90,7 +90,7 @@ def replay(folder: Path, kind: str, task: str, strategy: str, way: str, seed: in
     while len(losses) < trials:
         asked: list[tuple[optuna.Trial, float]] = []
         given: dict[str, Any] = {}
-        for _ in range(1 if way in ("sequential", "random") else BATCH):
+        for _ in range(1 if way in ("sequential", "random") else batch):
             fresh = int(np.random.SeedSequence((seed, len(study.trials))).generate_state(1)[0])  # as the ledger does
             if given and way == "partial fixed":
                 study.sampler = optuna.samplers.PartialFixedSampler(given, chosen.sampler(fresh))
@@ -118,10 +118,12 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--trials", type=int, default=192)
+    parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--processes", type=int, default=1)
     asked = parser.parse_args()
-    runs = [(kind, task, seed) for kind, tasks in TASKS.items() for task in tasks for seed in range(asked.seeds)]
-    jobs = [(asked.tables, k, t, asked.strategy, way, s, asked.trials) for way in asked.ways for k, t, s in runs]
+    tasks = [task for names in TASKS.values() for task in names]
+    runs = [(kind, task, seed) for kind, names in TASKS.items() for task in names for seed in range(asked.seeds)]
+    jobs = [(asked.tables, k, t, asked.strategy, way, s, asked.trials, asked.batch) for way in asked.ways for k, t, s in runs]
     os.environ["OMP_NUM_THREADS"] = "1"  # before the workers start
     with ProcessPoolExecutor(asked.processes) as pool:
         results = list(pool.map(replay, *zip(*jobs, strict=True)))
@@ -139,6 +141,10 @@ def main() -> None:
         cells += [f"{mean:+.3f} ± {e:.3f}" for mean, e in zip(against.mean(axis=0), error, strict=True)]
         structures, repeats, seconds = (float(np.mean([result[i] for result in done])) for i in (1, 2, 3))
         print(f"| {way} | {' | '.join(cells)} | {structures:.0f} | {repeats:.0f} | {1000 * seconds:.0f} |")
+    print(f"\nless unconstrained at {shown[-1]} trials, by table:")
+    for way in asked.ways:
+        against = (regrets[way] - regrets.get("unconstrained", regrets[way]))[:, -1].reshape(-1, asked.seeds)
+        print(f"{way}: " + ", ".join(f"{task} {x:+.3f}" for task, x in zip(tasks, against.mean(axis=1), strict=True)))
 
 
 if __name__ == "__main__":

@@ -35,29 +35,29 @@ def rebuild(trainer: Trainer, folder: Folder, trial: Trial) -> tuple[nn.Module, 
     return network.eval(), card
 
 
-def write_model(trainer: Trainer, folder: Folder, trial: Trial) -> Path:
+def write_model(trainer: Trainer, folder: Folder, trial: Trial, *, program: bool) -> Path:
     """Writes the network of `trial` to the study's `model/` folder; returns it.
 
-    `model.pt2` is a program for `torch.export.load(...).module()`, taking batches of any size; `weights.safetensors`
-    and `card.json` (configuration, classes, preparation of the inputs) are there in any case, the program where torch
-    can export the module; where it can't, the card says why.
+    `weights.safetensors` and `card.json` (configuration, classes, preparation of the inputs) are there in any case;
+    with `program`, which takes seconds, also `model.pt2` for `torch.export.load(...).module()`, taking batches of any
+    size, where torch can export the module; where it can't, the card says why.
     """
     import torch
     from safetensors.torch import save_file
 
     network, card = rebuild(trainer, folder, trial)
     target = folder.path / "model"
-    if _holds(target / "card.json", card := {"trial": trial.number, **card}):
+    if _holds(target / "card.json", card := {"trial": trial.number, "program": program, **card}):
         return target
     target.mkdir(exist_ok=True)
-    program = target / "model.pt2"
-    program.unlink(missing_ok=True)
-    examples = torch.zeros(2, *card["in_shape"])
-    try:
-        exported = torch.export.export(network, (examples,), dynamic_shapes=({0: torch.export.Dim.AUTO},))
-        torch.export.save(exported, program)
-    except Exception as error:  # whatever a user's module holds that can't be traced; its weights are kept all the same
-        card["not_exported"] = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+    (target / "model.pt2").unlink(missing_ok=True)
+    if program:
+        examples = torch.zeros(2, *card["in_shape"])
+        try:
+            exported = torch.export.export(network, (examples,), dynamic_shapes=({0: torch.export.Dim.AUTO},))
+            torch.export.save(exported, target / "model.pt2")
+        except Exception as error:  # whatever a user's module holds that can't be traced; its weights are kept
+            card["not_exported"] = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
     save_file(_contiguous(network.state_dict()), target / "weights.safetensors")
     (target / "card.json").write_text(json.dumps(card, indent=2) + "\n")  # last: it says that the rest is there
     return target

@@ -156,7 +156,7 @@ class Run:
         study, model = self.study, None
         best = study.best if any(trial.state == "complete" for trial in self.ledger.trials) else None
         if finished and best is not None and study.trainer is not None and study.folder.weights(best.number).exists():
-            model = write_model(study.trainer, study.folder, best)
+            model = write_model(study.trainer, study.folder, best, program=tracker is not None)
         if tracker is not None:
             tracker.close(best, model, finished=finished)
             self.tracking_problem = tracker.problem

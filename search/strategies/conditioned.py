@@ -7,6 +7,7 @@ with the best learning rate at 1e-2 for one architecture and at 1e-4 for the oth
 from __future__ import annotations
 
 import copy
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
@@ -143,14 +144,15 @@ class _View:
     """A study that shows a sampler only some trials, as Optuna's own does under the Hyperband pruner."""
 
     def __init__(self, study: Study, choose: Callable[[list[FrozenTrial]], list[FrozenTrial]]) -> None:
-        self._study, self._choose = study, choose
+        self._study = study
+        self._chosen = functools.cache(lambda: choose(study.get_trials(deepcopy=False)))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._study, name)
 
     def _get_trials(self, deepcopy: bool = True, states: Any = None, use_cache: bool = False) -> list[FrozenTrial]:
-        chosen = self._choose(self._study._get_trials(deepcopy=deepcopy, use_cache=use_cache))
-        return [trial for trial in chosen if states is None or trial.state in states]
+        chosen = [trial for trial in self._chosen() if states is None or trial.state in states]
+        return copy.deepcopy(chosen) if deepcopy else chosen
 
     def get_trials(self, deepcopy: bool = True, states: Any = None) -> list[FrozenTrial]:
         return self._get_trials(deepcopy, states)

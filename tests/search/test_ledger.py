@@ -90,7 +90,7 @@ def test_where_no_decision_is_due_the_pruner_is_not_asked(reopen: Open) -> None:
 def test_listeners_hear_everything_in_order(reopen: Open) -> None:
     ledger = reopen()
     ledger.listeners.append(heard := Heard())
-    ledger.propose()
+    ledger.began(ledger.propose())
     ledger.report(0, 1, 0.5, {"valid/loss": 2.0}, decide=False)
     ledger.end(0, "pruned", 0.5)
     assert heard.told == [("began", 0), ("reported", 0, 1, {"valid/loss": 2.0})]

@@ -17,7 +17,7 @@ from leadline.search.ledger import Ledger
 from leadline.search.scheduler import HOPELESS, Scheduler
 from leadline.search.storage import JournalFile, Mirror
 from leadline.search.strategies import Strategy
-from leadline.trainers.messages import Broken, Close, Command, Decision, Ended, Ready, Report, Start, Stop
+from leadline.trainers.messages import Broken, Close, Command, Decision, Ended, Go, Ready, Report, Start, Stop
 
 HUNDRED = ll.Space(x=ll.Int(0, 99))
 Make = Callable[..., Scheduler]
@@ -59,15 +59,15 @@ def test_a_worker_gets_as_many_trials_as_it_has_lanes_and_one_for_each_that_ends
     assert started(scheduler.handle(0, Ready(3, "cpu"))) == [(0, 0), (0, 1), (0, 2)]
     assert started(scheduler.handle(0, complete(1))) == [(0, 3)]
     assert started(scheduler.handle(0, complete(0))) == [(0, 4)]
-    assert scheduler.handle(0, complete(2)) == []
-    assert scheduler.handle(0, complete(4)) == []
+    assert scheduler.handle(0, complete(2)) == [(0, Go())]
+    assert scheduler.handle(0, complete(4)) == [(0, Go())]
     assert scheduler.handle(0, complete(3)) == [(0, Close())]
     assert (states(scheduler), scheduler.ended_by) == (["complete"] * 5, "trials")
 
 
 def test_a_trial_is_told_its_configuration_and_its_rungs(make: Make) -> None:
-    ((_, command),) = make(trials=1).handle(0, Ready(1, "cpu"))
-    assert command == Start(0, {"x": 0}, frozenset({2}))
+    commands = make(trials=1).handle(0, Ready(1, "cpu"))
+    assert commands == [(0, Start(0, {"x": 0}, frozenset({2}))), (0, Go())]
 
 
 def test_two_workers_share_the_trials_and_each_is_closed_when_it_has_nothing_to_do(make: Make) -> None:
@@ -101,7 +101,7 @@ def test_trials_left_running_go_first_with_their_numbers(make: Make) -> None:
     again = make(trials=6)
     assert again.has_work
     assert started(again.handle(0, Ready(4, "cpu"))) == [(0, 0), (0, 1), (0, 2), (0, 3)]
-    assert states(again) == ["running"] * 4
+    assert states(again) == ["running"] * 4 + ["waiting"] * 2
 
 
 def test_trials_left_running_are_finished_even_where_the_study_has_had_all(make: Make) -> None:
@@ -149,7 +149,7 @@ def test_the_time_may_be_up_before_the_first_trial(make: Make) -> None:
 def test_a_space_that_is_used_up_ends_the_study(make: Make) -> None:
     scheduler = make(space=ll.Space(x=ll.Int(0, 1)))
     assert len(started(scheduler.handle(0, Ready(8, "cpu")))) == 2
-    assert scheduler.handle(0, complete(0)) == []
+    assert scheduler.handle(0, complete(0)) == [(0, Go())]
     assert scheduler.handle(0, complete(1)) == [(0, Close())]
     assert scheduler.ended_by == "space"
 
@@ -159,7 +159,8 @@ def test_after_an_interrupt_nothing_new_begins_and_running_trials_stay_so(make: 
     scheduler.handle(0, Ready(2, "cpu"))
     scheduler.interrupt()
     assert started(scheduler.handle(0, complete(0))) == []
-    assert (states(scheduler), scheduler.ended_by) == (["complete", "running"], "interrupt")
+    assert (states(scheduler)[:2], scheduler.ended_by) == (["complete", "running"], "interrupt")
+    assert set(states(scheduler)[2:]) == {"waiting"}
     assert not scheduler.has_work
 
 
@@ -168,7 +169,7 @@ def test_a_lost_worker_fails_the_trials_it_had_and_no_others(make: Make) -> None
     scheduler.handle(0, Ready(2, "cpu"))
     scheduler.handle(1, Ready(1, "cpu"))
     scheduler.lost(0, "the worker process died: killed by signal 9 (SIGKILL)")
-    assert states(scheduler) == ["failed", "failed", "running"]
+    assert states(scheduler) == ["failed", "failed", "running", "waiting"]
     assert "SIGKILL" in scheduler.ledger.trial(1).reason
     assert started(scheduler.handle(0, Ready(2, "cpu"))) == [(0, 3)], "the one that takes its place goes on"
     assert states(make(trials=4)) == ["failed", "failed", "running", "running"]
