@@ -25,7 +25,7 @@ class Objective:
         """Whether another process can import the function."""
         return travels(self.function)
 
-    def structure(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
+    def structure(self, params: Mapping[str, Any], *, padded: bool) -> Mapping[str, Any]:
         """Returns nothing: an objective's trials have a worker each."""
         return {}
 

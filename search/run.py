@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SettingsError
@@ -38,7 +39,8 @@ class Run:
         self.study, self.ledger, self.work = study, ledger, work
         self.trials, self.minutes = trials, minutes
         self.seconds = None if minutes is None else minutes * 60
-        self.scheduler = Scheduler(ledger, self._rungs, work.structure, trials=trials, seconds=self.seconds)
+        structure = partial(work.structure, padded=study.plan == "padded")
+        self.scheduler = Scheduler(ledger, self._rungs, structure, trials=trials, seconds=self.seconds)
         self.tracking_problem: str | None = None
 
     @property
@@ -174,6 +176,7 @@ def job_for(study: Study, ledger: Ledger, device: str, threads: int | None) -> J
         threads=threads,
         lanes=None if study.lanes == "auto" else int(study.lanes),
         stack=study.plan,
+        widths=study.trainer.widths(study.space) if study.trainer else {},
         plans={name: plan["stack"] for name, plan in (ledger.attribute("plans") or {}).items()},
         folder=study.folder.path,
         keep=study.keep,

@@ -39,8 +39,8 @@ class Work(Protocol):
     def serve(self, job: Job, channel: Channel) -> None:
         """Trains what the driver sends, until it says Close."""
 
-    def structure(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Returns the part of a configuration that trials must share to share a stack."""
+    def structure(self, params: Mapping[str, Any], *, padded: bool) -> Mapping[str, Any]:
+        """Returns the part of a configuration that trials must share to share a stack, or a padded one."""
 
 
 Rungs = Callable[[Mapping[str, Any]], frozenset[int]]

@@ -34,7 +34,7 @@ def own_problems(study: Study) -> list[Problem]:
     must(study.executor != "inline" or study.workers == 1, "workers", "1 with `executor: inline`")
     must(_integer(study.keep, 1), "keep", "an integer >= 1")
     must(study.lanes == "auto" or _integer(study.lanes, 1), "lanes", '"auto" or an integer >= 1')
-    must(study.plan in ("auto", "fused", "looped"), "plan", '"auto", "fused" or "looped"')
+    must(study.plan in ("auto", "fused", "padded", "looped"), "plan", '"auto", "fused", "padded" or "looped"')
     named = [study.devices] if isinstance(study.devices, str) else study.devices
     if not isinstance(named, list | tuple) or not named or not all(isinstance(name, str) for name in named):
         found.append(Problem(f"`device` must be a device's name or a list of them, but got {named!r}", ("device",)))

@@ -277,10 +277,11 @@ class Study:
             raise StudyError("a study of an objective has no test split; its data are yours")
         with self._writing() as ledger:
             best = self.best
-            network, _ = rebuild(self.trainer, self.folder, best)
+            network, card = rebuild(self.trainer, self.folder, best)
             bench = self.trainer.bench(job_for(self, ledger, "cpu", None))
             rows = self.trainer.split(self.seed)
-            _, value = evaluate(bench, network, open_test(self.trainer.loaded, rows, bench.data.preparation))
+            preparation = bench.folds[card["fold"] % len(bench.folds)].preparation
+            _, value = evaluate(bench, network, open_test(self.trainer.loaded, rows, preparation))
             opened = {"trial": best.number, "metric": bench.metric.name, "value": value, "at": time.time()}
             ledger.set_attribute("tests", [*(ledger.attribute("tests") or []), opened])
             ledger.commit()

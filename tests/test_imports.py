@@ -133,7 +133,7 @@ import json, sys
 
 sys.modules.update(dict.fromkeys(sys.argv[1:]))  # as if they weren't installed
 import torch
-from leadline.trainers.messages import Close, Ended, Job, Report, Start
+from leadline.trainers.messages import Adopt, Close, Ended, Go, Job, Planned, Ready, Report, Start
 from leadline.trainers.trainer import Trainer
 
 class Channel:
@@ -142,6 +142,10 @@ class Channel:
 
     def send(self, event):
         self.events.append(event)
+        if isinstance(event, Planned):
+            self.inbox.append(Adopt(event.blueprint, event.stack))
+        if isinstance(event, Ready | Ended):
+            self.inbox.append(Go())
 
     def receive(self, *, wait):
         commands, self.inbox = self.inbox, []

@@ -35,7 +35,8 @@ class Job:
     threads: int | None = None  # torch threads of a CPU worker; None leaves them
     lanes: int | None = 1  # None: as many as pay
     most_lanes: int = 16  # where lanes is None
-    stack: str = "auto"  # "fused", "looped", or whichever is faster
+    stack: str = "auto"  # "fused", "padded", "looped", or whichever is faster
+    widths: Mapping[str, Sequence[int]] = field(default_factory=dict)  # what the space may give a family's widths
     plans: Mapping[str, str] = field(default_factory=dict)  # what the study has adopted already
     folder: Path | None = None  # the study's folder for weights and checkpoints; None keeps nothing
     keep: int | None = None  # of how many of the best trials weights are kept; None: of all

@@ -10,20 +10,21 @@ import torch
 from torch import nn
 
 from .data import Dataset, Subset
-from .early_stopping import EarlyStopping
 from .reasons import told
 from .recipe import Recipe
 from .stack import Bench, FusedStack, Lane, LoopedStack, Stack
 from .streams import Stream
 
-STACKS: dict[str, type[Stack]] = {"fused": FusedStack, "looped": LoopedStack}
 STEPS = 4  # of a rehearsal's epoch
 Build = Callable[[], nn.Module]  # makes the network anew, the same each time
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The kind of stack that a blueprint's trials train in, and why."""
+    """The kind of stack that a blueprint's trials train in, and why: "fused", "looped", "padded" or "apart".
+
+    Fused stacks are "padded" if networks of all widths share one, or the widths are "apart".
+    """
 
     stack: str
     reason: str
@@ -41,7 +42,7 @@ def choose(bench: Bench, build: Build, recipe: Recipe, *, lanes: int, wanted: st
     obstacle = _obstacle(bench, build, recipe)
     if obstacle is not None:
         return Plan("looped", obstacle)
-    if wanted == "fused":
+    if wanted in ("fused", "padded"):
         return Plan("fused", "asked for")
     fused = _seconds(FusedStack, bench, build, recipe, lanes) / lanes
     looped = _seconds(LoopedStack, bench, build, recipe, 1)
@@ -50,17 +51,34 @@ def choose(bench: Bench, build: Build, recipe: Recipe, *, lanes: int, wanted: st
     return Plan(faster, f"that is faster here: {times}")
 
 
+def choose_padding(
+    bench: Bench, narrowest: Build, widest: Build, recipe: Recipe, *, lanes: int, widths: int, wanted: str = "auto"
+) -> Plan:
+    """Returns whether networks of so many `widths` share stacks padded to the widest, or are trained apart.
+
+    Padding makes fuller stacks and wastes arithmetic. What is compared is a padded stack of so many `lanes` with two of
+    an even share of them, the one of the narrowest networks and the other of the widest.
+    """
+    if wanted == "padded":
+        return Plan("padded", "asked for")
+    bench, share = _excerpt(bench, recipe), max(1, lanes // widths)
+    apart = sum(_seconds(FusedStack, bench, build, recipe, share) for build in (narrowest, widest)) / (2 * share)
+    padded = _seconds(FusedStack, bench, widest, recipe, lanes) / lanes
+    times = f"{padded * 1e3:.2f} ms a lane and step padded, {apart * 1e3:.2f} ms apart"
+    return Plan("padded" if padded < apart else "apart", f"that is faster here: {times}")
+
+
 def _excerpt(bench: Bench, recipe: Recipe) -> Bench:
     rows, data = STEPS * bench.batch(recipe), bench.data
     train = Subset(data.train.inputs[:rows], data.train.targets[:rows])
     valid = Subset(data.valid.inputs[:16], data.valid.targets[:16])
-    return replace(bench, data=Dataset(**{**vars(data), "train": train, "valid": valid}))
+    return replace(bench, folds=(Dataset(**{**vars(data), "train": train, "valid": valid}),))
 
 
 def _rehearsal(kind: type[Stack], bench: Bench, build: Build, recipe: Recipe, lanes: int) -> Stack:
     stack = kind(bench)
     for number in range(lanes):
-        stack.add(Lane(number, {}, recipe, Stream(0, number), EarlyStopping(True)), build())
+        stack.add(Lane(number, {}, recipe, Stream(0, number)), build())
     return stack
 
 

@@ -13,7 +13,7 @@ from torch import nn
 from ..errors import LeadlineError, Problem, SettingsError, UsageError, suggestion
 from ..spaces import Space
 from . import networks
-from .data import Data, Dataset, Split, load, prepare, split
+from .data import Data, Dataset, Split, folds, load, prepare, split
 from .losses import Loss, loss_for
 from .messages import Broken, Channel, Job
 from .metrics import Metric, metric_for
@@ -35,7 +35,9 @@ class Trainer:
     test.
 
     `loss(outputs, targets)` may be yours; `precision` is "auto" (bfloat16 on CUDA, else float32), "float32" or
-    "bfloat16". `on_epoch(trial, epoch, metrics)` and `on_trial_end(trial)` are called in the study's process.
+    "bfloat16". With `folds` k > 1 each trial is trained k times, on k - 1 parts of the train and valid rows together,
+    and judged by the k-th (k-fold cross-validation); with `replicates` k > 1 it is trained k times from other weights
+    and in another order. Its value is the mean, and its `spread` the standard deviation. `on_epoch(trial, epoch, metrics)` and `on_trial_end(trial)` are called in the study's process.
     `checkpoint` is how many seconds of training a crash may cost a trial (0: one epoch). The rest is the recipe
     (`leadline.trainers.recipe.Recipe`), each part of which may be searched. Raises SettingsError holding every problem.
 
@@ -63,6 +65,8 @@ class Trainer:
         gamma: float = Recipe.gamma,
         warmup: float = Recipe.warmup,
         patience: int | None = Recipe.patience,
+        folds: int = 1,
+        replicates: int = 1,
         loss: str | Loss | None = None,
         precision: str = "auto",
         parts: tuple[int, int, int] = (4, 1, 1),
@@ -74,6 +78,7 @@ class Trainer:
     ) -> None:
         self.model, self.data, self.loss = model, data, loss
         self.precision, self.checkpoint = precision, checkpoint
+        self.folds, self.replicates = folds, replicates
         self.parts: tuple[int, ...] = tuple(parts) if isinstance(parts, list | tuple) else (parts,)
         self.on_epoch, self.on_trial_end = on_epoch, on_trial_end
         self.base, self.allow = base, tuple(allow)
@@ -105,6 +110,8 @@ class Trainer:
             "data": self._described_data(),
             "loss": _described(self.loss),
             "precision": self.precision,
+            "folds": self.folds,
+            "replicates": self.replicates,
             "parts": list(self.parts),
             **self.settings,
         }
@@ -113,6 +120,11 @@ class Trainer:
     def epochs(self) -> int:
         """The most epochs a trial may take, where the space doesn't vary it."""
         return int(self.settings["epochs"])
+
+    @property
+    def lanes_a_trial(self) -> int:
+        """How many lanes a trial takes: one for each fold, or for each replicate."""
+        return max(self.folds, self.replicates)
 
     @property
     def travels(self) -> bool:
@@ -179,15 +191,27 @@ class Trainer:
         architecture = {k: v for k, v in params.items() if k in named or (anything and k not in RECIPE)}
         return networks.build(self.builder, in_shape=in_shape, classes=outputs, **architecture)
 
-    def structure(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the part of a configuration that trials must share to share a stack, as far as can be told unbuilt."""
+    def structure(self, params: Mapping[str, Any], *, padded: bool = False) -> dict[str, Any]:
+        """Returns the part of a configuration that trials must share to share a stack, as far as can be told unbuilt.
+
+        In stacks that are `padded` widths may differ.
+        """
         named, anything = networks.takes(self.builder)
+        own = {"dropout", *(self._widths if padded else ())}
         shared = {"batch_size", "optimizer"}
         return {
             name: value
             for name, value in params.items()
-            if name in shared or (name != "dropout" and (name in named or (anything and name not in RECIPE)))
+            if name in shared or (name not in own and (name in named or (anything and name not in RECIPE)))
         }
+
+    def widths(self, space: Space) -> dict[str, list[int]]:
+        """Returns what the space may give those arguments of the network that its family declares to be widths."""
+        return {name: _ends(space.parameters[name]) for name in self._widths if name in space.parameters}
+
+    @property
+    def _widths(self) -> tuple[str, ...]:
+        return networks.WIDTHS.get(self.model, ()) if isinstance(self.model, str) else ()
 
     # Checks, before any trial
 
@@ -320,9 +344,9 @@ class Trainer:
         rows = self.split(job.seed)
         if job.split_digest not in (None, rows.digest):
             raise SettingsError("the data have changed since the study began: its split can't be made again")
-        data = prepare(self.loaded, rows)
+        splits = folds(self.loaded, rows, self.folds) if self.folds > 1 else (rows,)
         return Bench(
-            data=Dataset(**{**vars(data), "train": data.train.to(device), "valid": data.valid.to(device)}),
+            folds=tuple(prepare(self.loaded, one).to(device) for one in splits),
             device=device,
             loss=self.loss_function,
             metric=self.metric(job.metric),
@@ -373,6 +397,12 @@ class Trainer:
         if self.precision not in ("auto", "float32", "bfloat16"):
             text = f'`precision` must be "auto", "float32" or "bfloat16", but got {self.precision!r}'
             problems.append(Problem(text, ("precision",)))
+        for name in ("folds", "replicates"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                problems.append(Problem(f"`{name}` must be an integer >= 1, but got {value!r}", (name,)))
+        if not problems and self.folds > 1 < self.replicates:
+            problems.append(Problem("`folds` and `replicates` can't both be above 1; a fold is a replicate", ("folds",)))
         parts = self.parts
         if len(parts) != 3 or not all(isinstance(p, int) and p > 0 for p in parts):
             problems.append(Problem(f"`parts` must be three integers > 0, as [4, 1, 1], but got {parts}", ("parts",)))

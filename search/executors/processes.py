@@ -1,7 +1,7 @@
 """The process executor: a worker process a job, talking with the driver over a pipe.
 
-Workers are started as `python -m`, not by multiprocessing, which would import the user's main script again: so a script
-needs no `if __name__ == "__main__"`.
+Workers are started as `python -c`, not by multiprocessing, which would import the user's main script again: so a script
+needs no `if __name__ == "__main__"`. What they run is `leadline.trainers.remote`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
@@ -25,6 +24,12 @@ from ..scheduler import Scheduler, Work
 
 # glibc would give each large tensor's memory back to the system at once, and have every page of the next one zeroed.
 ALLOCATION = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**32)}
+WORKER = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from leadline.trainers.remote import serve
+serve()
+"""
 TICK = 0.1  # seconds between looks at the clock and at interrupts
 GRACE = 2.0  # seconds a worker has to leave once it is told to
 
@@ -38,7 +43,7 @@ class WorkerProcess:
         self.log = job.folder / f"worker-{index}.log" if job.folder else Path(os.devnull)
         with theirs, open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", CHILD, json.dumps(sys.path), str(theirs.fileno()), str(os.getpid())],
+                [sys.executable, "-c", WORKER, json.dumps(sys.path), str(theirs.fileno()), str(os.getpid())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -114,48 +119,3 @@ def _send(workers: dict[int, WorkerProcess], commands: list[tuple[int, Command]]
     for index, command in commands:
         if index in workers:
             workers[index].send(command)
-
-
-# The worker's side
-
-CHILD = """
-import json, sys
-sys.path[:] = json.loads(sys.argv[1])
-from leadline.search.executors.processes import main
-main()
-"""
-
-
-class PipeChannel:
-    """The worker's end of the pipe. A driver that is gone ends the worker."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def send(self, event: Event) -> None:
-        self._connection.send(event)
-
-    def receive(self, *, wait: bool) -> list[Command]:
-        commands: list[Command] = []
-        while self._connection.poll(None if wait and not commands else 0):
-            commands.append(self._connection.recv())
-        return commands
-
-
-def main() -> None:
-    """Serves as a worker on the pipe whose number is the second argument, for the driver whose is the third."""
-    _, _, descriptor, driver = sys.argv
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the driver decides what it means
-    threading.Thread(target=_leave_with, args=(int(driver),), daemon=True).start()
-    connection = Connection(int(descriptor))
-    try:
-        work, job = connection.recv()
-        work.serve(job, PipeChannel(connection))
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        pass  # the driver is gone, and what was acknowledged is on disk
-
-
-def _leave_with(driver: int) -> None:
-    while os.getppid() == driver:
-        time.sleep(1)
-    os._exit(1)  # in the middle of an epoch nothing would notice before its end

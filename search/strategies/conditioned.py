@@ -24,7 +24,7 @@ from .grid import GridSampler
 from .skopt import SkoptSampler, fits, to_unit
 
 _WITH_VALUE = (TrialState.COMPLETE, TrialState.PRUNED)
-_LEAST, _SHARE = 16, 0.0
+_LEAST = 16  # trials that TPE models; with 32, or a quarter of all, the regret in benchmarks/batches.py was the same
 
 
 def condition(sampler: BaseSampler, given: Mapping[str, Any]) -> BaseSampler:
@@ -32,7 +32,7 @@ def condition(sampler: BaseSampler, given: Mapping[str, Any]) -> BaseSampler:
 
     How depends on `sampler`, which is left as it is:
     - Optuna's TPE models the trials nearest to `given` (see `nearest`).
-    - Optuna's Gaussian process and `SkoptSampler` model all trials; `given` is fixed while the acquisition is maximized.
+    - Optuna's Gaussian process and `SkoptSampler` model all trials and maximize the acquisition with `given` fixed.
     - `GridSampler` takes the next missing configuration that agrees with `given`; where it is asked for one and there
       is none, it raises SpaceExhausted.
     - Any other (random, a subclass of the above, your own) proposes as ever, and `given` is held.
@@ -101,19 +101,18 @@ class Holding(BaseSampler):
         self._sampler.reseed_rng()
 
 
-def nearest(trials: Sequence[FrozenTrial], given: Mapping[str, Any], share: float, least: int) -> list[FrozenTrial]:
+def nearest(trials: Sequence[FrozenTrial], given: Mapping[str, Any], least: int) -> list[FrozenTrial]:
     """Returns the trials that tell most about the configurations with `given`, by number.
 
-    Every trial that agrees with `given` is among them, and as many of the nearest others as it takes to hold `share` in
-    [0, 1] of those with a value, and `least` of them; the newer first among equally near. Distance is the sum over
+    Every trial that agrees with `given` is among them, and of the nearest others as many as it takes to hold `least`
+    with a value, the newer first among equally near. Distance is the sum over
     `given` of 0 or 1 for a categorical and the part of the range (logarithmic where `log`) for a number; 1 where the
     trial lacks the parameter or its value can't be compared. Unfinished trials count as near as what they have.
     """
     distances = {trial.number: _distance(trial, given) for trial in trials}
     ranked = sorted(trials, key=lambda trial: (distances[trial.number], -trial.number))
     valued = [trial for trial in ranked if trial.state in _WITH_VALUE]
-    enough = max(math.ceil(share * len(valued)), least)
-    kept = {trial.number for trial in valued[:enough]}
+    kept = {trial.number for trial in valued[:least]}
     reach = max((distances[number] for number in kept), default=0.0)
     return [
         trial
@@ -172,7 +171,7 @@ class _Tpe(Holding):
     def _near(self, study: Study) -> Study:
         if not self._given:
             return study
-        return cast(Study, _View(study, lambda trials: nearest(trials, self._given, _SHARE, self._least)))
+        return cast(Study, _View(study, lambda trials: nearest(trials, self._given, self._least)))
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         # What TPE remembers of the space would be of other trials: those of the last proposal's `given`.

@@ -65,7 +65,7 @@ class GridSampler(BaseSampler):
         study._storage.set_trial_system_attr(trial._trial_id, GRID, _key(params))  # as Optuna's own GridSampler does
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Any) -> None:
-        # The whole grid is asked for here: a study goes on when it has had all that agrees with one proposal's condition.
+        # The whole grid: a study goes on when all that agrees with one proposal's condition has run.
         if getattr(study._thread_local, "in_optimize_loop", False) and next(self._missing(study, {}), None) is None:
             study.stop()
 

@@ -181,8 +181,8 @@ class SkoptSampler(optuna.samplers.BaseSampler):
 
     def _best_given(self, optimizer: Any, number: int, held: Sequence[float | None]) -> list[float]:
         """Returns what skopt's `ask` would, with the coordinates in `held` fixed among candidates and in L-BFGS."""
-        from scipy.optimize import fmin_l_bfgs_b
         from skopt.acquisition import gaussian_acquisition_1D, gaussian_ei
+        from skopt.optimizer.optimizer import fmin_l_bfgs_b  # scipy's
 
         space, model, to_beat = optimizer.space, optimizer.models[-1], _to_beat(optimizer, held)
         drawn = space.rvs(self._candidates, random_state=self._entropy(number, 2))

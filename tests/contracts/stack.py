@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,20 @@ from torch.nn import functional as F
 
 from leadline import Trainer
 from leadline.trainers import checkpoints
-from leadline.trainers.early_stopping import EarlyStopping
+from leadline.trainers.data import Subset
 from leadline.trainers.messages import Job
+from leadline.trainers.metrics import Metric
 from leadline.trainers.optimizers import OPTIMIZERS
+from leadline.trainers.recipe import Recipe
+from leadline.trainers.schedules import learning_rates
 from leadline.trainers.stack import Bench, Epoch, Lane, Stack
 from leadline.trainers.streams import Stream
 
+from .models import MODELS
+
 MakeStack = Callable[[Bench], Stack]
 Curve = list[dict[str, float]]
+Result = tuple[Curve, dict[str, Tensor]]  # of a lane: what each epoch came to, and its weights after the last
 
 
 def blobs(n: int = 96, shape: tuple[int, ...] = (6,), classes: int = 3) -> tuple[Tensor, Tensor]:
@@ -32,58 +39,33 @@ def blobs(n: int = 96, shape: tuple[int, ...] = (6,), classes: int = 3) -> tuple
     return centres[targets] + 0.7 * torch.randn(n, *shape, generator=generator), targets
 
 
-class Dropping(nn.Module):
-    """A user's module whose dropout is no module; with `always`, it drops in evaluation too (Monte Carlo dropout)."""
-
-    def __init__(self, features: int, classes: int, dropout: float, always: bool = False) -> None:
-        super().__init__()
-        self.first, self.last = nn.Linear(features, 8), nn.Linear(8, classes)
-        self.dropout, self.always = dropout, always
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        hidden = F.dropout(F.relu(self.first(inputs)), self.dropout, training=self.always or self.training)
-        return self.last(hidden)
-
-
-class Tied(nn.Module):
-    """A user's module that uses one weight in two places."""
-
-    def __init__(self, features: int, classes: int) -> None:
-        super().__init__()
-        self.first, self.second = nn.Linear(features, features), nn.Linear(features, features)
-        self.second.weight = self.first.weight
-        self.last = nn.Linear(features, classes)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        return self.last(F.relu(self.second(F.relu(self.first(inputs)))))
-
-
-def dropping(in_shape: tuple[int, ...], classes: int, dropout: float = 0.3) -> nn.Module:
-    return Dropping(in_shape[0], classes, dropout)
-
-
-def always_dropping(in_shape: tuple[int, ...], classes: int, dropout: float = 0.3) -> nn.Module:
-    return Dropping(in_shape[0], classes, dropout, always=True)
-
-
-def tied(in_shape: tuple[int, ...], classes: int) -> nn.Module:
-    return Tied(in_shape[0], classes)
-
-
 class Hall:
-    """Lanes and their networks for one kind of stack, made as a worker makes them."""
+    """Lanes and their networks for one kind of stack, made as a worker makes them; in `dtype` all through."""
 
-    def __init__(self, make: MakeStack, model: Any = "mlp", data: Any = None, seed: int = 0, **settings: Any) -> None:
-        self.make, self.seed = make, seed
+    def __init__(
+        self,
+        make: MakeStack,
+        model: Any = "mlp",
+        data: Any = None,
+        seed: int = 0,
+        dtype: torch.dtype = torch.float32,
+        **settings: Any,
+    ) -> None:
+        self.make, self.seed, self.dtype = make, seed, dtype
         self.trainer = Trainer(model, blobs() if data is None else data, **{"batch_size": 16, **settings})
-        self.bench = self.trainer.bench(Job(seed=seed, metric=None, maximize=True, device="cpu"))
+        bench = self.trainer.bench(Job(seed=seed, metric=None, maximize=True, device="cpu"))
+        folds = [replace(data, train=self._cast(data.train), valid=self._cast(data.valid)) for data in bench.folds]
+        self.bench = replace(bench, folds=tuple(folds))
+
+    def _cast(self, subset: Subset) -> Subset:
+        targets = subset.targets.to(self.dtype) if subset.targets.is_floating_point() else subset.targets
+        return Subset(subset.inputs.to(self.dtype), targets)
 
     def lane(self, number: int, fold: int = 0, **params: Any) -> tuple[Lane, nn.Module]:
-        recipe = self.trainer.recipe(params)
         stream = Stream(self.seed, number, fold)
-        lane = Lane(number, params, recipe, stream, EarlyStopping(True, recipe.patience))
         with self.bench.seeded(stream.key("weights")):
-            return lane, self.trainer.build(params, self.bench.data.in_shape, self.bench.data.outputs)
+            network = self.trainer.build(params, self.bench.data.in_shape, self.bench.data.outputs)
+        return Lane(number, params, self.trainer.recipe(params), stream), network.to(self.dtype)
 
     def stack(self, *lanes: tuple[Lane, nn.Module]) -> Stack:
         stack = self.make(self.bench)
@@ -91,12 +73,15 @@ class Hall:
             stack.add(lane, network)
         return stack
 
-    def alone(self, number: int, epochs: int = 3, fold: int = 0, **params: Any) -> tuple[Curve, dict[str, Tensor]]:
-        """Returns the curve and the final weights of a lane that had its stack for itself."""
+    def alone(self, number: int, epochs: int = 3, fold: int = 0, **params: Any) -> Result:
+        """Returns what came of a lane that had its stack for itself."""
         lane, network = self.lane(number, fold, **params)
-        stack = self.stack((lane, network))
-        curve = [point(lane, stack.train_epoch()) for _ in range(epochs)]
-        return curve, stack.weights(lane)
+        return run(self.stack((lane, network)), lane, epochs)
+
+    def among(self, number: int, count: int, epochs: int = 3, **params: Any) -> Result:
+        """Returns what came of the lane of that number among `count` lanes, numbered from 0."""
+        lanes = [self.lane(other, **params) for other in range(count)]
+        return run(self.stack(*lanes), lanes[number][0], epochs)
 
 
 def point(lane: Lane, epochs: Sequence[Epoch]) -> dict[str, float]:
@@ -107,19 +92,65 @@ def point(lane: Lane, epochs: Sequence[Epoch]) -> dict[str, float]:
     return {"value": epoch.value, **epoch.metrics}
 
 
+def run(stack: Stack, lane: Lane, epochs: int) -> Result:
+    """Trains a stack, and returns what came of one of its lanes."""
+    return [point(lane, stack.train_epoch()) for _ in range(epochs)], stack.weights(lane)
+
+
 def same(some: dict[str, Tensor], others: dict[str, Tensor]) -> bool:
     """Tells whether two sets of tensors are equal in every bit."""
     return some.keys() == others.keys() and all(torch.equal(some[name], others[name]) for name in some)
 
 
-DRAWING = ("functional dropout", "noise in evaluation")  # models that draw random numbers by themselves
-MODELS: dict[str, tuple[Any, tuple[int, ...], dict[str, Any]]] = {
-    "mlp": ("mlp", (6,), {"depth": 2, "feature_maps": 8, "dropout": 0.3}),
-    "mlp with batch norm": ("mlp", (6,), {"depth": 2, "feature_maps": 8, "dropout": 0.3, "batch_norm": True}),
-    "convnet": ("convnet", (1, 4, 4), {"depth": 2, "feature_maps": 4, "dropout": 0.3}),
-    "functional dropout": (dropping, (6,), {"dropout": 0.3}),
-    "noise in evaluation": (always_dropping, (6,), {"dropout": 0.3}),
-    "tied weights": (tied, (6,), {}),
+def identical(some: Result, other: Result) -> bool:
+    """Tells whether two lanes came to the same in every bit, curve and weights."""
+    return some[0] == other[0] and same(some[1], other[1])
+
+
+def torch_optimizer(recipe: Recipe, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """Returns torch's own optimizer for a recipe."""
+    lr, weight_decay, betas = recipe.lr, recipe.weight_decay, (recipe.beta1, recipe.beta2)
+    match recipe.optimizer:
+        case "sgd":
+            return torch.optim.SGD(parameters, lr, momentum=recipe.momentum, weight_decay=weight_decay)
+        case "adagrad":
+            return torch.optim.Adagrad(parameters, lr, weight_decay=weight_decay)
+        case "rmsprop":
+            return torch.optim.RMSprop(parameters, lr, weight_decay=weight_decay)
+        case "adam":
+            return torch.optim.Adam(parameters, lr, betas, weight_decay=weight_decay)
+        case "adamw":
+            return torch.optim.AdamW(parameters, lr, betas, weight_decay=weight_decay)
+    raise NotImplementedError(recipe.optimizer)
+
+
+def plainly_trained(hall: Hall, lane: Lane, network: nn.Module, epochs: int) -> dict[str, Tensor]:
+    """Returns the weights that a loop as users write it comes to; dropout is none of its business."""
+    recipe, train = lane.recipe, hall.bench.data.train
+    optimizer = torch_optimizer(recipe, network.parameters())
+    batch = min(recipe.batch_size, len(train))
+    steps = len(train) // batch
+    network.train()
+    for epoch in range(1, epochs + 1):
+        generator = torch.Generator().manual_seed(lane.stream.key("order", epoch))
+        order = torch.randperm(len(train), generator=generator)[: steps * batch]
+        for rows, lr in zip(order.split(batch), learning_rates(recipe, epoch, steps).tolist(), strict=True):
+            optimizer.param_groups[0]["lr"] = lr
+            optimizer.zero_grad()
+            outputs, targets = network(train.inputs[rows]), train.targets[rows]
+            loss = F.cross_entropy(outputs, targets, label_smoothing=recipe.label_smoothing)
+            (loss + recipe.l1 * sum(p.abs().sum() for p in network.parameters() if p.ndim > 1)).backward()
+            if recipe.clip_norm is not None:
+                nn.utils.clip_grad_norm_(network.parameters(), recipe.clip_norm)
+            optimizer.step()
+    return dict(network.state_dict())
+
+
+PLACES = {  # the number of the lane, and how many there are
+    "the first of two": (0, 2),
+    "the last of two": (1, 2),
+    "the last of three": (2, 3),
+    "the 38th of 64": (37, 64),
 }
 
 
@@ -132,57 +163,105 @@ class StackContract:
 
     models: Collection[str] = MODELS  # what lanes of this kind of stack may train
 
+    def hall(self, make: MakeStack, model: str, **settings: Any) -> tuple[Hall, dict[str, Any]]:
+        if model not in self.models:
+            pytest.skip(f"this kind of stack doesn't train {model}")
+        builder, shape, params = MODELS[model]
+        return Hall(make, builder, blobs(78, shape), **settings), params  # 52 training rows, 13 for validation
+
     @pytest.fixture(params=MODELS)
     def hall_and_params(self, request: pytest.FixtureRequest, make: MakeStack) -> tuple[Hall, dict[str, Any]]:
-        if request.param not in self.models:
-            pytest.skip(f"this kind of stack doesn't train {request.param}")
-        model, shape, params = MODELS[request.param]
-        return Hall(make, model, blobs(shape=shape)), params
+        return self.hall(make, request.param)
 
     # A lane is its own
+
+    @pytest.mark.parametrize("batch_size", [16, 32, 7, 50])
+    @pytest.mark.parametrize("model", MODELS)
+    def test_wherever_a_lane_is_it_is_bit_identical_to_the_lane_alone(
+        self, make: MakeStack, model: str, batch_size: int
+    ) -> None:
+        hall, params = self.hall(make, model, batch_size=batch_size)
+        elsewhere = {
+            name
+            for name, (number, count) in PLACES.items()
+            if not identical(hall.among(number, count, epochs=2, **params), hall.alone(number, epochs=2, **params))
+        }
+        assert elsewhere == set()
 
     def test_a_lane_among_others_is_bit_identical_to_the_lane_alone(
         self, hall_and_params: tuple[Hall, dict[str, Any]]
     ) -> None:
         hall, params = hall_and_params
-        curve, weights = hall.alone(3, **params)
         middle = hall.lane(3, **params)
         stack = hall.stack(hall.lane(5, **params, lr=0.1), middle, hall.lane(1, **params, weight_decay=0.1))
-        assert [point(middle[0], stack.train_epoch()) for _ in range(3)] == curve
-        assert same(stack.weights(middle[0]), weights)
+        assert identical(run(stack, middle[0], epochs=3), hall.alone(3, **params))
 
-    def test_a_lane_whose_neighbour_left_is_bit_identical_to_the_lane_alone(
+    def test_a_lane_whose_neighbours_leave_one_by_one_is_bit_identical_to_the_lane_alone(
         self, hall_and_params: tuple[Hall, dict[str, Any]]
     ) -> None:
         hall, params = hall_and_params
-        curve, weights = hall.alone(3, **params)
-        neighbour, lane = hall.lane(1, **params), hall.lane(3, **params)
-        stack = hall.stack(neighbour, lane)
-        points = [point(lane[0], stack.train_epoch())]
-        stack.remove(neighbour[0])
-        points += [point(lane[0], stack.train_epoch()) for _ in range(2)]
-        assert points == curve
-        assert same(stack.weights(lane[0]), weights)
+        lanes = [hall.lane(number, **params) for number in range(5)]
+        lane, _ = lanes[3]
+        stack, curve = hall.stack(*lanes), []
+        for leaving in (0, 4, 2, 1):
+            curve.append(point(lane, stack.train_epoch()))
+            stack.remove(lanes[leaving][0])
+        curve.append(point(lane, stack.train_epoch()))
+        assert identical((curve, stack.weights(lane)), hall.alone(3, epochs=5, **params))
+
+    def test_a_lane_whose_stack_grows_is_bit_identical_to_the_lane_alone(
+        self, hall_and_params: tuple[Hall, dict[str, Any]]
+    ) -> None:
+        hall, params = hall_and_params
+        lane, network = hall.lane(3, **params)
+        stack, curve = hall.stack((lane, network)), []
+        for number in (1, 2, 7):
+            curve.append(point(lane, stack.train_epoch()))
+            stack.add(*hall.lane(number, **params))
+        curve.append(point(lane, stack.train_epoch()))
+        assert identical((curve, stack.weights(lane)), hall.alone(3, epochs=4, **params))
 
     def test_a_lane_that_joins_a_running_stack_is_bit_identical_to_the_lane_alone(
         self, hall_and_params: tuple[Hall, dict[str, Any]]
     ) -> None:
         hall, params = hall_and_params
-        curve, weights = hall.alone(3, **params)
         stack = hall.stack(hall.lane(1, **params))
         stack.train_epoch()
         lane, network = hall.lane(3, **params)
         stack.add(lane, network)
-        assert [point(lane, stack.train_epoch()) for _ in range(3)] == curve
-        assert same(stack.weights(lane), weights)
+        assert identical(run(stack, lane, epochs=3), hall.alone(3, **params))
+
+    def test_a_lane_that_takes_anothers_place_and_its_neighbour_are_bit_identical_to_lanes_alone(
+        self, hall_and_params: tuple[Hall, dict[str, Any]]
+    ) -> None:
+        hall, params = hall_and_params
+        leaving, staying = hall.lane(0, **params, lr=0.1), hall.lane(3, **params)
+        stack = hall.stack(leaving, staying)
+        before = point(staying[0], stack.train_epoch())
+        stack.remove(leaving[0])
+        joining = hall.lane(8, **params)
+        stack.add(*joining)
+        epochs = [stack.train_epoch() for _ in range(2)]
+        stayed = [before, *(point(staying[0], epoch) for epoch in epochs)]
+        joined = [point(joining[0], epoch) for epoch in epochs]
+        assert identical((stayed, stack.weights(staying[0])), hall.alone(3, **params))
+        assert identical((joined, stack.weights(joining[0])), hall.alone(8, epochs=2, **params))
+
+    def test_the_folds_of_a_trial_share_a_stack_and_are_bit_identical_to_folds_alone(self, make: MakeStack) -> None:
+        hall = Hall(make, data=blobs(80), folds=3)  # 23, 22 and 22 rows for validation
+        lanes = [hall.lane(4, fold) for fold in range(3)]
+        stack = hall.stack(*lanes, hall.lane(1, fold=2))
+        epochs = [stack.train_epoch() for _ in range(2)]
+        assert [epoch.lane.rank for epoch in epochs[0]] == [(1, 2), (4, 0), (4, 1), (4, 2)]
+        for fold, (lane, _) in enumerate(lanes):
+            came_to = [point(lane, epoch) for epoch in epochs], stack.weights(lane)
+            assert identical(came_to, hall.alone(4, epochs=2, fold=fold))
 
     def test_a_lane_beside_one_that_diverges_is_bit_identical_to_the_lane_alone(self, make: MakeStack) -> None:
         hall = Hall(make, optimizer="sgd")
-        curve, weights = hall.alone(3)
         lane = hall.lane(3)
         stack = hall.stack(hall.lane(1, lr=1e30), lane)
-        assert [point(lane[0], stack.train_epoch()) for _ in range(3)] == curve
-        assert same(stack.weights(lane[0]), weights)
+        assert identical(run(stack, lane[0], epochs=3), hall.alone(3))
 
     def test_the_state_of_torchs_generator_changes_nothing_and_is_left_as_it_was(
         self, hall_and_params: tuple[Hall, dict[str, Any]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -39,6 +39,10 @@ class Dataset:
     train: Subset
     valid: Subset
     preparation: Preparation
+
+    def to(self, device: torch.device | str) -> Dataset:
+        """Returns the same data on that device."""
+        return replace(self, train=self.train.to(device), valid=self.valid.to(device))
 
 
 def prepare(data: Data, split: Split) -> Dataset:

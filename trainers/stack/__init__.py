@@ -1,7 +1,7 @@
 """The stack: lanes stepping together on one device. Fused (at once) or looped (one after another)."""
 
-from .base import Bench, Epoch, Lane, Stack
+from .base import Bench, Epoch, Lane, Stack, part
 from .fused import FusedStack
 from .looped import LoopedStack, evaluate, predict
 
-__all__ = ["Bench", "Epoch", "FusedStack", "Lane", "LoopedStack", "Stack", "evaluate", "predict"]
+__all__ = ["Bench", "Epoch", "FusedStack", "Lane", "LoopedStack", "Stack", "evaluate", "part", "predict"]

@@ -3,45 +3,38 @@
 from __future__ import annotations
 
 import math
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..data import Dataset
-from ..early_stopping import EarlyStopping
 from ..losses import Loss
 from ..metrics import Metric
 from ..recipe import Recipe
 from ..streams import Stream
 
 
-@dataclass
+@dataclass(eq=False)
 class Lane:
-    """One training: its trial, its recipe, its random streams, and how far it has come."""
+    """One training: its trial, its recipe, its random streams (and with them its fold), and how far it has come."""
 
     number: int
     params: Mapping[str, Any]
     recipe: Recipe
     stream: Stream
-    stopping: EarlyStopping
     epoch: int = 0
     seconds: float = 0.0
-    rungs: frozenset[int] = frozenset()  # epochs after which it awaits a decision
-    parameters: int = 0  # weights of its network
-    written: float = field(default_factory=time.monotonic)  # when its last checkpoint was, or it began
-    reports: list[dict[str, Any]] = field(default_factory=list)  # epoch, value and metrics of each epoch so far
-    best_weights: dict[str, Tensor] = field(default_factory=dict)
 
     @property
-    def finished(self) -> bool:
-        """Whether its epochs or its patience are used up."""
-        return self.epoch >= self.recipe.epochs or self.stopping.exhausted
+    def rank(self) -> tuple[int, int]:
+        """Its place among lanes: by the trial's number, then by fold."""
+        return self.number, self.stream.fold
 
 
 @dataclass(frozen=True)
@@ -61,13 +54,25 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Bench:
-    """Where lanes are trained: data on the device, the loss, the metric, the numbers' precision."""
+    """Where lanes are trained: data on the device, the loss, the metric, the numbers' precision.
 
-    data: Dataset
+    `folds` are the data of each fold, prepared by what its own training rows say; replicates share one.
+    """
+
+    folds: tuple[Dataset, ...]
     device: torch.device
     loss: Loss
     metric: Metric
     autocast: torch.dtype | None = None  # None trains in float32
+
+    @property
+    def data(self) -> Dataset:
+        """The data of the first fold, the only one where there are no folds."""
+        return self.folds[0]
+
+    def data_of(self, lane: Lane) -> Dataset:
+        """Returns what the lane trains on and is judged by."""
+        return self.folds[lane.stream.fold % len(self.folds)]
 
     @contextmanager
     def seeded(self, key: int) -> Iterator[None]:
@@ -81,19 +86,22 @@ class Bench:
         return torch.autocast(self.device.type, dtype=self.autocast, enabled=self.autocast is not None)
 
     def order(self, lane: Lane) -> Tensor:
-        """Returns the training rows of the lane's epoch, in their order, int64 (n,) on the CPU: full batches only."""
-        batch = self.batch(lane.recipe)
+        """Returns the training rows of the lane's epoch, in their order, int64 (S * B,) on the CPU."""
         generator = torch.Generator().manual_seed(lane.stream.key("order", lane.epoch))
-        rows = torch.randperm(len(self.data.train), generator=generator)
-        return rows[: len(rows) // batch * batch]
+        rows = torch.randperm(len(self.data_of(lane).train), generator=generator)
+        return rows[: self.steps(lane.recipe) * self.batch(lane.recipe)]
 
     def batch(self, recipe: Recipe) -> int:
         """Returns how many examples a step takes: the recipe's batch size, or all there are."""
-        return min(recipe.batch_size, len(self.data.train))
+        return min(recipe.batch_size, self._smallest)
 
     def steps(self, recipe: Recipe) -> int:
-        """Returns how many steps an epoch has."""
-        return len(self.data.train) // self.batch(recipe)
+        """Returns how many steps an epoch has: full batches only, as many as the smallest fold gives."""
+        return self._smallest // self.batch(recipe)
+
+    @cached_property
+    def _smallest(self) -> int:
+        return min(len(data.train) for data in self.folds)
 
 
 class Stack(ABC):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import grad
 
+from ..data import Subset
 from ..losses import lane_losses
 from ..optimizers import OPTIMIZERS
 from .base import Bench, Epoch, Lane, Stack, part
@@ -23,11 +24,15 @@ EVALUATION_BATCH = 256  # rows a lane
 
 
 class FusedStack(Stack):
-    """Lanes trained at once. A row without a lane computes along and harms nobody."""
+    """Lanes trained at once. A row without a lane computes along and harms nobody.
 
-    def __init__(self, bench: Bench) -> None:
+    With `widest`, a network of a family of declared widths, lanes may train networks like it that are narrower.
+    """
+
+    def __init__(self, bench: Bench, widest: nn.Module | None = None) -> None:
         super().__init__(bench)
         self._places: list[Lane | None] = []  # the lane of each row
+        self._widest = widest
 
     # Lanes come and go
 
@@ -35,7 +40,7 @@ class FusedStack(Stack):
         replace_dropout(network)
         network = network.to(self.bench.device)
         if not self.lanes:
-            self._lay_out(network, lane)
+            self._lay_out(network if self._widest is None else self._widest.to(self.bench.device), lane)
         if tensors is not None:
             network.load_state_dict(part(tensors, "model."))
         if None not in self._places:
@@ -43,7 +48,7 @@ class FusedStack(Stack):
         row = self._places.index(None)
         self._places[row] = lane
         self._rows.write(row, network, part(tensors or {}, "optimizer."))
-        self.lanes = sorted([*self.lanes, lane], key=lambda lane: lane.number)
+        self.lanes = sorted([*self.lanes, lane], key=lambda lane: lane.rank)
 
     def remove(self, lane: Lane) -> None:
         self._places[self._places.index(lane)] = None
@@ -59,12 +64,17 @@ class FusedStack(Stack):
 
     def _lay_out(self, network: nn.Module, lane: Lane) -> None:
         """Makes the stack one of networks like this."""
+        replace_dropout(network)
         self._network = StackedNetwork(network)
         self._optimizer = OPTIMIZERS[lane.recipe.optimizer](self.bench.device)
         self._rows, self._places = Rows(network, self._optimizer.state), []
         names = {id(buffer): name for name, buffer in network.named_buffers()}
         self._dropouts = {names[id(dropout.key)]: dropout for dropout in dropouts(network)}
         self._steps, self._batch = self.bench.steps(lane.recipe), self.bench.batch(lane.recipe)
+        folds = self.bench.folds
+        self._examples = folds[0].train if len(folds) == 1 else joined([data.train for data in folds])
+        most = max(len(data.valid) for data in folds)
+        self._judges = torch.stack([padded(data.valid.inputs, -(-most // VECTOR) * VECTOR) for data in folds])
 
     def _arrange(self, places: list[Lane | None]) -> None:
         """Moves the lanes to these places, and makes room where there is None."""
@@ -96,11 +106,11 @@ class FusedStack(Stack):
         seconds = (time.perf_counter() - began) / len(self.lanes)
         for lane in self.lanes:
             lane.seconds += seconds
-        return [Epoch(lane, seconds=seconds, **results[lane.number]) for lane in self.lanes]
+        return [Epoch(lane, seconds=seconds, **results[lane]) for lane in self.lanes]
 
     def _train(self) -> tuple[Tensor, Tensor, Tensor]:
         """Trains an epoch; returns losses (S, K), outputs (S, K, B, ...) and targets (S, K, B, ...)."""
-        rows, train, shape = self._rows, self.bench.data.train, (len(self._places), self._batch)
+        rows, train, shape = self._rows, self._examples, (len(self._places), self._batch)
         order, dropout_keys, smoothing = self._order(), self._dropout_keys(), self._smoothing()
         update = Update(self._optimizer, rows, self._occupants, self._steps)
         losses, outputs = [], []
@@ -119,37 +129,38 @@ class FusedStack(Stack):
             outputs.append(output.detach())
         return torch.stack(losses), torch.stack(outputs), train.targets[order].unflatten(1, shape)
 
-    def _judged(self, losses: Tensor, outputs: Tensor, targets: Tensor) -> dict[int, dict[str, Any]]:
-        """Returns, by the trial's number, what the epoch came to: the fields of `Epoch`."""
-        loss, metric, valid = self.bench.loss, self.bench.metric, self.bench.data.valid
-        predictions = self._predict(valid.inputs)
+    def _judged(self, losses: Tensor, outputs: Tensor, targets: Tensor) -> dict[Lane, dict[str, Any]]:
+        """Returns, by lane, what the epoch came to: the fields of `Epoch`."""
+        loss, metric = self.bench.loss, self.bench.metric
+        predictions = self._predictions()
         means, diverged = losses.double().mean(0).tolist(), (~torch.isfinite(losses)).T.tolist()
         results = {}
         for lane in self.lanes:
-            row = self._places.index(lane)
-            value = metric(predictions[row], valid.targets)
+            row, valid = self._places.index(lane), self.bench.data_of(lane).valid
+            predicted = predictions[row, : len(valid)]
+            value = metric(predicted, valid.targets)
             metrics = {
                 "train/loss": means[row],
                 f"train/{metric.name}": metric(outputs[:, row].flatten(0, 1).float(), targets[:, row].flatten(0, 1)),
-                "valid/loss": float(loss(predictions[row], valid.targets)),
+                "valid/loss": float(loss(predicted, valid.targets)),
                 f"valid/{metric.name}": value,
             }
             step = diverged[row].index(True) + 1 if any(diverged[row]) else None
-            results[lane.number] = {"value": value, "metrics": metrics, "diverged_at": step}
+            results[lane] = {"value": value, "metrics": metrics, "diverged_at": step}
         return results
 
     @torch.no_grad()
-    def _predict(self, inputs: Tensor) -> Tensor:
-        """Returns all lanes' outputs (K, N, ...), float32, for inputs (N, ...), in evaluation mode."""
+    def _predictions(self) -> Tensor:
+        """Returns all lanes' outputs for their validation rows, (K, N, ...), float32, in evaluation mode."""
         self._network.eval()
-        missing = -len(inputs) % VECTOR
-        padded = torch.cat([inputs, inputs[:1].expand(missing, *inputs.shape[1:])]) if missing else inputs
+        folds = torch.tensor([lane.stream.fold % len(self.bench.folds) for lane in self._occupants])
+        parts = []
         with self.bench.cast():
-            parts = [
-                self._network(self._rows.tensors, examples.expand(len(self._places), *examples.shape)).float()
-                for examples in torch.split(padded, EVALUATION_BATCH)
-            ]
-        return torch.cat(parts, dim=1)[:, : len(inputs)]
+            for examples in torch.split(self._judges, EVALUATION_BATCH, dim=1):
+                shared = len(examples) == 1
+                own = examples.expand(len(folds), *examples.shape[1:]) if shared else examples[folds]
+                parts.append(self._network(self._rows.tensors, own).float())
+        return torch.cat(parts, dim=1)
 
     # What differs from lane to lane, made once an epoch; a row without a lane has the first lane's
 
@@ -158,8 +169,12 @@ class FusedStack(Stack):
         return [lane or self.lanes[0] for lane in self._places]
 
     def _order(self) -> Tensor:
-        """Returns the training rows of each step, int64 (S, K * B)."""
-        orders = [self.bench.order(lane).view(self._steps, self._batch) for lane in self._occupants]
+        """Returns the training examples of each step, int64 (S, K * B)."""
+        sizes = [len(data.train) for data in self.bench.folds]
+        orders = [
+            (self.bench.order(lane) + sum(sizes[: lane.stream.fold % len(sizes)])).view(self._steps, self._batch)
+            for lane in self._occupants
+        ]
         return torch.cat(orders, dim=1).to(self.bench.device)
 
     def _dropout_keys(self) -> Tensor:
@@ -171,3 +186,13 @@ class FusedStack(Stack):
         """Returns the label smoothing, (K,); None if no lane has any."""
         values = [lane.recipe.label_smoothing for lane in self._occupants]
         return self._rows.weights.new_tensor(values) if any(values) else None
+
+
+def joined(subsets: Sequence[Subset]) -> Subset:
+    """Returns the examples of all subsets, one after another."""
+    return Subset(torch.cat([one.inputs for one in subsets]), torch.cat([one.targets for one in subsets]))
+
+
+def padded(inputs: Tensor, size: int) -> Tensor:
+    """Returns inputs (N, ...) as (size, ...): the first example stands in for those that are missing."""
+    return torch.cat([inputs, inputs[:1].expand(size - len(inputs), *inputs.shape[1:])])

@@ -24,7 +24,7 @@ class LoopedStack(Stack):
 
     def __init__(self, bench: Bench) -> None:
         super().__init__(bench)
-        self._parts: dict[int, tuple[nn.Module, Rows]] = {}
+        self._parts: dict[Lane, tuple[nn.Module, Rows]] = {}
 
     def add(self, lane: Lane, network: nn.Module, tensors: Mapping[str, Tensor] | None = None) -> None:
         replace_dropout(network)
@@ -35,28 +35,28 @@ class LoopedStack(Stack):
         rows.arrange([None])
         rows.write(0, network, part(tensors or {}, "optimizer."))
         rows.lend(0, network)
-        self._parts[lane.number] = network, rows
-        self.lanes = sorted([*self.lanes, lane], key=lambda lane: lane.number)
+        self._parts[lane] = network, rows
+        self.lanes = sorted([*self.lanes, lane], key=lambda lane: lane.rank)
 
     def remove(self, lane: Lane) -> None:
-        del self._parts[lane.number]
+        del self._parts[lane]
         self.lanes.remove(lane)
 
     def train_epoch(self) -> list[Epoch]:
         return [self._tried(lane) for lane in self.lanes]
 
     def weights(self, lane: Lane) -> dict[str, Tensor]:
-        network, _ = self._parts[lane.number]
+        network, _ = self._parts[lane]
         return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
 
     def tensors(self, lane: Lane) -> dict[str, Tensor]:
-        _, rows = self._parts[lane.number]
+        _, rows = self._parts[lane]
         model = {f"model.{name}": tensor for name, tensor in self.weights(lane).items()}
         return {**model, **{f"optimizer.{name}": state[0].clone() for name, state in rows.state.items()}}
 
     def _tried(self, lane: Lane) -> Epoch:
         try:
-            return self._train(lane, *self._parts[lane.number])
+            return self._train(lane, *self._parts[lane])
         except (
             Exception
         ) as error:  # network, loss and metric are the user's, a device may be full: its neighbours go on
@@ -64,7 +64,7 @@ class LoopedStack(Stack):
 
     def _train(self, lane: Lane, network: nn.Module, rows: Rows) -> Epoch:
         began = time.perf_counter()
-        bench, recipe, train = self.bench, lane.recipe, self.bench.data.train
+        bench, recipe, data = self.bench, lane.recipe, self.bench.data_of(lane)
         lane.epoch += 1
         order, steps = bench.order(lane).to(bench.device), bench.steps(recipe)
         update = Update(OPTIMIZERS[recipe.optimizer](bench.device), rows, [lane], steps)
@@ -79,20 +79,20 @@ class LoopedStack(Stack):
                 for dropout, key in zip(dropping, dropout_keys[step], strict=True):
                     dropout.begin(key)
                 with bench.cast():
-                    output = network(train.inputs.index_select(0, examples))
-                    loss = bench.loss(output, train.targets.index_select(0, examples), **smoothing)
+                    output = network(data.train.inputs.index_select(0, examples))
+                    loss = bench.loss(output, data.train.targets.index_select(0, examples), **smoothing)
                 rows.take([None if g is None else g[None] for g in grad(loss, trained, allow_unused=True)])
                 update(step)
                 losses.append(loss.detach())
                 outputs.append(output.detach())
         metrics = {
             "train/loss": float(torch.stack(losses).double().mean()),
-            f"train/{bench.metric.name}": bench.metric(torch.cat(outputs).float(), train.targets[order]),
+            f"train/{bench.metric.name}": bench.metric(torch.cat(outputs).float(), data.train.targets[order]),
         }
         finite = torch.isfinite(torch.stack(losses))
         diverged_at = None if bool(finite.all()) else int((~finite).nonzero()[0]) + 1
         with bench.seeded(lane.stream.key("noise", lane.epoch)):  # a user's module may draw in evaluation too
-            loss_value, value = evaluate(bench, network, bench.data.valid)
+            loss_value, value = evaluate(bench, network, data.valid)
         metrics |= {"valid/loss": loss_value, f"valid/{bench.metric.name}": value}
         seconds = time.perf_counter() - began
         lane.seconds += seconds

@@ -18,6 +18,9 @@ class Rows:
     each tensor of the optimizer's `state`: a step of the optimizer, the norm of the gradients, a refill, a checkpoint
     are operations on rows. Buffers and frozen weights are tensors of their own. `tensors` holds them all by their names in
     the network, (K, ...) each, the trained ones as views of `weights`.
+
+    A network built alike but narrower fills the corner of its row's tensors, from index 0 in each dimension; the rest is
+    zero. Where zeros stay zero (`networks.WIDTHS` says of which families that holds) it trains as if it were alone.
     """
 
     def __init__(self, network: nn.Module, state: Sequence[str]) -> None:
@@ -39,6 +42,7 @@ class Rows:
         self.penalized = self.weights.new_zeros(width)  # 1 where L1 applies: in weights of more than one dimension
         for piece, shape in zip(self._pieces(self.penalized), self._shapes.values(), strict=True):
             piece.fill_(len(shape) > 1)
+        self._corners: list[dict[str, torch.Size]] = []  # of each row: the shapes of its own network's tensors
         self.arrange([])
 
     def __len__(self) -> int:
@@ -54,6 +58,7 @@ class Rows:
             fresh[targets] = rows[kept]
             return fresh
 
+        self._corners = [{} if source is None else self._corners[source] for source in sources]
         self.weights = moved(self.weights)
         self.grads = torch.zeros_like(self.weights)
         self.state = {name: moved(rows) for name, rows in self.state.items()}
@@ -65,8 +70,13 @@ class Rows:
     @torch.no_grad()
     def write(self, row: int, network: nn.Module, state: Mapping[str, Tensor]) -> None:
         """Fills a row from a network, and from the optimizer's `state` of it, (P,) each; without one it is zero."""
+        self._corners[row] = {}
         for name, tensor in (*network.named_parameters(), *network.named_buffers()):
-            self.tensors[name][row].copy_(tensor)
+            whole = self.tensors[name][row]
+            if tensor.shape != whole.shape:
+                whole.zero_()
+            self._corners[row][name] = tensor.shape
+            whole[_corner(tensor.shape)].copy_(tensor)
         for name, rows in self.state.items():
             rows[row].copy_(state[name]) if name in state else rows[row].zero_()
 
@@ -84,7 +94,8 @@ class Rows:
 
     def network(self, row: int) -> dict[str, Tensor]:
         """Returns a copy of a row's weights and buffers by the names of the network's `state_dict`."""
-        return {name: self.tensors[own][row].detach().clone() for name, own in self._saved.items()}
+        corners = {name: _corner(shape) for name, shape in self._corners[row].items()}
+        return {name: self.tensors[own][row].detach()[corners[own]].clone() for name, own in self._saved.items()}
 
     def _pieces(self, rows: Tensor) -> list[Tensor]:
         """Returns the parts of rows (..., P) that belong to each trained weight, as views (..., size)."""
@@ -93,3 +104,7 @@ class Rows:
 
     def _views(self, rows: Tensor) -> list[Tensor]:
         return [piece.view(-1, *shape) for piece, shape in zip(self._pieces(rows), self._shapes.values(), strict=True)]
+
+
+def _corner(shape: torch.Size) -> tuple[slice, ...]:
+    return tuple(slice(size) for size in shape)

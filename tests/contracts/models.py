@@ -1,0 +1,110 @@
+"""Networks that the contract of stacks trains: families by name, and modules as users write them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Dropping(nn.Module):
+    """A user's module whose dropout is no module; with `always`, it drops in evaluation too (Monte Carlo dropout)."""
+
+    def __init__(self, features: int, classes: int, dropout: float, always: bool = False) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(features, 8), nn.Linear(8, classes)
+        self.dropout, self.always = dropout, always
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        hidden = F.dropout(F.relu(self.first(inputs)), self.dropout, training=self.always or self.training)
+        return self.last(hidden)
+
+
+class Tied(nn.Module):
+    """A user's module that uses one weight in two places."""
+
+    def __init__(self, features: int, classes: int) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(features, features), nn.Linear(features, features)
+        self.second.weight = self.first.weight
+        self.last = nn.Linear(features, classes)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.last(F.relu(self.second(F.relu(self.first(inputs)))))
+
+
+class Activated(nn.Module):
+    """A user's activation: several of torch's together."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return F.silu(inputs) + F.softplus(inputs) * torch.sigmoid(inputs) + F.gelu(inputs)
+
+
+class Residual(nn.Module):
+    """A user's branch beside the identity, with layer norm, batch norm and dropout."""
+
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        self.layer_norm, self.linear = nn.LayerNorm(width), nn.Linear(width, width, bias=False)
+        self.batch_norm, self.dropout = nn.BatchNorm1d(width), nn.Dropout(dropout)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs + self.dropout(F.silu(self.batch_norm(self.linear(self.layer_norm(inputs)))))
+
+
+class Tokens(nn.Module):
+    """A user's module that reads its inputs as tokens."""
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__()
+        self.embedding, self.last = nn.Embedding(5, width), nn.Linear(width, classes)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        tokens = (2 * inputs).round().clamp(-2, 2).long() + 2
+        return self.last(F.gelu(self.embedding(tokens).mean(1)))
+
+
+def dropping(in_shape: tuple[int, ...], classes: int, dropout: float = 0.3) -> nn.Module:
+    return Dropping(in_shape[0], classes, dropout)
+
+
+def always_dropping(in_shape: tuple[int, ...], classes: int, dropout: float = 0.3) -> nn.Module:
+    return Dropping(in_shape[0], classes, dropout, always=True)
+
+
+def tied(in_shape: tuple[int, ...], classes: int) -> nn.Module:
+    return Tied(in_shape[0], classes)
+
+
+def activations(in_shape: tuple[int, ...], classes: int) -> nn.Module:
+    activations = [Activated(), nn.Sigmoid(), nn.GELU(), nn.SiLU(), nn.Softplus()]
+    widths = [in_shape[0], 7, 30, 7, 7, 30]
+    layers: list[nn.Module] = []
+    for before, after, activation in zip(widths[:-1], widths[1:], activations, strict=True):
+        layers += [nn.Linear(before, after), activation]
+    return nn.Sequential(*layers, nn.Linear(widths[-1], classes))
+
+
+def residual(in_shape: tuple[int, ...], classes: int, dropout: float = 0.3) -> nn.Module:
+    return nn.Sequential(nn.Linear(in_shape[0], 7), *(Residual(7, dropout) for _ in range(2)), nn.Linear(7, classes))
+
+
+def tokens(in_shape: tuple[int, ...], classes: int) -> nn.Module:
+    return Tokens(7, classes)
+
+
+DRAWING = ("functional dropout", "noise in evaluation")  # models that draw random numbers by themselves
+MODELS: dict[str, tuple[Any, tuple[int, ...], dict[str, Any]]] = {  # the builder, an example's shape, the parameters
+    "mlp": ("mlp", (6,), {"depth": 2, "feature_maps": 8, "dropout": 0.3}),
+    "mlp with batch norm": ("mlp", (6,), {"depth": 2, "feature_maps": 30, "dropout": 0.3, "batch_norm": True}),
+    "convnet": ("convnet", (1, 4, 4), {"depth": 2, "feature_maps": 7, "dropout": 0.3}),
+    "convnet for colours": ("convnet", (3, 4, 4), {"depth": 1, "feature_maps": 8, "dropout": 0.3, "batch_norm": False}),
+    "functional dropout": (dropping, (6,), {"dropout": 0.3}),
+    "noise in evaluation": (always_dropping, (6,), {"dropout": 0.3}),
+    "tied weights": (tied, (6,), {}),
+    "activations": (activations, (6,), {}),
+    "residual branches": (residual, (6,), {"dropout": 0.3}),
+    "embedding": (tokens, (6,), {}),
+}
