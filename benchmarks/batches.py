@@ -78,7 +78,9 @@ class Table:
         return (loss - self._best) / (self._median - self._best)
 
 
-def replay(folder: Path, kind: str, task: str, strategy: str, way: str, seed: int, trials: int, batch: int) -> tuple[Any, ...]:
+def replay(
+    folder: Path, kind: str, task: str, strategy: str, way: str, seed: int, trials: int, batch: int
+) -> tuple[Any, ...]:
     """Returns the run's regrets after each reading, the structures tried, repeats, and seconds a proposal."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")
@@ -123,7 +125,8 @@ def main() -> None:
     asked = parser.parse_args()
     tasks = [task for names in TASKS.values() for task in names]
     runs = [(kind, task, seed) for kind, names in TASKS.items() for task in names for seed in range(asked.seeds)]
-    jobs = [(asked.tables, k, t, asked.strategy, way, s, asked.trials, asked.batch) for way in asked.ways for k, t, s in runs]
+    settings = (asked.trials, asked.batch)
+    jobs = [(asked.tables, k, t, asked.strategy, way, s, *settings) for way in asked.ways for k, t, s in runs]
     os.environ["OMP_NUM_THREADS"] = "1"  # before the workers start
     with ProcessPoolExecutor(asked.processes) as pool:
         results = list(pool.map(replay, *zip(*jobs, strict=True)))

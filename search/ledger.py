@@ -82,15 +82,19 @@ class Ledger:
             varying = {name: value for name, value in params.items() if name in self.space.parameters}
             self.optuna.enqueue_trial(varying, skip_if_exists=True)
 
-    def adopt(self, blueprint: str, stack: str, reason: str) -> str:
+    @property
+    def plans(self) -> dict[str, tuple[str, int]]:
+        """How the stacks of each blueprint are run: their kind, and how many lanes pay."""
+        return {name: (plan["stack"], plan["lanes"]) for name, plan in (self.attribute("plans") or {}).items()}
+
+    def adopt(self, blueprint: str, stack: str, lanes: int, reason: str) -> tuple[str, int]:
         """Returns how the stacks of a blueprint are run: as was adopted before, else as is proposed."""
-        plans = self.attribute("plans") or {}
-        if blueprint not in plans:
-            plans = {**plans, blueprint: {"stack": stack, "reason": reason}}
-            self.set_attribute("plans", plans)
+        if blueprint not in self.plans:
+            plan = {"stack": stack, "lanes": lanes, "reason": reason}
+            self.set_attribute("plans", {**(self.attribute("plans") or {}), blueprint: plan})
             for listener in self.listeners:
                 listener.planned(blueprint, stack, reason)
-        return str(plans[blueprint]["stack"])
+        return self.plans[blueprint]
 
     def propose(self, given: Mapping[str, Any] | None = None) -> Trial:
         """Returns a new trial with every parameter set, those `given` to their values, and the others in view of them.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .study import Study
 
 
-LANES = 16  # where lanes are "auto": more hardly raise the throughput of a CPU (benchmarks/README.md)
+LANES = {"cpu": 16, "cuda": 256}  # where lanes are "auto"; more hardly raise the throughput (benchmarks/README.md)
 ROUNDS = 10  # so often at least a strategy that learns sees what came of its proposals, where lanes are "auto"
 
 
@@ -114,14 +114,15 @@ class Run:
             devices = _cuda_devices() if self.study.trainer else []
             devices = devices or ["cpu"]
         threads = self.ledger.attribute("threads")
-        most = LANES
-        if self.study.strategy.learns and self.trials is not None:
-            most = max(1, min(LANES, self.trials // ROUNDS))
-        return [
-            replace(job_for(self.study, self.ledger, device, threads if device == "cpu" else None), most_lanes=most)
-            for device in devices
-            for _ in range(self.study.workers)
-        ]
+        rounds = ROUNDS if self.study.strategy.learns else 1
+        jobs = []
+        for device in devices:
+            most = LANES[device.split(":")[0]]
+            if self.trials is not None:
+                most = max(1, min(most, self.trials // rounds))
+            job = job_for(self.study, self.ledger, device, threads if device == "cpu" else None)
+            jobs += [replace(job, most_lanes=most)] * self.study.workers
+        return jobs
 
     def _tracker(self) -> Tracker | None:
         if self.study.mlflow is None:
@@ -177,7 +178,7 @@ def job_for(study: Study, ledger: Ledger, device: str, threads: int | None) -> J
         lanes=None if study.lanes == "auto" else int(study.lanes),
         stack=study.plan,
         widths=study.trainer.widths(study.space) if study.trainer else {},
-        plans={name: plan["stack"] for name, plan in (ledger.attribute("plans") or {}).items()},
+        plans=ledger.plans,
         folder=study.folder.path,
         keep=study.keep,
         split_digest=split["digest"] if split else None,

@@ -96,8 +96,8 @@ class Scheduler:
             case Ready(lanes=lanes):
                 self.lanes[worker] = lanes
                 return self._fill(worker)
-            case Planned(blueprint, stack, reason):
-                return [(worker, Adopt(blueprint, self.ledger.adopt(blueprint, stack, reason)))]
+            case Planned(blueprint, stack, lanes, reason):
+                return [(worker, Adopt(blueprint, *self.ledger.adopt(blueprint, stack, lanes, reason)))]
             case Report(number, epoch, value, metrics, waits):
                 prune = self.ledger.report(number, epoch, value, metrics, decide=waits)
                 answer: list[tuple[int, Command]] = [(worker, Decision(number, prune))] if waits else []

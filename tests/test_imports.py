@@ -143,7 +143,7 @@ class Channel:
     def send(self, event):
         self.events.append(event)
         if isinstance(event, Planned):
-            self.inbox.append(Adopt(event.blueprint, event.stack))
+            self.inbox.append(Adopt(event.blueprint, event.stack, event.lanes))
         if isinstance(event, Ready | Ended):
             self.inbox.append(Go())
 

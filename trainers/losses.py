@@ -48,5 +48,7 @@ def lane_losses(loss: Loss, outputs: Tensor, targets: Tensor, smoothing: Tensor 
         plain = -likelihoods.gather(1, targets.unsqueeze(1)).mean(dim=(1, 2))
         return plain if smoothing is None else plain + smoothing * (-likelihoods.mean(dim=(1, 2)) - plain)
     if smoothing is None:
-        return torch.vmap(loss)(outputs, targets)
-    return torch.vmap(lambda o, t, s: loss(o, t, label_smoothing=s))(outputs, targets, smoothing)
+        losses: Tensor = torch.vmap(loss)(outputs, targets)
+    else:
+        losses = torch.vmap(lambda o, t, s: loss(o, t, label_smoothing=s))(outputs, targets, smoothing)
+    return losses

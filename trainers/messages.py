@@ -37,7 +37,7 @@ class Job:
     most_lanes: int = 16  # where lanes is None
     stack: str = "auto"  # "fused", "padded", "looped", or whichever is faster
     widths: Mapping[str, Sequence[int]] = field(default_factory=dict)  # what the space may give a family's widths
-    plans: Mapping[str, str] = field(default_factory=dict)  # what the study has adopted already
+    plans: Mapping[str, tuple[str, int]] = field(default_factory=dict)  # stack and lanes that were adopted already
     folder: Path | None = None  # the study's folder for weights and checkpoints; None keeps nothing
     keep: int | None = None  # of how many of the best trials weights are kept; None: of all
     study: str = ""  # the study's identity, whatever its name
@@ -74,6 +74,7 @@ class Adopt:
 
     blueprint: str
     stack: str
+    lanes: int
 
 
 @dataclass(frozen=True)
@@ -99,10 +100,11 @@ class Ready:
 
 @dataclass(frozen=True)
 class Planned:
-    """How the worker would run the stacks of a new blueprint, "fused" or "looped", and why."""
+    """How the worker would run the stacks of a new blueprint (see `plan.Plan`), how many lanes pay, and why."""
 
     blueprint: str
     stack: str
+    lanes: int
     reason: str
 
 

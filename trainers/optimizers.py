@@ -133,9 +133,13 @@ class LaneAdamOnCPU(LaneAdam):
         step = torch._fused_adamw_ if self.decoupled else torch._fused_adam_  # what torch.optim calls with fused=True
         columns = [at[name].flatten().tolist() for name in ("lr", "beta1", "beta2", "weight_decay")]
         rows = (weights, grads, state["exp_avg"], state["exp_avg_sq"], at["step"].to(weights.dtype).flatten())
-        for *tensors, count, lr, beta1, beta2, decay in zip(*(part.unbind(0) for part in rows), *columns, strict=True):
+        lanes = zip(*(part.unbind(0) for part in rows), *columns, strict=True)
+        for weight, grad, mean, square, count, lr, beta1, beta2, decay in lanes:
             step(
-                *([tensor] for tensor in tensors),
+                [weight],
+                [grad],
+                [mean],
+                [square],
                 [],
                 [count],
                 lr=lr,

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import nn
 
+from .capacity import capacity
 from .data import Dataset, Subset
 from .reasons import told
 from .recipe import Recipe
@@ -27,28 +29,33 @@ class Plan:
     """
 
     stack: str
+    lanes: int  # how many pay
     reason: str
 
 
-def choose(bench: Bench, build: Build, recipe: Recipe, *, lanes: int, wanted: str = "auto") -> Plan:
+def choose(bench: Bench, build: Build, recipe: Recipe, *, lanes: int, fixed: bool, wanted: str = "auto") -> Plan:
     """Returns the plan for the blueprint of the networks that `build` makes.
 
     A few steps on the first rows of the data tell whether fused lanes come to what each network comes to alone, and,
-    where `wanted` is "auto", which kind of stack is faster for so many `lanes`.
+    where `wanted` is "auto", which kind of stack is faster. `lanes` is how many there are to be; on a GPU, where that
+    isn't `fixed`, how many pay is measured, up to so many.
     """
     if wanted == "looped":
-        return Plan("looped", "asked for")
+        return Plan("looped", 1, "asked for")
     bench = _excerpt(bench, recipe)
     obstacle = _obstacle(bench, build, recipe)
     if obstacle is not None:
-        return Plan("looped", obstacle)
+        return Plan("looped", 1, obstacle)
+    if bench.device.type == "cuda" and not fixed:
+        free, _ = torch.cuda.mem_get_info(bench.device)
+        lanes = capacity(partial(_cost, bench, build, recipe), most=lanes, free=free)
     if wanted in ("fused", "padded"):
-        return Plan("fused", "asked for")
+        return Plan("fused", lanes, "asked for")
     fused = _seconds(FusedStack, bench, build, recipe, lanes) / lanes
     looped = _seconds(LoopedStack, bench, build, recipe, 1)
     faster = "fused" if fused < looped else "looped"
     times = f"{fused * 1e3:.2f} ms a lane and step fused with {lanes} lanes, {looped * 1e3:.2f} ms looped"
-    return Plan(faster, f"that is faster here: {times}")
+    return Plan(faster, lanes if faster == "fused" else 1, f"that is faster here: {times}")
 
 
 def choose_padding(
@@ -60,12 +67,12 @@ def choose_padding(
     an even share of them, the one of the narrowest networks and the other of the widest.
     """
     if wanted == "padded":
-        return Plan("padded", "asked for")
+        return Plan("padded", lanes, "asked for")
     bench, share = _excerpt(bench, recipe), max(1, lanes // widths)
     apart = sum(_seconds(FusedStack, bench, build, recipe, share) for build in (narrowest, widest)) / (2 * share)
     padded = _seconds(FusedStack, bench, widest, recipe, lanes) / lanes
     times = f"{padded * 1e3:.2f} ms a lane and step padded, {apart * 1e3:.2f} ms apart"
-    return Plan("padded" if padded < apart else "apart", f"that is faster here: {times}")
+    return Plan("padded" if padded < apart else "apart", lanes, f"that is faster here: {times}")
 
 
 def _excerpt(bench: Bench, recipe: Recipe) -> Bench:
@@ -103,6 +110,14 @@ def _obstacle(bench: Bench, build: Build, recipe: Recipe) -> str | None:
         if not torch.allclose(alone.double(), weights[1][name].double(), rtol=1e-3, atol=1e-4, equal_nan=True):
             return f"its `{name}` comes out otherwise when fused: does its forward change the module itself?"
     return None
+
+
+def _cost(bench: Bench, build: Build, recipe: Recipe, lanes: int) -> tuple[float, int]:
+    """Returns the seconds of a step of so many fused lanes on a GPU, and the bytes that it needs at its peak."""
+    torch.cuda.reset_peak_memory_stats(bench.device)
+    before = torch.cuda.memory_allocated(bench.device)
+    seconds = _seconds(FusedStack, bench, build, recipe, lanes)
+    return seconds, torch.cuda.max_memory_allocated(bench.device) - before
 
 
 def _seconds(kind: type[Stack], bench: Bench, build: Build, recipe: Recipe, lanes: int) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import time
 import traceback
 from collections import deque
@@ -53,8 +55,9 @@ class Worker:
         self.trainer, self.job, self.channel, self.bench = trainer, job, channel, bench
         self.inbox: deque[Command] = deque()
         self.questions = 0  # events to which the driver owes a Go
-        self.plans: dict[str, str] = dict(job.plans)  # kind of stack by blueprint
+        self.plans: dict[str, tuple[str, int]] = dict(job.plans)  # kind of stack, and lanes that pay, by blueprint
         self.stacks: dict[str, Stack] = {}
+        self.room: dict[str, int] = {}  # trials that fit into one stack, by blueprint, where memory ran out
         self.trainings: dict[int, Training] = {}
         self.thawed: list[Training] = []  # from a checkpoint, their reports not repeated yet
         self.ranks: list[tuple[float, int]] = []  # of the best trials that completed here, the best first
@@ -112,8 +115,8 @@ class Worker:
             case Stop(number):
                 if number in self.trainings and self.trainings[number].ending is None:
                     self.trainings[number].ending = "stopped", "the study's time was up"
-            case Adopt(name, stack):
-                self.plans[name] = stack
+            case Adopt(name, stack, lanes):
+                self.plans[name] = stack, lanes
             case Close():
                 self.closed = True
 
@@ -165,16 +168,15 @@ class Worker:
         widest = self._widest(lane)
         network = widest or network
         name = self._name(lane, network)
-        if name in self.stacks:
-            return self.stacks[name]
-        how = {"lanes": self.job.lanes or self.job.most_lanes, "wanted": self.job.stack}
-        self._plan(name, lambda: choose(self.bench, partial(self._build, lane), lane.recipe, **how))
+        choosing = partial(choose, self.bench, partial(self._build, lane), lane.recipe)
+        self._plan(name, partial(choosing, lanes=self._most, fixed=self.job.lanes is not None, wanted=self.job.stack))
         if self.closed:
             return None
-        if self.job.lanes is None and self.plans[name] == "fused" and self.lanes < self.job.most_lanes:
-            self._ready(self.job.most_lanes)
-        looped = self.plans[name] == "looped"
-        return self.stacks.setdefault(name, LoopedStack(self.bench) if looped else FusedStack(self.bench, widest))
+        kind, lanes = self.plans[name]
+        if self.job.lanes is None and lanes > self.lanes:
+            self._ready(lanes)
+        made = partial(LoopedStack, self.bench) if kind == "looped" else partial(FusedStack, self.bench, widest)
+        return self._stack_with_room(name, made)
 
     def _widest(self, lane: Lane) -> nn.Module | None:
         """Returns the network to which the lane's is padded; None if the plan is to keep widths apart."""
@@ -186,10 +188,14 @@ class Worker:
         narrowest, widest = (partial(self._build, lane, **end) for end in ends)
         network = widest()
         name = f"{self._name(lane, network)}-widths"
-        how = {"lanes": self.job.lanes or self.job.most_lanes, "wanted": self.job.stack}
+        choosing = partial(choose_padding, self.bench, narrowest, widest, lane.recipe)
         count = max(map(len, widths.values()))
-        self._plan(name, lambda: choose_padding(self.bench, narrowest, widest, lane.recipe, widths=count, **how))
-        return network if self.plans.get(name) == "padded" else None
+        self._plan(name, partial(choosing, lanes=self._most, widths=count, wanted=self.job.stack))
+        return network if self.plans.get(name, ("apart", 0))[0] == "padded" else None
+
+    @property
+    def _most(self) -> int:
+        return self.job.lanes or self.job.most_lanes
 
     def _name(self, lane: Lane, network: nn.Module) -> str:
         """Returns the name of all that lanes of a stack share."""
@@ -199,7 +205,7 @@ class Worker:
         """Has the study adopt a plan of that name, if it hasn't any."""
         if name not in self.plans:
             plan = chosen()
-            self.channel.send(Planned(name, plan.stack, plan.reason))
+            self.channel.send(Planned(name, plan.stack, plan.lanes, plan.reason))
             self._wait_for(lambda: name in self.plans, Adopt)
 
     def _build(self, lane: Lane, **widths: int) -> nn.Module:
@@ -217,7 +223,11 @@ class Worker:
     # An epoch, and what comes of it
 
     def _train(self, stack: Stack) -> None:
-        epochs = stack.train_epoch()
+        try:
+            epochs = stack.train_epoch()
+        except torch.OutOfMemoryError as error:
+            self._halve(stack, error)
+            return
         trained = [self.trainings[number] for number, _ in groupby(epochs, key=lambda epoch: epoch.lane.number)]
         for training in trained:
             self._report(training, [epoch for epoch in epochs if epoch.lane in training.lanes])
@@ -225,6 +235,32 @@ class Worker:
         for training in trained:
             self._settle(training)
         self._drop_empty()
+
+    def _halve(self, stack: Stack, error: torch.OutOfMemoryError) -> None:
+        """Moves half of a stack's trials to one of their own, to be stepped in turn: no trial is lost or begun anew."""
+        within = [training for training in self.trainings.values() if training.stack is stack]
+        if len(within) == 1:
+            self._leave(within[0])
+            self._fail(within[0].number, error)
+            return
+        if self.bench.device.type == "cuda":
+            torch.cuda.empty_cache()
+        name = next(name for name, other in self.stacks.items() if other is stack).partition("#")[0]
+        self.room[name] = len(within) // 2
+        for training in within[self.room[name] :]:
+            moved = [(lane, stack.tensors(lane)) for lane in training.lanes]
+            for lane in training.lanes:
+                stack.remove(lane)
+            training.stack = self._stack_with_room(name, stack.another)
+            for lane, tensors in moved:
+                training.stack.add(lane, self._build(lane), tensors)
+
+    def _stack_with_room(self, name: str, make: Callable[[], Stack]) -> Stack:
+        """Returns a stack of that name with room for a trial, a new one if there is none."""
+        room = self.room.get(name, math.inf) * self.trainer.lanes_a_trial
+        names = (f"{name}#{count}" if count else name for count in itertools.count())
+        free = next(key for key in names if key not in self.stacks or len(self.stacks[key].lanes) < room)
+        return self.stacks[free] if free in self.stacks else self.stacks.setdefault(free, make())
 
     def _report(self, training: Training, epochs: list[Epoch]) -> None:
         for epoch in epochs:
@@ -261,7 +297,8 @@ class Worker:
         if outcome == "complete" and self.job.folder and self._among_the_best(training):
             checkpoints.write(self._file(training.number, "best"), training.best_weights, self._card(training))
         facts = {**training.facts(), "peak_memory": _peak_memory(self.bench.device)}
-        self._ask(Ended(training.number, outcome, reason, training.stopping.best if outcome != "failed" else None, facts))
+        value = training.stopping.best if outcome != "failed" else None
+        self._ask(Ended(training.number, outcome, reason, value, facts))
 
     def _leave(self, training: Training) -> None:
         for lane in training.lanes:

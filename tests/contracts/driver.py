@@ -27,7 +27,7 @@ class Driver:
             self.running.remove(event.number)
         self.inbox += self.answer(event)
         if isinstance(event, Planned):
-            self.inbox.append(Adopt(event.blueprint, event.stack))
+            self.inbox.append(Adopt(event.blueprint, event.stack, event.lanes))
         if isinstance(event, Ready | Ended):
             self.inbox.append(Go())
 

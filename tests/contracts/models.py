@@ -42,6 +42,14 @@ class Activated(nn.Module):
         return F.silu(inputs) + F.softplus(inputs) * torch.sigmoid(inputs) + F.gelu(inputs)
 
 
+class Shifting(nn.Module):
+    """A user's module that changes its inputs in place."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        inputs -= 1
+        return inputs
+
+
 class Residual(nn.Module):
     """A user's branch beside the identity, with layer norm, batch norm and dropout."""
 

@@ -112,6 +112,10 @@ class Stack(ABC):
         self.lanes: list[Lane] = []
 
     @abstractmethod
+    def another(self) -> Stack:
+        """Returns a stack for lanes of the same blueprint, without any."""
+
+    @abstractmethod
     def add(self, lane: Lane, network: nn.Module, tensors: Mapping[str, Tensor] | None = None) -> None:
         """Takes in a lane with its network, and with the `tensors` of its checkpoint where it goes on from one."""
 
@@ -121,7 +125,10 @@ class Stack(ABC):
 
     @abstractmethod
     def train_epoch(self) -> list[Epoch]:
-        """Trains every lane for one epoch and evaluates it; returns what came of it, in the order of trial numbers."""
+        """Trains every lane for one epoch and evaluates it; returns what came of it, in the order of trial numbers.
+
+        Raises torch.OutOfMemoryError, all lanes being as they were before, where fewer of them might fit.
+        """
 
     @abstractmethod
     def weights(self, lane: Lane) -> dict[str, Tensor]:

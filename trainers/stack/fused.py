@@ -33,6 +33,10 @@ class FusedStack(Stack):
         super().__init__(bench)
         self._places: list[Lane | None] = []  # the lane of each row
         self._widest = widest
+        self._proven = 0  # rows for which memory has sufficed
+
+    def another(self) -> FusedStack:
+        return FusedStack(self.bench, self._widest)
 
     # Lanes come and go
 
@@ -97,12 +101,20 @@ class FusedStack(Stack):
     def train_epoch(self) -> list[Epoch]:
         began = time.perf_counter()
         self._close_ranks()
+        in_doubt = self.bench.device.type == "cuda" or len(self._places) > self._proven
+        snapshot = self._rows.snapshot() if in_doubt else None
         for lane in self.lanes:
             lane.epoch += 1
         try:
             results = self._judged(*self._train())
-        except Exception as error:  # network, loss and metric are the user's, a device may be full
+        except Exception as error:  # network, loss and metric are the user's
+            if isinstance(error, torch.OutOfMemoryError) and snapshot is not None and len(self.lanes) > 1:
+                self._rows.restore(snapshot)
+                for lane in self.lanes:
+                    lane.epoch -= 1
+                raise
             return [Epoch(lane, error=error) for lane in self.lanes]
+        self._proven = len(self._places)
         seconds = (time.perf_counter() - began) / len(self.lanes)
         for lane in self.lanes:
             lane.seconds += seconds
@@ -120,14 +132,17 @@ class FusedStack(Stack):
                 rows.tensors[name].copy_(dropout_keys[step, :, index])
                 dropout.calls = 0
             with self.bench.cast():
-                output = self._network(rows.tensors, train.inputs.index_select(0, order[step]).unflatten(0, shape))
-                targets = train.targets.index_select(0, order[step]).unflatten(0, shape)
+                inputs = train.inputs.index_select(0, order[step])
+                targets = train.targets.index_select(0, order[step])
+                inputs, targets = (part.view(*shape, *part.shape[1:]) for part in (inputs, targets))
+                output = self._network(rows.tensors, inputs)
                 loss = lane_losses(self.bench.loss, output, targets, smoothing)
             rows.take(grad(loss.sum(), rows.trained, allow_unused=True))
             update(step)
             losses.append(loss.detach())
             outputs.append(output.detach())
-        return torch.stack(losses), torch.stack(outputs), train.targets[order].unflatten(1, shape)
+        targets = train.targets[order]
+        return torch.stack(losses), torch.stack(outputs), targets.view(len(losses), *shape, *targets.shape[2:])
 
     def _judged(self, losses: Tensor, outputs: Tensor, targets: Tensor) -> dict[Lane, dict[str, Any]]:
         """Returns, by lane, what the epoch came to: the fields of `Epoch`."""

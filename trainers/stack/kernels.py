@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -77,13 +77,14 @@ def kernel_for(module: nn.Module) -> Kernel:
 
 def vmapped(module: nn.Module, tensors: Tensors, inputs: Tensor) -> Tensor:
     """Runs any module whose operations torch can batch, and that draws no random numbers."""
-    return torch.vmap(partial(functional_call, module), randomness="error")(dict(tensors), (inputs,))
+    outputs: Tensor = torch.vmap(partial(functional_call, module), randomness="error")(dict(tensors), (inputs,))
+    return outputs
 
 
 def example_by_example(module: nn.Module, tensors: Tensors, inputs: Tensor) -> Tensor:
     """Runs a module for which lanes are only more examples."""
     outputs: Tensor = module(inputs.flatten(0, 1))
-    return outputs.unflatten(0, inputs.shape[:2])
+    return outputs.view(*inputs.shape[:2], *outputs.shape[1:])
 
 
 def linear(module: nn.Linear, tensors: Tensors, inputs: Tensor) -> Tensor:
@@ -91,7 +92,10 @@ def linear(module: nn.Linear, tensors: Tensors, inputs: Tensor) -> Tensor:
     weight, bias = tensors["weight"], tensors.get("bias")
     if inputs.ndim != 3:
         return vmapped(module, tensors, inputs)
-    return _Linear.apply(inputs, weight, bias)
+    if torch.is_autocast_enabled(inputs.device.type):  # which casts these, and knows nothing of ours
+        product = torch.bmm(inputs, weight.mT)
+        return product if bias is None else product + bias.unsqueeze(1).to(product.dtype)
+    return cast(Tensor, _Linear.apply(inputs, weight, bias))  # type: ignore[no-untyped-call]
 
 
 def lane_dropout(module: LaneDropout, tensors: Tensors, inputs: Tensor) -> Tensor:
@@ -124,13 +128,13 @@ class _Linear(torch.autograd.Function):
     """Inputs (K, B, n) times weights (K, m, n), whose gradient comes out contiguous."""
 
     @staticmethod
-    def forward(ctx, inputs, weight, bias):
+    def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(inputs, weight)
         ctx.biased = bias is not None
         return torch.bmm(inputs, weight.mT) if bias is None else torch.baddbmm(bias.unsqueeze(1), inputs, weight.mT)
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         inputs, weight = ctx.saved_tensors
         to_inputs = torch.bmm(grad, weight) if ctx.needs_input_grad[0] else None
         return to_inputs, torch.bmm(grad.mT, inputs), grad.sum(1) if ctx.biased else None

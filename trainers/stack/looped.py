@@ -26,6 +26,9 @@ class LoopedStack(Stack):
         super().__init__(bench)
         self._parts: dict[Lane, tuple[nn.Module, Rows]] = {}
 
+    def another(self) -> LoopedStack:
+        return LoopedStack(self.bench)
+
     def add(self, lane: Lane, network: nn.Module, tensors: Mapping[str, Tensor] | None = None) -> None:
         replace_dropout(network)
         network = network.to(self.bench.device)

@@ -14,17 +14,17 @@ VECTOR = 16  # floats that the widest CPU instructions work on at a time
 class Rows:
     """The weights, gradients, optimizer state and buffers of K networks built alike.
 
-    All trained weights of a network lie side by side in its row of `weights` (K, P), so do their gradients in `grads` and
-    each tensor of the optimizer's `state`: a step of the optimizer, the norm of the gradients, a refill, a checkpoint
-    are operations on rows. Buffers and frozen weights are tensors of their own. `tensors` holds them all by their names in
-    the network, (K, ...) each, the trained ones as views of `weights`.
+    All trained weights of a network lie side by side in its row of `weights` (K, P), so do their gradients in `grads`
+    and each tensor of the optimizer's `state`: a step of the optimizer, the norm of the gradients, a refill, a
+    checkpoint are operations on rows. Buffers and frozen weights are tensors of their own. `tensors` holds them all by
+    their names in the network, (K, ...) each, the trained ones as views of `weights`.
 
-    A network built alike but narrower fills the corner of its row's tensors, from index 0 in each dimension; the rest is
-    zero. Where zeros stay zero (`networks.WIDTHS` says of which families that holds) it trains as if it were alone.
+    A network built alike but narrower fills the corner of its row's tensors, from index 0 in each dimension; the rest
+    is zero. Where zeros stay zero (`networks.WIDTHS` says of which families that holds) it trains as if it were alone.
     """
 
     def __init__(self, network: nn.Module, state: Sequence[str]) -> None:
-        parameters = dict(network.named_parameters())
+        parameters: dict[str, Tensor] = dict(network.named_parameters())
         trained = {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
         others = {name: tensor for name, tensor in parameters.items() if name not in trained}
         others |= dict(network.named_buffers())
@@ -80,11 +80,23 @@ class Rows:
         for name, rows in self.state.items():
             rows[row].copy_(state[name]) if name in state else rows[row].zero_()
 
+    def snapshot(self) -> dict[str, Tensor]:
+        """Returns a copy of all that training changes."""
+        return {name: rows.detach().clone() for name, rows in self._changing().items()}
+
+    def restore(self, snapshot: Mapping[str, Tensor]) -> None:
+        """Puts back what `snapshot` returned."""
+        for name, rows in self._changing().items():
+            rows.detach().copy_(snapshot[name])
+
+    def _changing(self) -> dict[str, Tensor]:
+        state = {f"state.{name}": rows for name, rows in self.state.items()}
+        return {"weights": self.weights, **state, **{f"other.{name}": rows for name, rows in self._others.items()}}
+
     def take(self, gradients: Sequence[Tensor | None]) -> None:
         """Fills `grads` with the gradients of the trained weights, (K, ...) each; None are zero."""
-        if any(gradient is None for gradient in gradients):  # a weight that the loss doesn't depend on
-            gradients = [torch.zeros_like(place) if g is None else g for g, place in zip(gradients, self.gradients, strict=True)]
-        torch._foreach_copy_(self.gradients, gradients)
+        pairs = zip(gradients, self.gradients, strict=True)  # None: of a weight that the loss doesn't depend on
+        torch._foreach_copy_(self.gradients, [torch.zeros_like(place) if g is None else g for g, place in pairs])
 
     def lend(self, row: int, network: nn.Module) -> None:
         """Makes the network's trained weights those of a row: what changes the one changes the other."""

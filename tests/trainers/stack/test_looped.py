@@ -1,23 +1,15 @@
 import pytest
 import torch
-from contracts.stack import DRAWING, MODELS, Hall, StackContract, blobs
+from contracts.stack import Hall, StackContract, blobs
 from torch.nn import functional as F
 
-from leadline.trainers.stack import FusedStack, LoopedStack, evaluate
+from leadline.trainers.stack import LoopedStack, evaluate
 
 
 class TestLoopedStack(StackContract):
     @pytest.fixture
     def make(self):
         return LoopedStack
-
-
-class TestFusedStack(StackContract):
-    models = [model for model in MODELS if model not in DRAWING]
-
-    @pytest.fixture
-    def make(self):
-        return FusedStack
 
 
 def recording_hall(n, batch_size):
@@ -73,13 +65,6 @@ def test_evaluation_in_parts_is_evaluation_of_the_whole():
         outputs = network(valid.inputs)
     assert loss == pytest.approx(float(F.cross_entropy(outputs, valid.targets)), rel=1e-5)
     assert value == pytest.approx(float((outputs.argmax(1) == valid.targets).double().mean()))
-
-
-def test_bfloat16_trains_to_finite_float32_weights():
-    hall = Hall(LoopedStack, precision="bfloat16")
-    curve, weights = hall.alone(0, epochs=3)
-    assert curve[-1]["value"] > 0.5
-    assert all(tensor.dtype == torch.float32 and tensor.isfinite().all() for tensor in weights.values())
 
 
 def test_a_lane_that_left_is_gone():
