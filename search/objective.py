@@ -29,6 +29,10 @@ class Objective:
         """Returns nothing: an objective's trials have a worker each."""
         return {}
 
+    def weight(self, params: Mapping[str, Any]) -> int:
+        """Returns 1: nothing is known of the work."""
+        return 1
+
     def serve(self, job: Job, channel: Channel) -> None:
         """Runs the trials that the driver sends, until it says Close."""
         channel.send(Ready(lanes=1, device=job.device))

@@ -40,7 +40,7 @@ class Run:
         self.trials, self.minutes = trials, minutes
         self.seconds = None if minutes is None else minutes * 60
         structure = partial(work.structure, padded=study.plan == "padded")
-        self.scheduler = Scheduler(ledger, self._rungs, structure, trials=trials, seconds=self.seconds)
+        self.scheduler = Scheduler(ledger, self._rungs, structure, work.weight, trials=trials, seconds=self.seconds)
         self.tracking_problem: str | None = None
 
     @property

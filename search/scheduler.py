@@ -29,6 +29,7 @@ from .ledger import Ledger
 from .trial import ENDED, Trial
 
 TOGETHER = 0.5  # seconds for which reports that nobody waits for are held together
+SHARING = 4  # trials in a row of one structure, where a strategy learns: more cost regret (benchmarks/README.md)
 AHEAD = 8  # proposals ready for each lane, where a strategy doesn't learn from results, so that they can be grouped
 HOPELESS = 8  # so many failures at the beginning, and nothing else, stop the study: it is the study that is wrong
 
@@ -42,6 +43,9 @@ class Work(Protocol):
     def structure(self, params: Mapping[str, Any], *, padded: bool) -> Mapping[str, Any]:
         """Returns the part of a configuration that trials must share to share a stack, or a padded one."""
 
+    def weight(self, params: Mapping[str, Any]) -> int:
+        """Returns how much work a trial is, compared with others."""
+
 
 Rungs = Callable[[Mapping[str, Any]], frozenset[int]]
 
@@ -50,12 +54,12 @@ class Scheduler:
     """Keeps the workers busy until the study has had its trials, or its time.
 
     `rungs` tells the epochs after which a trial of that configuration awaits a decision, `structure` what trials of one
-    stack have in common. What comes back from each method is a list of (worker, command).
+    stack have in common, `weight` how much work a trial is. What comes back from each method is a list of (worker, command).
 
     Proposed trials wait in a pool until a worker with a stack of their structure has a lane free; a worker begins a new
-    stack when at least half of its lanes are free, so that stacks aren't opened for a trial or two. A strategy that
-    doesn't learn from results is asked ahead, which groups its trials and changes none of them. One that learns is
-    asked for a structure first, and then for as many trials of that structure as the worker has lanes.
+    stack when it has lanes free for half a group of trials. A strategy that doesn't learn from results is asked ahead,
+    which groups its trials and changes none of them; a group is as many as the worker has lanes. One that learns is
+    asked for a structure first, and then for a few more trials given that structure.
     """
 
     def __init__(
@@ -63,11 +67,13 @@ class Scheduler:
         ledger: Ledger,
         rungs: Rungs = lambda params: frozenset(),
         structure: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda params: {},
+        weight: Callable[[Mapping[str, Any]], int] = lambda params: 1,
         *,
         trials: int | None,
         seconds: float | None,
     ) -> None:
-        self.ledger, self.rungs, self.structure, self.trials = ledger, rungs, structure, trials
+        self.ledger, self.rungs, self.structure, self.weight = ledger, rungs, structure, weight
+        self.trials = trials
         self.deadline = None if seconds is None else time.monotonic() + seconds
         self.pool = ledger.unfinished()  # proposed and not begun in this run
         self.shelved = ledger.shelved()  # the same, of an earlier run, whose budget was another
@@ -75,6 +81,7 @@ class Scheduler:
         self.running: dict[int, tuple[int, str]] = {}  # trial -> worker, structure
         self.batches: dict[int, tuple[Mapping[str, Any], int]] = {}  # worker -> structure, proposals to come of it
         self.keys: dict[int, str] = {}  # the structure of each trial in the pool
+        self.weights: dict[str, int] = {}  # the work of a trial of each structure
         self.closed: set[int] = set()
         self.out_of_time = False
         self.interrupted = False
@@ -159,9 +166,11 @@ class Scheduler:
         held = self._held_by(worker)
         stacks = {self.running[number][1] for number in held}
         fitting = [trial for trial in self.pool if self._key(trial) in stacks]
-        if not fitting and 2 * len(held) <= self.lanes[worker]:
-            sizes = Counter(map(self._key, self.pool))
-            fitting = [trial for trial in self.pool if sizes[self._key(trial)] == max(sizes.values())]
+        if not fitting and 2 * (self.lanes[worker] - len(held)) >= self._group(worker):
+            work: Counter[str] = Counter()
+            for trial in self.pool:
+                work[self._key(trial)] += self._weight(trial)
+            fitting = [trial for trial in self.pool if work[self._key(trial)] == max(work.values())]
         return fitting[0] if fitting else None
 
     def _fill_pool(self, worker: int) -> None:
@@ -171,11 +180,17 @@ class Scheduler:
                 given, left = self.batches.get(worker, ({}, 0))
                 trial = self._propose(given if left else {})
                 if trial is not None:
-                    self.batches[worker] = (given, left - 1) if left else (self._varying(trial), lanes - 1)
+                    group = self._group(worker)
+                    self.batches[worker] = (given, left - 1) if left else (self._varying(trial), group - 1)
         else:
             ahead = AHEAD if self.trials is not None else 1  # what is left when the time is up stays in line
             while len(self.pool) < ahead * lanes and self._propose() is not None:
                 pass
+
+    def _group(self, worker: int) -> int:
+        """Returns how many trials of one structure a worker is given together."""
+        lanes = self.lanes[worker]
+        return min(SHARING, lanes) if self.ledger.strategy.learns else lanes
 
     def _propose(self, given: Mapping[str, Any] | None = None) -> Trial | None:
         """Puts a new trial into the pool, and returns it; None if there is none to be had."""
@@ -205,6 +220,13 @@ class Scheduler:
         if trial.number not in self.keys:
             self.keys[trial.number] = repr(sorted(self.structure(trial.params).items()))
         return self.keys[trial.number]
+
+    def _weight(self, trial: Trial) -> int:
+        """Returns how much work a trial is: the longest groups go first, so that workers end together."""
+        key = self._key(trial)
+        if key not in self.weights:
+            self.weights[key] = self.weight(trial.params)
+        return self.weights[key]
 
     def _varying(self, trial: Trial) -> dict[str, Any]:
         """Returns the structure of a trial as far as the space varies it."""

@@ -39,6 +39,9 @@ def serve() -> None:
         work.serve(job, PipeChannel(connection))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass  # the driver is gone, and what was acknowledged is on disk
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # all is said and written; taking torch down in good order would take half a second
 
 
 def _leave_with(driver: int) -> None:

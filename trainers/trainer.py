@@ -249,14 +249,27 @@ class Trainer:
                 if space.is_active(name, params):
                     params[name] = _ordered(parameter)[end]
             try:
-                with torch.device("meta"):
-                    network = self.build(params, data.in_shape, data.outputs)
-            except (
-                Exception
-            ):  # a builder may look at its weights, which the meta device hasn't got; or not like `params`
-                network = self._built(params, data)
-            counts.append(sum(parameter.numel() for parameter in network.parameters()))
+                counts.append(self._parameters(params, data))
+            except Exception:  # a builder may look at its weights, which the meta device hasn't got
+                counts.append(sum(parameter.numel() for parameter in self._built(params, data).parameters()))
         return min(counts), max(counts)
+
+    def weight(self, params: Mapping[str, Any]) -> int:
+        """Returns how much work a trial is, compared with others: its network's parameters; 1 where that isn't known."""
+        try:
+            return self._parameters(params, self._first_rows)
+        except Exception:  # the builder is the user's; a trial will tell what is wrong with it
+            return 1
+
+    def _parameters(self, params: Mapping[str, Any], data: Dataset) -> int:
+        with torch.device("meta"):
+            network = self.build(params, data.in_shape, data.outputs)
+        return sum(parameter.numel() for parameter in network.parameters())
+
+    @cached_property
+    def _first_rows(self) -> Dataset:
+        """The data by an arbitrary split, for the shapes alone."""
+        return prepare(self.loaded, self.split(0))
 
     def _built(self, params: Mapping[str, Any], data: Dataset) -> nn.Module:
         try:

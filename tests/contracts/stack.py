@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -162,6 +162,7 @@ class StackContract:
         raise NotImplementedError
 
     models: Collection[str] = MODELS  # what lanes of this kind of stack may train
+    places: Mapping[str, tuple[int, int]] = PLACES  # where its lanes are tried
 
     def hall(self, make: MakeStack, model: str, **settings: Any) -> tuple[Hall, dict[str, Any]]:
         if model not in self.models:
@@ -183,7 +184,7 @@ class StackContract:
         hall, params = self.hall(make, model, batch_size=batch_size)
         elsewhere = {
             name
-            for name, (number, count) in PLACES.items()
+            for name, (number, count) in self.places.items()
             if not identical(hall.among(number, count, epochs=1, **params), hall.alone(number, epochs=1, **params))
         }
         assert elsewhere == set()

@@ -1,9 +1,9 @@
 import pytest
 import torch
-from torch import nn
+from torch.nn import functional as F
 
 from leadline import SettingsError
-from leadline.trainers.losses import LOSSES, l1_norm, loss_for
+from leadline.trainers.losses import LOSSES, lane_losses, loss_for
 
 
 def test_none_is_the_tasks_own_loss():
@@ -54,11 +54,94 @@ def test_every_task_has_a_loss():
     assert {task for _, task in LOSSES.values()} == {"classification", "regression"}
 
 
-def test_the_l1_norm_counts_weights_but_no_biases_and_no_scales():
-    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(2, 3))
-    expected = network[0].weight.abs().sum() + network[3].weight.abs().sum()
-    assert torch.allclose(l1_norm(network.parameters()), expected)
+# Of lanes at once
 
 
-def test_a_network_without_weights_of_two_dimensions_has_no_l1_norm_to_pay():
-    assert float(l1_norm(nn.BatchNorm1d(3).parameters())) == 0
+def normal(*shape, seed=0, dtype=torch.float64):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def classified(lanes=4, batch=6, classes=5, dtype=torch.float64):
+    """Returns outputs (K, B, classes) and targets (K, B)."""
+    generator = torch.Generator().manual_seed(1)
+    return 3 * normal(lanes, batch, classes, dtype=dtype), torch.randint(classes, (lanes, batch), generator=generator)
+
+
+def assert_agreement(loss, outputs, targets, smoothing=None):
+    """Asserts that losses and gradients are those of each lane alone."""
+    outputs.requires_grad_()
+    found = lane_losses(loss, outputs, targets, smoothing)
+    (gradients,) = torch.autograd.grad(found.sum(), outputs)
+    assert found.shape == (len(outputs),)
+    for lane in range(len(outputs)):
+        alone = outputs[lane].detach().requires_grad_()
+        own = {} if smoothing is None else {"label_smoothing": float(smoothing[lane])}
+        expected = loss(alone, targets[lane], **own)
+        (gradient,) = torch.autograd.grad(expected, alone)
+        torch.testing.assert_close(found[lane], expected, rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(gradients[lane], gradient, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("smoothing", [None, [0.0, 0.1, 0.5, 0.9], [0.0, 0.0, 0.0, 0.0]], ids=str)
+@pytest.mark.parametrize("classes", [2, 5, 100])
+def test_cross_entropy_is_each_lanes_own_with_its_own_smoothing(classes, smoothing):
+    smoothing = None if smoothing is None else torch.tensor(smoothing, dtype=torch.float64)
+    assert_agreement(F.cross_entropy, *classified(classes=classes), smoothing)
+
+
+def test_cross_entropy_of_outputs_of_any_size_is_finite():
+    outputs, targets = classified(dtype=torch.float32)
+    found = lane_losses(F.cross_entropy, outputs * 1e4, targets, torch.tensor([0.0, 0.1, 0.5, 0.9]))
+    assert found.isfinite().all()
+
+
+def test_smoothing_in_one_lane_leaves_the_bits_of_the_others():
+    outputs, targets = classified(dtype=torch.float32)
+    plain = lane_losses(F.cross_entropy, outputs, targets, None)
+    beside = lane_losses(F.cross_entropy, outputs, targets, torch.tensor([0.0, 0.3, 0.0, 0.0]))
+    assert torch.equal(plain[[0, 2, 3]], beside[[0, 2, 3]])
+    assert plain[1] != beside[1]
+
+
+def test_the_mean_square_is_each_lanes_own():
+    assert_agreement(F.mse_loss, normal(3, 6, 1), normal(3, 6, 1, seed=1))
+
+
+def test_a_loss_of_the_users_is_each_lanes_own():
+    def hinge(outputs, targets):
+        return (outputs - outputs.gather(1, targets[:, None]) + 1).clamp(min=0).mean()
+
+    assert_agreement(hinge, *classified())
+
+
+def test_a_loss_of_the_users_may_take_label_smoothing():
+    def smoothed(outputs, targets, label_smoothing=0.0):
+        likelihoods = F.log_softmax(outputs, dim=1)
+        own = likelihoods.gather(1, targets[:, None])
+        return -(1 - label_smoothing) * own.mean() - label_smoothing * likelihoods.mean()
+
+    assert_agreement(smoothed, *classified(), torch.tensor([0.0, 0.1, 0.5, 0.9], dtype=torch.float64))
+    assert_agreement(smoothed, *classified())
+
+
+def test_cross_entropy_of_maps_is_each_lanes_own():
+    generator = torch.Generator().manual_seed(1)
+    assert_agreement(F.cross_entropy, normal(3, 2, 5, 4), torch.randint(5, (3, 2, 4), generator=generator))
+
+
+def test_a_loss_of_the_users_that_draws_random_numbers_is_refused():
+    def noisy(outputs, targets):
+        return F.cross_entropy(outputs + torch.rand_like(outputs), targets)
+
+    with pytest.raises(RuntimeError, match="random"):
+        lane_losses(noisy, *classified(), None)
+
+
+def test_a_lane_whose_outputs_are_no_numbers_leaves_the_others_alone():
+    outputs, targets = classified(dtype=torch.float32)
+    broken = outputs.clone()
+    broken[1] = torch.nan
+    for loss, smoothing in ((F.cross_entropy, None), (F.cross_entropy, torch.full((4,), 0.1))):
+        found, expected = (lane_losses(loss, some, targets, smoothing) for some in (broken, outputs))
+        assert torch.equal(found[[0, 2, 3]], expected[[0, 2, 3]])
+        assert found[1].isnan()

@@ -34,12 +34,46 @@ def test_the_configuration_overrules_the_settings_and_what_isnt_of_the_recipe_is
         ({"label_smoothing": 1}, "`label_smoothing < 1` must hold, but got 1"),
         ({"optimizer": "adm"}, r"no optimizer is called 'adm'. Did you mean `adam`\?"),
         ({"optimizer": 3}, "no optimizer is called 3"),
+        ({"beta1": 1}, "`beta1 < 1` must hold, but got 1"),
+        ({"beta2": -0.1}, "`beta2` must be a finite number >= 0, but got -0.1"),
+        ({"clip_norm": 0.0}, "`clip_norm > 0` must hold, but got 0"),
+        ({"clip_norm": -1}, "`clip_norm` must be a finite number >= 0, but got -1"),
+        ({"clip_norm": math.inf}, "`clip_norm` must be a finite number >= 0, but got inf"),
+        ({"gamma": -1}, "`gamma` must be a finite number >= 0, but got -1"),
+        ({"gamma": None}, "`gamma` must be a finite number >= 0, but got None"),
+        ({"warmup": -0.5}, "`warmup` must be a finite number >= 0, but got -0.5"),
+        ({"warmup": math.nan}, "`warmup` must be a finite number >= 0, but got nan"),
+        ({"warmup": True}, "`warmup` must be a finite number >= 0, but got True"),
+        ({"schedule": "cosin"}, r"no schedule is called 'cosin'. Did you mean `cosine`\?"),
+        ({"schedule": None}, "no schedule is called None"),
     ],
 )
 def test_a_broken_rule_is_told_with_the_value(settings, message):
     with pytest.raises(SettingsError, match=message) as raised:
         Recipe(**settings)
     assert [problem.where for problem in raised.value.problems] == [tuple(settings)]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"clip_norm": None},
+        {"clip_norm": 1},
+        {"gamma": 0},
+        {"gamma": 2.5},
+        {"warmup": 0},
+        {"warmup": 0.5},
+        {"warmup": 1000},
+        {"beta1": 0, "beta2": 0},
+        {"momentum": 0, "label_smoothing": 0, "weight_decay": 0, "l1": 0},
+        {"schedule": "step"},
+        {"patience": None},
+    ],
+    ids=str,
+)
+def test_what_keeps_the_rules_is_taken_as_it_is(settings):
+    recipe = Recipe(**settings)
+    assert {name: getattr(recipe, name) for name in settings} == settings
 
 
 def test_an_infinite_rate_is_refused():
@@ -49,5 +83,6 @@ def test_an_infinite_rate_is_refused():
 
 def test_all_problems_are_told_at_once():
     with pytest.raises(SettingsError) as raised:
-        Recipe(epochs=0, lr=-1, momentum=2, optimizer="none")
-    assert {problem.where for problem in raised.value.problems} == {("epochs",), ("lr",), ("momentum",), ("optimizer",)}
+        Recipe(epochs=0, lr=-1, momentum=2, optimizer="none", schedule="none", clip_norm=0, warmup=-1)
+    names = {"epochs", "lr", "momentum", "optimizer", "schedule", "clip_norm", "warmup"}
+    assert {problem.where for problem in raised.value.problems} == {(name,) for name in names}

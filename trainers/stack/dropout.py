@@ -67,11 +67,11 @@ class LaneDropout(nn.Module):
         if self.calls:
             key = key + _as_int32(self.calls * 0x9E3779B9)
         self.calls += 1
-        bits = (self._hashed_coordinates(shape, key.device) ^ key) * FIRST
-        bits = (bits ^ (bits >> 15)) * SECOND
+        bits = (self._hashed_coordinates(shape, key.device) ^ key).mul_(FIRST)
+        bits.bitwise_xor_(bits >> 15).mul_(SECOND).bitwise_right_shift_(1)
         # From here to the float there is no boolean: comparing and selecting would take longer than all the rest.
-        kept = (threshold - 1 - (bits >> 1)) >> 31  # -1 or 0
-        return kept.to(torch.float32) * -scale
+        kept = bits.sub_(threshold).bitwise_not_().bitwise_right_shift_(31)  # -1 from the threshold on, else 0
+        return kept.to(torch.float32).mul_(-scale)
 
     def _hashed_coordinates(self, shape: torch.Size, device: torch.device) -> Tensor:
         found = self._coordinates.get(shape)

@@ -146,22 +146,28 @@ class FusedStack(Stack):
 
     def _judged(self, losses: Tensor, outputs: Tensor, targets: Tensor) -> dict[Lane, dict[str, Any]]:
         """Returns, by lane, what the epoch came to: the fields of `Epoch`."""
-        loss, metric = self.bench.loss, self.bench.metric
-        predictions = self._predictions()
+        bench, metric = self.bench, self.bench.metric
+        rows = [self._places.index(lane) for lane in self.lanes]
+        seen, wanted = (part.transpose(0, 1)[rows].flatten(1, 2) for part in (outputs, targets))
+        trained = metric.of_lanes(seen.float(), wanted)
         means, diverged = losses.double().mean(0).tolist(), (~torch.isfinite(losses)).T.tolist()
+        predictions = self._predictions()[rows]
+        valid_losses, values = [], []
+        for place, lane in enumerate(self.lanes):
+            valid = bench.data_of(lane).valid
+            predicted = predictions[place, : len(valid)]
+            valid_losses.append(float(bench.loss(predicted, valid.targets)))
+            values.append(metric(predicted, valid.targets))
         results = {}
-        for lane in self.lanes:
-            row, valid = self._places.index(lane), self.bench.data_of(lane).valid
-            predicted = predictions[row, : len(valid)]
-            value = metric(predicted, valid.targets)
+        for place, (lane, row) in enumerate(zip(self.lanes, rows, strict=True)):
             metrics = {
                 "train/loss": means[row],
-                f"train/{metric.name}": metric(outputs[:, row].flatten(0, 1).float(), targets[:, row].flatten(0, 1)),
-                "valid/loss": float(loss(predicted, valid.targets)),
-                f"valid/{metric.name}": value,
+                f"train/{metric.name}": trained[place],
+                "valid/loss": valid_losses[place],
+                f"valid/{metric.name}": values[place],
             }
             step = diverged[row].index(True) + 1 if any(diverged[row]) else None
-            results[lane] = {"value": value, "metrics": metrics, "diverged_at": step}
+            results[lane] = {"value": values[place], "metrics": metrics, "diverged_at": step}
         return results
 
     @torch.no_grad()
