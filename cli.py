@@ -39,9 +39,9 @@ Allow = Annotated[list[str] | None, typer.Option(help="An installed package that
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 Sets = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Override a setting of the file.")]
 Executor = Annotated[str | None, typer.Option(help="inline, processes.")]
-Workers = Annotated[int | None, typer.Option(help="Worker processes on each device.")]
+Workers = Annotated[str | None, typer.Option(help="Worker processes on each device: auto or a number.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
-Lanes = Annotated[str | None, typer.Option(help="Trials a worker takes at a time: auto or a number.")]
+Lanes = Annotated[str | None, typer.Option(help="Trials a worker trains at once: auto or a number.")]
 
 
 @app.command()
@@ -56,7 +56,7 @@ def run(
     minutes: Annotated[float | None, typer.Option(help="End after so many minutes.")] = None,
     device: Device = None,
     lanes: Lanes = None,
-    plan: Annotated[str | None, typer.Option(help="How a stack is run: auto, looped.")] = None,
+    plan: Annotated[str | None, typer.Option(help="How lanes are trained: auto, fused, padded, looped.")] = None,
     seed: Annotated[int | None, typer.Option(help="The study's seed.")] = None,
     executor: Executor = None,
     workers: Workers = None,
@@ -81,7 +81,7 @@ def run(
         "plan": plan,
         "seed": seed,
         "executor": executor,
-        "workers": workers,
+        "workers": _number(workers),
         "storage": storage,
     }
     opened, settings = _from_file(file, sets, given, allow)
@@ -120,7 +120,7 @@ def resume(
     """Go on with a study that was interrupted or killed, or give it more trials."""
     from .errors import StudyError
 
-    options = {"devices": device, "executor": executor, "workers": workers, "lanes": _number(lanes)}
+    options = {"devices": device, "executor": executor, "workers": _number(workers), "lanes": _number(lanes)}
     options = {option: value for option, value in options.items() if value is not None}
     with _status("Opening the study ..."):
         study = _load(name, storage, allow or [], **options)
@@ -324,8 +324,8 @@ def _from_here(data: str | None) -> str | None:
     return str(Path(data).absolute()) if data and Path(data).exists() else data
 
 
-def _number(lanes: str | None) -> str | int | None:
-    return int(lanes) if lanes is not None and lanes.isdigit() else lanes
+def _number(given: str | None) -> str | int | None:
+    return int(given) if given is not None and given.isdigit() else given
 
 
 def _facts(study: Study) -> dict[str, Any]:
@@ -352,7 +352,7 @@ def _whole(study: Study) -> dict[str, Any]:
             **study.describe(),
             "budget": study.attribute("budget"),
             "split": study.attribute("split"),
-            "plan": study.attribute("plan"),
+            "plans": study.attribute("plans") or {},
             "tests": study.attribute("tests") or [],
             "best": study.best.number if complete else None,
         },

@@ -4,8 +4,9 @@
 
 `optuna_digits.py` is the loop (an MLP on scikit-learn's digits; `--loop dataloader` as tutorials write it, `--loop
 tensors` as a careful engineer does). Each pair runs leadline and both loops one after the other, on the same random
-configurations of depth, width, dropout, learning rate and weight decay, 20 epochs each. Prints, as JSON, the wall seconds
-of each process with everything it loads, the ratios, and how the last epochs' accuracies differ by configuration.
+configurations of depth, width, dropout, learning rate and weight decay, 20 epochs each. Prints, as JSON, the wall
+seconds of each process with everything it loads, the ratios, and how the last epochs' accuracies differ by
+configuration.
 """
 
 from __future__ import annotations

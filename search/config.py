@@ -60,7 +60,7 @@ class StudyFile(BaseModel):
     storage: StrictStr | None = None
     executor: StrictStr = "processes"
     device: StrictStr | list[StrictStr] = "auto"
-    workers: StrictInt = 1
+    workers: StrictStr | StrictInt = "auto"
     lanes: StrictStr | StrictInt = "auto"
     plan: StrictStr = "auto"
     keep: StrictInt = 5

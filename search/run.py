@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -121,8 +122,17 @@ class Run:
             if self.trials is not None:
                 most = max(1, min(most, self.trials // rounds))
             job = job_for(self.study, self.ledger, device, threads if device == "cpu" else None)
-            jobs += [replace(job, most_lanes=most)] * self.study.workers
+            jobs += [replace(job, most_lanes=most)] * self._workers(device, most)
         return jobs
+
+    def _workers(self, device: str, lanes: int) -> int:
+        if isinstance(self.study.workers, int):
+            return self.study.workers
+        depends_on_results = self.study.strategy.learns or self.study.pruner_given != "none"
+        if device != "cpu" or self._executor() == "inline" or depends_on_results or self.study.trainer is None:
+            return 1
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return cores if self.trials is None else max(1, min(cores, self.trials // lanes))
 
     def _tracker(self) -> Tracker | None:
         if self.study.mlflow is None:

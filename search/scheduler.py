@@ -54,7 +54,8 @@ class Scheduler:
     """Keeps the workers busy until the study has had its trials, or its time.
 
     `rungs` tells the epochs after which a trial of that configuration awaits a decision, `structure` what trials of one
-    stack have in common, `weight` how much work a trial is. What comes back from each method is a list of (worker, command).
+    stack have in common, `weight` how much work a trial is. What comes back from each method is a list of
+    (worker, command).
 
     Proposed trials wait in a pool until a worker with a stack of their structure has a lane free; a worker begins a new
     stack when it has lanes free for half a group of trials. A strategy that doesn't learn from results is asked ahead,

@@ -42,8 +42,11 @@ class Study:
     `skopt-et`), a mapping of a name and options, or an Optuna sampler; `pruner` a name (`none`, `median`, `asha`,
     `hyperband`) or an Optuna pruner. `storage` is a folder (`leadline-studies` by default), a database's URL, or an
     Optuna storage. `executor` is "inline", "processes" or "auto": processes where all that is trained can be imported,
-    else inline. `devices` is "auto", or a device's name or several; `workers` is how many processes train on each.
-    `keep` is how many of the best trials keep their weights. `mlflow` is the address of MLflow's store ("auto":
+    else inline. `devices` is "auto", or a device's name or several; `workers` is how many processes train on each
+    ("auto": one a GPU; on a CPU one a core where neither strategy nor pruner looks at results, else one, as more would
+    make the study's course depend on the clock). `lanes` is how many trials a worker trains at once ("auto": as many as
+    pay), `plan` how: "fused" into one stacked network, "padded" (fused, narrower networks of a family being padded),
+    "looped", or "auto", whichever is faster. `keep` is how many of the best trials keep their weights. `mlflow` is the address of MLflow's store ("auto":
     `MLFLOW_TRACKING_URI`, else beside the studies; None: no tracking).
 
     A study of this name that exists goes on, if its settings are the same. Nothing is created before the first trial.
@@ -70,7 +73,7 @@ class Study:
         devices: str | Collection[str] = "auto",
         lanes: str | int = "auto",
         plan: str = "auto",
-        workers: int = 1,
+        workers: str | int = "auto",
         keep: int = 5,
         mlflow: str | None = "auto",
     ) -> None:

@@ -48,7 +48,9 @@ def _comparable(value: Any, within: set[int]) -> Any:
     """Returns JSON that is equal for equal values; for what can't be compared, JSON that is never equal."""
     if value is None or isinstance(value, bool | int | float | complex | str | bytes):
         return repr(value)
-    if isinstance(value, torch.dtype | torch.device | torch.Size | np.generic | np.dtype | enum.Enum | PurePath | slice):
+    if isinstance(
+        value, torch.dtype | torch.device | torch.Size | np.generic | np.dtype | enum.Enum | PurePath | slice
+    ):
         return repr(value)
     if id(value) in within:
         return "<itself>"

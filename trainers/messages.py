@@ -10,8 +10,8 @@ driver                                  worker
   <──────────── Ended ────────────────────
   ──── Start, ..., Go, or Close ─────────>
 
-The worker waits for the answer to each Ready, Planned, waiting Report and Ended. So what it trains beside what depends on
-the order of these messages, never on when one happens to arrive.
+The worker waits for the answer to each Ready, Planned, waiting Report and Ended. So what it trains beside what depends
+on the order of these messages, never on when one happens to arrive.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ Command = Start | Decision | Stop | Adopt | Go | Close
 
 @dataclass(frozen=True)
 class Ready:
-    """The worker has its data and device, and can take up to `lanes` trials at a time; it may say so again with more."""
+    """The worker has its data and device, and takes up to `lanes` trials at a time; it may say so again with more."""
 
     lanes: int
     device: str

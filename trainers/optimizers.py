@@ -23,8 +23,8 @@ Numbers = NDArray[np.float64]
 class LaneOptimizer(ABC):
     """One optimizer for K lanes whose weights, gradients and state are rows of (K, P) tensors.
 
-    It agrees with torch's optimizer of that name lane by lane, each with its own learning rates, rates of decay and count
-    of steps. `state` names the tensors it keeps a lane, each zero in the beginning.
+    It agrees with torch's optimizer of that name lane by lane, each with its own learning rates, rates of decay and
+    count of steps. `state` names the tensors it keeps a lane, each zero in the beginning.
     """
 
     state: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ class LaneOptimizer(ABC):
         """Makes one step in place. `weights`, `grads` and `state` are (K, P), the factors `at` this step (K, 1)."""
 
     def table(self, lanes: Sequence[tuple[Recipe, Numbers, Numbers]], like: Tensor) -> dict[str, Tensor]:
-        """Returns the factors of K lanes, each given as (recipe, rates, steps), by name: (S, K, 1), to go with `like`."""
+        """Returns the factors of K lanes, each given as (recipe, rates, steps), by name: (S, K, 1), typed as `like`."""
         each = [self.factors(*lane) for lane in lanes]
         columns = {name: np.stack([one[name] for one in each], axis=1)[:, :, None] for name in each[0]}
         return {name: torch.from_numpy(column).to(like) for name, column in columns.items()}

@@ -37,8 +37,8 @@ class Trainer:
     `loss(outputs, targets)` may be yours; `precision` is "auto" (bfloat16 on CUDA, else float32), "float32" or
     "bfloat16". With `folds` k > 1 each trial is trained k times, on k - 1 parts of the train and valid rows together,
     and judged by the k-th (k-fold cross-validation); with `replicates` k > 1 it is trained k times from other weights
-    and in another order. Its value is the mean, and its `spread` the standard deviation. `on_epoch(trial, epoch, metrics)` and `on_trial_end(trial)` are called in the study's process.
-    `checkpoint` is how many seconds of training a crash may cost a trial (0: one epoch). The rest is the recipe
+    and in another order. Its value is the mean, and its `spread` the standard deviation. `on_epoch(trial, epoch,
+    metrics)` and `on_trial_end(trial)` are called in the study's process. `checkpoint` is how many seconds of training a crash may cost a trial (0: one epoch). The rest is the recipe
     (`leadline.trainers.recipe.Recipe`), each part of which may be searched. Raises SettingsError holding every problem.
 
     >>> import leadline as ll
@@ -255,7 +255,7 @@ class Trainer:
         return min(counts), max(counts)
 
     def weight(self, params: Mapping[str, Any]) -> int:
-        """Returns how much work a trial is, compared with others: its network's parameters; 1 where that isn't known."""
+        """Returns how much work a trial is, compared with others: its network's parameters; 1 where nobody knows."""
         try:
             return self._parameters(params, self._first_rows)
         except Exception:  # the builder is the user's; a trial will tell what is wrong with it
@@ -415,7 +415,9 @@ class Trainer:
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 problems.append(Problem(f"`{name}` must be an integer >= 1, but got {value!r}", (name,)))
         if not problems and self.folds > 1 < self.replicates:
-            problems.append(Problem("`folds` and `replicates` can't both be above 1; a fold is a replicate", ("folds",)))
+            problems.append(
+                Problem("`folds` and `replicates` can't both be above 1; a fold is a replicate", ("folds",))
+            )
         parts = self.parts
         if len(parts) != 3 or not all(isinstance(p, int) and p > 0 for p in parts):
             problems.append(Problem(f"`parts` must be three integers > 0, as [4, 1, 1], but got {parts}", ("parts",)))

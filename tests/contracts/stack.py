@@ -17,7 +17,7 @@ from leadline import Trainer
 from leadline.trainers import checkpoints
 from leadline.trainers.data import Subset
 from leadline.trainers.messages import Job
-from leadline.trainers.metrics import Metric
+from leadline.trainers.metrics import METRICS, Metric
 from leadline.trainers.optimizers import OPTIMIZERS
 from leadline.trainers.recipe import Recipe
 from leadline.trainers.schedules import learning_rates
@@ -49,11 +49,12 @@ class Hall:
         data: Any = None,
         seed: int = 0,
         dtype: torch.dtype = torch.float32,
+        metric: str | None = None,
         **settings: Any,
     ) -> None:
         self.make, self.seed, self.dtype = make, seed, dtype
         self.trainer = Trainer(model, blobs() if data is None else data, **{"batch_size": 16, **settings})
-        bench = self.trainer.bench(Job(seed=seed, metric=None, maximize=True, device="cpu"))
+        bench = self.trainer.bench(Job(seed=seed, metric=metric, maximize=True, device="cpu"))
         folds = [replace(data, train=self._cast(data.train), valid=self._cast(data.valid)) for data in bench.folds]
         self.bench = replace(bench, folds=tuple(folds))
 
@@ -257,6 +258,13 @@ class StackContract:
         for fold, (lane, _) in enumerate(lanes):
             came_to = [point(lane, epoch) for epoch in epochs], stack.weights(lane)
             assert identical(came_to, hall.alone(4, epochs=2, fold=fold))
+
+    @pytest.mark.parametrize("metric", METRICS)
+    def test_by_every_metric_a_lane_is_bit_identical_to_the_lane_alone(self, make: MakeStack, metric: str) -> None:
+        inputs, targets = blobs(78)
+        data = (inputs, inputs.sum(1)) if METRICS[metric].task == "regression" else (inputs, targets)
+        hall = Hall(make, data=data, metric=metric)
+        assert identical(hall.among(2, 3, epochs=1), hall.alone(2, epochs=1))
 
     def test_a_lane_beside_one_that_diverges_is_bit_identical_to_the_lane_alone(self, make: MakeStack) -> None:
         hall = Hall(make, optimizer="sgd")

@@ -46,7 +46,7 @@ def digits(folder: Path, space: ll.Space) -> Callable[..., ll.Study]:
         settings = ("epochs", "patience", "checkpoint", "on_epoch", "on_trial_end", "loss", "data")
         given = {"data": "digits", "epochs": 2, **{key: options.pop(key) for key in settings if key in options}}
         trainer = ll.Trainer(options.pop("model", "mlp"), given.pop("data"), **given)
-        how = {"executor": "inline", "lanes": 1, "plan": "fused"}
+        how = {"executor": "inline", "workers": 1, "lanes": 1, "plan": "fused"}
         chosen = {"strategy": "random", "storage": folder, "mlflow": None, **how, **options}
         return ll.Study(name, chosen.pop("space", space), trainer, **chosen)
 

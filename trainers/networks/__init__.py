@@ -19,7 +19,7 @@ SPACES: dict[str, Callable[[], Space]] = {"mlp": mlp.default_space, "convnet": c
 
 # Arguments that are widths: of two networks that differ in one alone, the narrower is a corner of the wider, and what
 # is outside of it is zero and stays zero in training. That fails where units see each other (LayerNorm, a mean over
-# channels) or zero isn't mapped to zero (sigmoid), so it is a family's to declare, and never assumed of a user's module.
+# channels) or zero isn't mapped to zero (sigmoid), so it is a family's to declare, and never assumed of other modules.
 WIDTHS: dict[str, tuple[str, ...]] = {"mlp": ("feature_maps",), "convnet": ("feature_maps",)}
 
 GIVEN = ("in_shape", "classes")  # what every builder is handed; all its other arguments may be searched

@@ -78,7 +78,9 @@ class LaneDropout(nn.Module):
         if found is None or found.device != device:
             found = torch.zeros(shape, dtype=torch.int32, device=device)
             for dimension, size in enumerate(shape):
-                along = torch.arange(size, dtype=torch.int32, device=device) * _as_int32(0x9E3779B1 * (2 * dimension + 1))
+                along = torch.arange(size, dtype=torch.int32, device=device) * _as_int32(
+                    0x9E3779B1 * (2 * dimension + 1)
+                )
                 found += along.view([size if other == dimension else 1 for other in range(len(shape))])
                 found = (found ^ (found >> 15)) * SECOND
             self._coordinates[shape] = found
