@@ -53,9 +53,9 @@ class Shifting(nn.Module):
 class Residual(nn.Module):
     """A user's branch beside the identity, with layer norm, batch norm and dropout."""
 
-    def __init__(self, width: int, dropout: float) -> None:
+    def __init__(self, width: int, dropout: float, bias: bool = False) -> None:
         super().__init__()
-        self.layer_norm, self.linear = nn.LayerNorm(width), nn.Linear(width, width, bias=False)
+        self.layer_norm, self.linear = nn.LayerNorm(width), nn.Linear(width, width, bias)
         self.batch_norm, self.dropout = nn.BatchNorm1d(width), nn.Dropout(dropout)
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -95,8 +95,17 @@ def activations(in_shape: tuple[int, ...], classes: int) -> nn.Module:
     return nn.Sequential(*layers, nn.Linear(widths[-1], classes))
 
 
-def residual(in_shape: tuple[int, ...], classes: int, dropout: float = 0.3) -> nn.Module:
-    return nn.Sequential(nn.Linear(in_shape[0], 7), *(Residual(7, dropout) for _ in range(2)), nn.Linear(7, classes))
+def bottleneck(in_shape: tuple[int, ...], classes: int) -> nn.Module:
+    return nn.Sequential(nn.Linear(in_shape[0], 30), nn.ReLU(), nn.Linear(30, 1), nn.Linear(1, classes))
+
+
+def biased(in_shape: tuple[int, ...], classes: int) -> nn.Module:
+    return nn.Sequential(nn.Linear(in_shape[0], 7), nn.BatchNorm1d(7), nn.SiLU(), nn.Linear(7, classes))
+
+
+def residual(in_shape: tuple[int, ...], classes: int, dropout: float = 0.3, bias: bool = False) -> nn.Module:
+    branches = (Residual(7, dropout, bias) for _ in range(2))
+    return nn.Sequential(nn.Linear(in_shape[0], 7), *branches, nn.Linear(7, classes))
 
 
 def tokens(in_shape: tuple[int, ...], classes: int) -> nn.Module:
@@ -113,6 +122,8 @@ MODELS: dict[str, tuple[Any, tuple[int, ...], dict[str, Any]]] = {  # the builde
     "noise in evaluation": (always_dropping, (6,), {"dropout": 0.3}),
     "tied weights": (tied, (6,), {}),
     "activations": (activations, (6,), {}),
+    "a bottleneck of one unit": (bottleneck, (6,), {}),
+    "a bias before batch norm": (biased, (6,), {}),
     "residual branches": (residual, (6,), {"dropout": 0.3}),
     "embedding": (tokens, (6,), {}),
 }

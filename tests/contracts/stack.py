@@ -151,6 +151,7 @@ PLACES = {  # the number of the lane, and how many there are
     "the first of two": (0, 2),
     "the last of two": (1, 2),
     "the last of three": (2, 3),
+    "the last of five": (4, 5),
     "the 38th of 64": (37, 64),
 }
 

@@ -9,7 +9,7 @@ from leadline.trainers.schedules import SCHEDULES, learning_rates
 schedules = st.sampled_from(sorted(SCHEDULES))
 lrs = st.floats(1e-8, 1e3)
 epoch_counts, step_counts = st.integers(1, 40), st.integers(1, 30)
-warmups = st.one_of(st.just(0.0), st.floats(0, 50), st.integers(0, 50))
+warmups = st.one_of(st.just(0.0), st.floats(0.001, 50), st.integers(0, 50))
 
 
 def whole(recipe, steps):

@@ -88,11 +88,11 @@ class FusedStack(Stack):
     def _close_ranks(self) -> None:
         """Leaves out rows without a lane, all but those that keep a lane's bits independent of its place.
 
-        Under vmap torch takes other kernels for one lane than for several. And where a lane's share of a tensor doesn't
-        fill whole vectors, the last few numbers of the tensor are computed by other instructions than the rest: a
-        last row without a lane takes them.
+        torch takes other kernels for one lane than for several. And where a lane's share of a tensor doesn't fill whole
+        vectors, the last few numbers of the tensor are computed by other instructions than the rest: a last row
+        without a lane takes them.
         """
-        count = max(1 + self._network.vmapped, len(self.lanes) + bool(self._batch % VECTOR))
+        count = max(2, len(self.lanes) + bool(self._batch % VECTOR))
         if len(self._places) != count:
             self._arrange([*self.lanes, *(None for _ in range(count - len(self.lanes)))])
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from .dropout import LaneDropout
+from .rows import VECTOR
 
 Tensors = Mapping[str, Tensor]  # a module's parameters and buffers by their names in it, with a leading K
 Kernel = Callable[[Any, Tensors, Tensor], Tensor]  # (module, its tensors, inputs (K, B, ...)) -> outputs (K, B, ...)
@@ -87,6 +88,17 @@ def example_by_example(module: nn.Module, tensors: Tensors, inputs: Tensor) -> T
     return outputs.view(*inputs.shape[:2], *outputs.shape[1:])
 
 
+def lane_by_lane(module: nn.Module, tensors: Tensors, inputs: Tensor) -> Tensor:
+    """Runs a module for one lane after another."""
+    lanes = zip(inputs.unbind(0), *(tensor.unbind(0) for tensor in tensors.values()), strict=True)
+    return torch.stack([functional_call(module, dict(zip(tensors, own, strict=True)), (x,)) for x, *own in lanes])
+
+
+def lane_by_lane_on_cpu(module: nn.Module, tensors: Tensors, inputs: Tensor) -> Tensor:
+    """Runs a convolution or a batch norm: on a CPU, torch rounds those of several lanes by how many they are."""
+    return (lane_by_lane if inputs.device.type == "cpu" else vmapped)(module, tensors, inputs)
+
+
 def linear(module: nn.Linear, tensors: Tensors, inputs: Tensor) -> Tensor:
     """Runs a linear layer on inputs (K, B, features) as one batched product."""
     weight, bias = tensors["weight"], tensors.get("bias")
@@ -106,7 +118,12 @@ def lane_dropout(module: LaneDropout, tensors: Tensors, inputs: Tensor) -> Tenso
     return inputs * module.mask(inputs.shape[1:], **columns).to(inputs.dtype)
 
 
+ROUNDED_BY_COUNT = (
+    *(nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
+    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d),
+)
 KERNELS: dict[type[nn.Module], Kernel] = {nn.Linear: linear, LaneDropout: lane_dropout}
+KERNELS |= dict.fromkeys(ROUNDED_BY_COUNT, lane_by_lane_on_cpu)
 
 
 def _chain(module: nn.Module) -> list[nn.Module]:
@@ -125,16 +142,47 @@ def _tensors(module: nn.Module) -> list[tuple[str, Tensor]]:
 
 
 class _Linear(torch.autograd.Function):
-    """Inputs (K, B, n) times weights (K, m, n), whose gradient comes out contiguous."""
+    """Inputs (K, B, n) times weights (K, m, n), plus bias (K, m)."""
 
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        inputs = _aligned(inputs)
         ctx.save_for_backward(inputs, weight)
         ctx.biased = bias is not None
-        return torch.bmm(inputs, weight.mT) if bias is None else torch.baddbmm(bias.unsqueeze(1), inputs, weight.mT)
+        return _product(inputs, weight.mT, bias)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         inputs, weight = ctx.saved_tensors
-        to_inputs = torch.bmm(grad, weight) if ctx.needs_input_grad[0] else None
-        return to_inputs, torch.bmm(grad.mT, inputs), grad.sum(1) if ctx.biased else None
+        grad = _aligned(grad)
+        to_inputs = _product(grad, weight) if ctx.needs_input_grad[0] else None
+        return to_inputs, _product(grad.mT, inputs), grad.sum(1) if ctx.biased else None
+
+
+def _product(left: Tensor, right: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Returns left (K, a, b) times right (K, b, c), plus bias (K, c).
+
+    How the library for matrices rounds depends on where in memory they begin, relative to its vectors. So that no lane
+    is rounded otherwise than its neighbours, each begins with a vector: where its numbers don't fill whole vectors,
+    room is left after them.
+    """
+    size = left.shape[1] * right.shape[2]
+    if size % VECTOR == 0:
+        return torch.bmm(left, right) if bias is None else torch.baddbmm(bias.unsqueeze(1), left, right)
+    product = _roomy(left, left.shape[1], right.shape[2])
+    if bias is not None:
+        product.copy_(bias.unsqueeze(1).expand_as(product))
+    return product.baddbmm_(left, right, beta=0 if bias is None else 1)
+
+
+def _aligned(lanes: Tensor) -> Tensor:
+    """Returns lanes (K, a, b), copied if they don't each begin with a vector."""
+    if lanes.stride(0) % VECTOR == 0 and lanes.stride(2) == 1:
+        return lanes
+    return _roomy(lanes, *lanes.shape[1:]).copy_(lanes)
+
+
+def _roomy(like: Tensor, rows: int, columns: int) -> Tensor:
+    """Returns an empty (K, rows, columns) whose lanes each begin with a vector."""
+    room = like.new_empty(len(like), -(-rows * columns // VECTOR) * VECTOR)
+    return room[:, : rows * columns].view(-1, rows, columns)
