@@ -15,6 +15,8 @@ from .data import Dataset, Subset
 from .reasons import told
 from .recipe import Recipe
 from .stack import Bench, FusedStack, Lane, LoopedStack, Stack
+from .stack.dropout import replace_dropout
+from .stack.kernels import StackedNetwork
 from .streams import Stream
 
 STEPS = 4  # of a rehearsal's epoch
@@ -52,7 +54,7 @@ def choose(bench: Bench, build: Build, recipe: Recipe, *, lanes: int, fixed: boo
     if wanted in ("fused", "padded"):
         return Plan("fused", lanes, "asked for")
     if bench.device.type == "cpu" and not _steady(bench, build, recipe, lanes):
-        return Plan("looped", 1, "fused its lanes' last digits would depend on their places: sizes no multiples of 16?")
+        return Plan("looped", 1, "fused, its last digits would depend on a lane's place: sizes no multiples of 16?")
     fused = _seconds(FusedStack, bench, build, recipe, lanes) / lanes
     looped = _seconds(LoopedStack, bench, build, recipe, 1)
     faster = "fused" if fused < looped else "looped"
@@ -103,10 +105,10 @@ def _obstacle(bench: Bench, build: Build, recipe: Recipe) -> str | None:
             stack = _rehearsal(kind, bench, build, recipe, lanes=2)
             (_, epoch) = stack.train_epoch()
         except Exception as error:  # the network is the user's: what it does to torch.func is known by trying
-            return f"torch can't batch it: {told(error)}"
+            return _told(error)
         if epoch.error is not None:
             # What fails alone too isn't an obstacle to fusing; the trial will tell of it.
-            return f"torch can't batch it: {told(epoch.error)}" if kind is FusedStack else None
+            return _told(epoch.error) if kind is FusedStack else None
         weights.append(stack.weights(epoch.lane))
     for name, alone in weights[0].items():
         if not torch.allclose(alone.double(), weights[1][name].double(), rtol=1e-3, atol=1e-4, equal_nan=True):
@@ -114,8 +116,21 @@ def _obstacle(bench: Bench, build: Build, recipe: Recipe) -> str | None:
     return None
 
 
+def _told(error: Exception) -> str:
+    if "randomness error mode" in str(error):
+        place = told(error).rpartition("(")[2].rstrip(")")
+        return f"its forward draws random numbers by itself ({place}): `nn.Dropout` modules can be fused"
+    return f"torch can't batch it: {told(error)}"
+
+
 def _steady(bench: Bench, build: Build, recipe: Recipe, lanes: int) -> bool:
-    """Tells whether a lane of these networks comes to the same bits with one neighbour, and last of many."""
+    """Tells whether a lane of these networks comes to the same bits with one neighbour, and last of many.
+
+    Chains of kernels of ours do by construction; what torch batches is tried.
+    """
+    replace_dropout(network := build())
+    if not StackedNetwork(network).vmapped:
+        return True
     weights = []
     for count in (2, max(5, lanes)):
         stack = FusedStack(bench)

@@ -128,8 +128,8 @@ class FusedStack(Stack):
         losses, outputs = [], []
         self._network.train()
         for step in range(self._steps):
-            for index, (name, dropout) in enumerate(self._dropouts.items()):
-                rows.tensors[name].copy_(dropout_keys[step, :, index])
+            for (name, dropout), key in zip(self._dropouts.items(), dropout_keys[step], strict=True):
+                rows.tensors[name] = key
                 dropout.calls = 0
             with self.bench.cast():
                 inputs = train.inputs.index_select(0, order[step])
@@ -199,9 +199,9 @@ class FusedStack(Stack):
         return torch.cat(orders, dim=1).to(self.bench.device)
 
     def _dropout_keys(self) -> Tensor:
-        """Returns the dropout modules' keys, int32 (S, K, modules)."""
+        """Returns the dropout modules' keys, int32 (S, modules, K)."""
         own = [keys(lane, self._steps, len(self._dropouts)) for lane in self._occupants]
-        return torch.from_numpy(np.stack(own, axis=1)).to(self.bench.device)
+        return torch.from_numpy(np.stack(own, axis=2)).to(self.bench.device)
 
     def _smoothing(self) -> Tensor | None:
         """Returns the label smoothing, (K,); None if no lane has any."""

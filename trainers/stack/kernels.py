@@ -21,10 +21,12 @@ from .rows import VECTOR
 Tensors = Mapping[str, Tensor]  # a module's parameters and buffers by their names in it, with a leading K
 Kernel = Callable[[Any, Tensors, Tensor], Tensor]  # (module, its tensors, inputs (K, B, ...)) -> outputs (K, B, ...)
 
-EXAMPLE_BY_EXAMPLE = (
-    *(nn.Identity, nn.Flatten, nn.Unflatten),
-    *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Softplus),
+NUMBER_BY_NUMBER = (
+    *(nn.Identity, nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Softplus),
     *(nn.Tanh, nn.Sigmoid, nn.Hardtanh, nn.Hardswish, nn.Hardsigmoid, nn.LogSigmoid, nn.Softsign),
+)
+EXAMPLE_BY_EXAMPLE = (
+    *(nn.Flatten, nn.Unflatten),
     *(nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d),
     *(nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d),
     *(nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d),
@@ -50,7 +52,7 @@ class StackedNetwork:
     @property
     def vmapped(self) -> bool:
         """Whether a part of it runs under vmap."""
-        return any(kernel is not example_by_example and kernel not in KERNELS.values() for kernel, _, _ in self.calls)
+        return any(kernel is vmapped for kernel, _, _ in self.calls)
 
     def train(self) -> None:
         """Puts every module in training mode."""
@@ -71,14 +73,20 @@ def kernel_for(module: nn.Module) -> Kernel:
     """Returns what computes `module` for K lanes."""
     if _hooked(module):
         return vmapped
-    if type(module) in EXAMPLE_BY_EXAMPLE:
-        return example_by_example
     return KERNELS.get(type(module), vmapped)
 
 
 def vmapped(module: nn.Module, tensors: Tensors, inputs: Tensor) -> Tensor:
     """Runs any module whose operations torch can batch, and that draws no random numbers."""
     outputs: Tensor = torch.vmap(partial(functional_call, module), randomness="error")(dict(tensors), (inputs,))
+    return outputs
+
+
+def number_by_number(module: nn.Module, tensors: Tensors, inputs: Tensor) -> Tensor:
+    """Runs a module that maps each number by itself."""
+    if getattr(module, "inplace", False) and inputs.stride(0) == 0:
+        inputs = inputs.clone()  # of examples that all lanes share
+    outputs: Tensor = module.forward(inputs)  # there are no hooks, and this is called often
     return outputs
 
 
@@ -124,6 +132,7 @@ ROUNDED_BY_COUNT = (
 )
 KERNELS: dict[type[nn.Module], Kernel] = {nn.Linear: linear, LaneDropout: lane_dropout}
 KERNELS |= dict.fromkeys(ROUNDED_BY_COUNT, lane_by_lane_on_cpu)
+KERNELS |= dict.fromkeys(EXAMPLE_BY_EXAMPLE, example_by_example) | dict.fromkeys(NUMBER_BY_NUMBER, number_by_number)
 
 
 def _chain(module: nn.Module) -> list[nn.Module]:
