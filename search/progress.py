@@ -62,7 +62,7 @@ class Progress(Listener):
 
     def planned(self, blueprint: str, stack: str, reason: str) -> None:
         kind, _, details = reason.partition(":")
-        if stack == "looped" and kind not in self._told and kind != "asked for":
+        if stack == "looped" and kind not in (*self._told, "asked for", "one lane at a time"):
             self._told.add(kind)
             text = f"Some networks are trained one after another, for {kind}:{details} (`leadline show` has them all)"
             self.console.print(Text(text, style="dim"), soft_wrap=True)

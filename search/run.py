@@ -115,21 +115,37 @@ class Run:
             devices = _cuda_devices() if self.study.trainer else []
             devices = devices or ["cpu"]
         threads = self.ledger.attribute("threads")
-        rounds = ROUNDS if self.study.strategy.learns else 1
         jobs = []
         for device in devices:
-            most = LANES[device.split(":")[0]]
-            if self.trials is not None:
-                most = max(1, min(most, self.trials // rounds))
+            most = self._most_lanes(device)
             job = job_for(self.study, self.ledger, device, threads if device == "cpu" else None)
             jobs += [replace(job, most_lanes=most)] * self._workers(device, most)
         return jobs
 
+    @property
+    def _results_matter(self) -> bool:
+        """Whether what is trained next depends on what came of the trials before."""
+        return self.study.strategy.learns or self.study.pruner_given != "none"
+
+    def _most_lanes(self, device: str) -> int:
+        """Returns how many lanes "auto" may come to: on a CPU only so many as can't change the study's course.
+
+        With one lane a study is the same on every run, also after a crash; with more, which trials have ended when the
+        next one is proposed depends on how far each had come.
+        """
+        if device == "cpu":
+            most = 1 if self._results_matter else LANES["cpu"]
+        else:
+            most = LANES["cuda"]
+        if self.trials is not None:
+            most = min(most, self.trials // (ROUNDS if self.study.strategy.learns else 1))
+        return max(1, most)
+
     def _workers(self, device: str, lanes: int) -> int:
+        """Returns how many workers a device has: "auto" is one a core where that can't change the study's course."""
         if isinstance(self.study.workers, int):
             return self.study.workers
-        depends_on_results = self.study.strategy.learns or self.study.pruner_given != "none"
-        if device != "cpu" or self._executor() == "inline" or depends_on_results or self.study.trainer is None:
+        if device != "cpu" or self._executor() == "inline" or self._results_matter or self.study.trainer is None:
             return 1
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return cores if self.trials is None else max(1, min(cores, self.trials // lanes))

@@ -19,6 +19,7 @@ from .stack.dropout import replace_dropout
 from .stack.kernels import StackedNetwork
 from .streams import Stream
 
+CLEARLY = 1.25  # so much slower fused lanes must be to be looped, lest a study's plan change from run to run
 STEPS = 4  # of a rehearsal's epoch
 Build = Callable[[], nn.Module]  # makes the network anew, the same each time
 
@@ -44,6 +45,8 @@ def choose(bench: Bench, build: Build, recipe: Recipe, *, lanes: int, fixed: boo
     """
     if wanted == "looped":
         return Plan("looped", 1, "asked for")
+    if wanted == "auto" and lanes == 1:
+        return Plan("looped", 1, "one lane at a time")
     bench = _excerpt(bench, recipe)
     obstacle = _obstacle(bench, build, recipe)
     if obstacle is not None:
@@ -57,7 +60,7 @@ def choose(bench: Bench, build: Build, recipe: Recipe, *, lanes: int, fixed: boo
         return Plan("looped", 1, "fused, its last digits would depend on a lane's place: sizes no multiples of 16?")
     fused = _seconds(FusedStack, bench, build, recipe, lanes) / lanes
     looped = _seconds(LoopedStack, bench, build, recipe, 1)
-    faster = "fused" if fused < looped else "looped"
+    faster = "fused" if fused < CLEARLY * looped else "looped"
     times = f"{fused * 1e3:.2f} ms a lane and step fused with {lanes} lanes, {looped * 1e3:.2f} ms looped"
     return Plan(faster, lanes if faster == "fused" else 1, f"that is faster here: {times}")
 

@@ -195,7 +195,7 @@ class Worker:
 
     @property
     def _most(self) -> int:
-        return self.job.lanes or self.job.most_lanes
+        return max(self.job.lanes or self.job.most_lanes, self.trainer.lanes_a_trial)
 
     def _name(self, lane: Lane, network: nn.Module) -> str:
         """Returns the name of all that lanes of a stack share."""

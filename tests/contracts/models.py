@@ -53,9 +53,9 @@ class Shifting(nn.Module):
 class Residual(nn.Module):
     """A user's branch beside the identity, with layer norm, batch norm and dropout."""
 
-    def __init__(self, width: int, dropout: float, bias: bool = False) -> None:
+    def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
-        self.layer_norm, self.linear = nn.LayerNorm(width), nn.Linear(width, width, bias)
+        self.layer_norm, self.linear = nn.LayerNorm(width), nn.Linear(width, width)
         self.batch_norm, self.dropout = nn.BatchNorm1d(width), nn.Dropout(dropout)
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -103,9 +103,9 @@ def biased(in_shape: tuple[int, ...], classes: int) -> nn.Module:
     return nn.Sequential(nn.Linear(in_shape[0], 7), nn.BatchNorm1d(7), nn.SiLU(), nn.Linear(7, classes))
 
 
-def residual(in_shape: tuple[int, ...], classes: int, dropout: float = 0.3, bias: bool = False) -> nn.Module:
-    branches = (Residual(7, dropout, bias) for _ in range(2))
-    return nn.Sequential(nn.Linear(in_shape[0], 7), *branches, nn.Linear(7, classes))
+def residual(in_shape: tuple[int, ...], classes: int, dropout: float = 0.3, width: int = 16) -> nn.Module:
+    branches = (Residual(width, dropout) for _ in range(2))
+    return nn.Sequential(nn.Linear(in_shape[0], width), *branches, nn.Linear(width, classes))
 
 
 def tokens(in_shape: tuple[int, ...], classes: int) -> nn.Module:

@@ -39,7 +39,10 @@ def rates_of(recipe):
 
 def by_lanes(kind, dtype):
     """Returns the weights (S, K, P) after each step of all lanes at once."""
-    weights, grads = normal(len(LANES), WIDTH, seed=0, dtype=dtype), normal(STEPS, len(LANES), WIDTH, seed=1, dtype=dtype)
+    weights, grads = (
+        normal(len(LANES), WIDTH, seed=0, dtype=dtype),
+        normal(STEPS, len(LANES), WIDTH, seed=1, dtype=dtype),
+    )
     optimizer = KINDS[kind]
     state = {name: torch.zeros_like(weights) for name in optimizer.state}
     counts = [np.maximum(np.arange(1, STEPS + 1) - joins, 1).astype(float) for _, joins in LANES]

@@ -182,7 +182,8 @@ def test_the_mask_of_a_lane_in_a_stack_is_that_of_the_lane_alone():
     shape, rates = (16, 30), [0.0, 0.3, 1.0]
     alone = [LaneDropout(p) for p in rates]
     column = {
-        name: torch.stack([getattr(dropout, name) for dropout in alone]).view(-1, 1, 1) for name in ("threshold", "scale")
+        name: torch.stack([getattr(dropout, name) for dropout in alone]).view(-1, 1, 1)
+        for name in ("threshold", "scale")
     }
     own = torch.stack([key_of(number=number) for number in range(3)])
     for dropout, key in zip(alone, own, strict=True):

@@ -11,7 +11,7 @@ from leadline.trainers.stack import FusedStack
 
 
 class TestFusedStack(StackContract):
-    models = [model for model in MODELS if model not in DRAWING]
+    models = tuple(model for model in MODELS if model not in DRAWING)
 
     @pytest.fixture
     def make(self):

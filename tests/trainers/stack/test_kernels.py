@@ -1,47 +1,50 @@
 """Lanes computed at once come to what each network comes to alone: outputs, gradients, buffers; here in float64."""
 
 from copy import deepcopy
+from math import prod
 
 import pytest
 import torch
 from contracts.models import Activated, Residual
 from torch import nn
 
-from leadline.trainers.stack.dropout import dropouts, replace_dropout
-from leadline.trainers.stack.kernels import (
-    EXAMPLE_BY_EXAMPLE,
-    StackedNetwork,
-    example_by_example,
-    kernel_for,
-    lane_dropout,
-    linear,
-    vmapped,
-)
+from leadline.trainers.stack.dropout import LaneDropout, dropouts, replace_dropout
+from leadline.trainers.stack.kernels import EXAMPLE_BY_EXAMPLE, KERNELS, StackedNetwork
 
 LANES, BATCH = 3, 5
 LINE, PLANE, VOLUME = (4, 8), (4, 8, 6), (4, 6, 4, 4)  # maps of 1, 2, 3 dimensions
-WITH_ARGUMENTS = {
-    nn.Unflatten: [1, (2, 3)],
-    **{kind: [2] for kind in (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)},
-    **{kind: [2] for kind in (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)},
-    **{kind: [2] for kind in (nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d)},
-    nn.LocalResponseNorm: [2],
-    nn.PixelShuffle: [2],
-    nn.ZeroPad2d: [(1, 0, 2, 1)],
-    nn.Upsample: [None, 2],
+ARGUMENTS = {  # of the kinds that need some, by the beginning of their names
+    "Unflatten": (1, (2, 3)),
+    "MaxPool": (2,),
+    "AvgPool": (2,),
+    "AdaptiveAvgPool": (2,),
+    "AdaptiveMaxPool": (2,),
+    "LocalResponseNorm": (2,),
+    "PixelShuffle": (2,),
+    "ZeroPad": ((1, 0, 2, 1),),
+    "Upsample": (None, 2),
+    "Conv": (4, 3, 2),
+    "BatchNorm": (4,),
+    "InstanceNorm": (4,),
+    "Linear": (6, 7),
+    "Dropout": (0.4,),
 }
+KINDS = [nn.Dropout if kind is LaneDropout else kind for kind in dict.fromkeys((*KERNELS, *EXAMPLE_BY_EXAMPLE))]
+
+
+def arguments_of(kind):
+    return next((found for name, found in ARGUMENTS.items() if kind.__name__.startswith(name)), ())
 
 
 def shapes_for(kind):
     """Returns the shapes of examples that a kind of module is to be tried on."""
-    if kind is nn.Unflatten:
+    if kind in (nn.Unflatten, nn.Linear):
         return [(6,)]
-    for ending, shapes in {"1d": [LINE], "2d": [PLANE], "3d": [VOLUME]}.items():
-        if kind.__name__.endswith(ending):
-            return shapes
+    if kind is nn.BatchNorm1d:
+        return [(4,), LINE]
     if kind in (nn.LocalResponseNorm, nn.PixelShuffle, nn.Upsample):
         return [PLANE]
-    return [(6,), LINE, PLANE]
+    return {"1d": [LINE], "2d": [PLANE], "3d": [VOLUME]}.get(kind.__name__[-2:], [(6,), LINE, PLANE])
 
 
 def normal(*shape, seed=0):
@@ -81,7 +84,7 @@ def together(networks, inputs, weigh, training):
     stacked = StackedNetwork(deepcopy(networks[0]))
     stacked.train() if training else stacked.eval()
     tensors = {name: torch.stack([tensors_of(one)[name] for one in networks]) for name in tensors_of(networks[0])}
-    wanted = {"inputs": inputs.clone().requires_grad_()}
+    wanted = {"inputs": inputs.detach().requires_grad_()}
     for name, _ in networks[0].named_parameters():
         wanted[name] = tensors[name].requires_grad_()
     outputs = stacked(tensors, wanted["inputs"])
@@ -90,7 +93,8 @@ def together(networks, inputs, weigh, training):
 
 
 def assert_agreement(build, shape, training=True):
-    inputs = normal(LANES, BATCH, *shape)
+    room = normal(LANES, BATCH * prod(shape) + 3)  # lanes don't lie side by side, as after a linear layer
+    inputs = room[:, 3:].view(LANES, BATCH, *shape)
     with torch.no_grad():
         probe = lanes_of(build)[0].train(training)(inputs[0])
     weigh = normal(LANES, *probe.shape, seed=1)
@@ -115,15 +119,9 @@ training_or_not = pytest.mark.parametrize("training", [True, False], ids=["train
 
 
 @training_or_not
-@pytest.mark.parametrize(
-    ("kind", "shape"), [(kind, shape) for kind in EXAMPLE_BY_EXAMPLE for shape in shapes_for(kind)], ids=str
-)
-def test_modules_that_see_each_example_by_itself(kind, shape, training):
-    def build():
-        return kind(*WITH_ARGUMENTS.get(kind, []))
-
-    assert kernel_for(build()) is example_by_example
-    assert_agreement(build, shape, training)
+@pytest.mark.parametrize(("kind", "shape"), [(kind, shape) for kind in KINDS for shape in shapes_for(kind)], ids=str)
+def test_every_kind_of_module_that_has_a_kernel(kind, shape, training):
+    assert_agreement(lambda: nn.Sequential(kind(*arguments_of(kind))), shape, training)
 
 
 class Reused(nn.Module):
@@ -203,7 +201,19 @@ NETWORKS = {
     ),
     "an activation with a weight": (lambda: nn.Sequential(nn.Linear(6, 7), nn.PReLU()), (6,)),
     "a softmax": (lambda: nn.Sequential(nn.Linear(6, 7), nn.Softmax(dim=1)), (6,)),
-    "in-place activations": (lambda: nn.Sequential(nn.Linear(6, 7), nn.ReLU(inplace=True), nn.Linear(7, 2)), (6,)),
+    "in-place activations": (
+        lambda: nn.Sequential(nn.Linear(6, 7), nn.ReLU(inplace=True), nn.Dropout(0.4), nn.SiLU(inplace=True)),
+        (6,),
+    ),
+    "an in-place activation of maps": (lambda: nn.Sequential(nn.Conv2d(2, 3, 3), nn.ELU(inplace=True)), (2, 4, 4)),
+    "an in-place activation of normed units": (
+        lambda: nn.Sequential(nn.Linear(6, 7), nn.BatchNorm1d(7), nn.ReLU(inplace=True)),
+        (6,),
+    ),
+    "batch norm with a plain mean": (
+        lambda: nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3, momentum=None)),
+        (2, 4, 4),
+    ),
 }
 
 
@@ -213,26 +223,39 @@ def test_networks(build, shape, training):
     assert_agreement(build, shape, training)
 
 
+@pytest.fixture
+def uninitialized_numbers_are_nan():
+    torch.use_deterministic_algorithms(True)  # which fills all memory it is given
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("wide", "narrow"), [(6, 1), (7, 3), (30, 7), (64, 33)])
+def test_a_linear_layer_reads_no_memory_but_its_own(wide, narrow, bias, uninitialized_numbers_are_nan):
+    assert torch.empty(3).isnan().all()
+    assert_agreement(lambda: nn.Sequential(nn.Linear(wide, narrow, bias), nn.Linear(narrow, wide, bias)), (wide,))
+
+
 # Which way a module goes
 
 
-def calls(network):
+def under_vmap(network):
     replace_dropout(network)
-    return [kernel for kernel, _, _ in StackedNetwork(network).calls]
+    return StackedNetwork(network).vmapped
 
 
-def test_a_chain_is_followed_into_its_chains():
-    assert calls(nested()) == [example_by_example, linear, example_by_example, lane_dropout, linear]
+@pytest.mark.parametrize(
+    "build", [nested, used_twice, tied_chain, lambda: nn.Sequential(*(kind(*arguments_of(kind)) for kind in KINDS))]
+)
+def test_chains_of_known_modules_need_no_vmap(build):
+    assert not under_vmap(build())
 
 
-def test_a_chain_of_known_modules_needs_no_vmap():
-    assert not StackedNetwork(used_twice()).vmapped
-    assert StackedNetwork(nn.Sequential(nn.Linear(6, 7), Activated())).vmapped
-
-
-@pytest.mark.parametrize("build", [lambda: MyLinear(6, 7), Tied, Activated, lambda: nn.Conv2d(2, 2, 3)])
+@pytest.mark.parametrize("build", [lambda: MyLinear(6, 7), Tied, Activated, lambda: nn.LayerNorm(6), nn.PReLU])
 def test_what_isnt_known_exactly_runs_under_vmap(build):
-    assert calls(nn.Sequential(build())) == [vmapped]
+    assert under_vmap(build())
+    assert under_vmap(nn.Sequential(nn.ReLU(), nn.Sequential(build())))
 
 
 def test_a_subclass_of_a_chain_isnt_a_chain():
@@ -242,7 +265,7 @@ def test_a_subclass_of_a_chain_isnt_a_chain():
                 inputs = module(inputs)
             return inputs
 
-    assert calls(Backwards(nn.Linear(6, 6), nn.ReLU())) == [vmapped]
+    assert under_vmap(Backwards(nn.Linear(6, 6), nn.ReLU()))
     assert_agreement(lambda: Backwards(nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 6)), (6,))
 
 
@@ -304,14 +327,7 @@ class Choosing(nn.Module):
         return inputs if inputs.sum() > 0 else -inputs
 
 
-@pytest.mark.parametrize(
-    "build", [Drawing, Choosing, lambda: nn.AlphaDropout(0.3), lambda: nn.BatchNorm1d(6, momentum=None), nn.RReLU]
-)
+@pytest.mark.parametrize("build", [Drawing, Choosing, lambda: nn.AlphaDropout(0.3), nn.RReLU])
 def test_what_torch_cant_batch_is_refused_at_the_first_step(build):
     with pytest.raises((RuntimeError, ValueError)):
         together(lanes_of(lambda: nn.Sequential(nn.Linear(6, 6), build())), normal(LANES, BATCH, 6), 1.0, training=True)
-
-
-def test_the_gradients_of_weights_lie_as_the_weights_do():
-    _, gradients, _ = together(lanes_of(nested), normal(LANES, BATCH, 2, 3), 1.0, training=True)
-    assert all(gradient.is_contiguous() for gradient in gradients.values())

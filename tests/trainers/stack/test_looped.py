@@ -6,8 +6,11 @@ from torch.nn import functional as F
 from leadline.trainers.stack import LoopedStack, evaluate
 
 
+FEW = {name: (number, count) for name, (number, count) in PLACES.items() if count < 64}  # 64 take their time
+
+
 class TestLoopedStack(StackContract):
-    places = {name: (number, count) for name, (number, count) in PLACES.items() if count < 64}  # 64 take their time
+    places = FEW
 
     @pytest.fixture
     def make(self):

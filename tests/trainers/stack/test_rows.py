@@ -154,9 +154,10 @@ def test_a_lent_row_is_the_networks():
     rows.lend(1, one)
     with torch.no_grad():
         rows.weights[1] += 1
-    assert same({name: p.detach() for name, p in one.named_parameters()}, {
-        name: tensor for name, tensor in rows.network(1).items() if name in dict(one.named_parameters())
-    })
+    assert same(
+        {name: p.detach() for name, p in one.named_parameters()},
+        {name: tensor for name, tensor in rows.network(1).items() if name in dict(one.named_parameters())},
+    )
 
 
 # Rows come and go

@@ -87,5 +87,7 @@ def test_each_step_of_an_epoch_has_its_own_learning_rate():
     recipe = {"schedule": "linear", "epochs": 2, "lr": 0.5}
     for epoch in (1, 2):
         rates = learning_rates(lane(**recipe).recipe, epoch, 4)
-        taken = [float(steps_made(rows_with(ONES), lane(epoch, **recipe), step=step, steps=4)[0, 0]) for step in range(4)]
+        taken = [
+            float(steps_made(rows_with(ONES), lane(epoch, **recipe), step=step, steps=4)[0, 0]) for step in range(4)
+        ]
         np.testing.assert_allclose(taken, rates, rtol=1e-6)
