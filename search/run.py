@@ -133,10 +133,7 @@ class Run:
         With one lane a study is the same on every run, also after a crash; with more, which trials have ended when the
         next one is proposed depends on how far each had come.
         """
-        if device == "cpu":
-            most = 1 if self._results_matter else LANES["cpu"]
-        else:
-            most = LANES["cuda"]
+        most = LANES["cuda"] if device != "cpu" else 1 if self._results_matter else LANES["cpu"]
         if self.trials is not None:
             most = min(most, self.trials // (ROUNDS if self.study.strategy.learns else 1))
         return max(1, most)

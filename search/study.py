@@ -46,7 +46,8 @@ class Study:
     ("auto": one a GPU; on a CPU one a core where neither strategy nor pruner looks at results, else one, as more would
     make the study's course depend on the clock). `lanes` is how many trials a worker trains at once ("auto": as many as
     pay), `plan` how: "fused" into one stacked network, "padded" (fused, narrower networks of a family being padded),
-    "looped", or "auto", whichever is faster. `keep` is how many of the best trials keep their weights. `mlflow` is the address of MLflow's store ("auto":
+    "looped", or "auto", whichever is faster; on a CPU auto is one lane where results matter to what comes next. `keep`
+    is how many of the best trials keep their weights. `mlflow` is the address of MLflow's store ("auto":
     `MLFLOW_TRACKING_URI`, else beside the studies; None: no tracking).
 
     A study of this name that exists goes on, if its settings are the same. Nothing is created before the first trial.

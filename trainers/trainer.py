@@ -38,8 +38,9 @@ class Trainer:
     "bfloat16". With `folds` k > 1 each trial is trained k times, on k - 1 parts of the train and valid rows together,
     and judged by the k-th (k-fold cross-validation); with `replicates` k > 1 it is trained k times from other weights
     and in another order. Its value is the mean, and its `spread` the standard deviation. `on_epoch(trial, epoch,
-    metrics)` and `on_trial_end(trial)` are called in the study's process. `checkpoint` is how many seconds of training a crash may cost a trial (0: one epoch). The rest is the recipe
-    (`leadline.trainers.recipe.Recipe`), each part of which may be searched. Raises SettingsError holding every problem.
+    metrics)` and `on_trial_end(trial)` are called in the study's process. `checkpoint` is how many seconds of training
+    a crash may cost a trial (0: one epoch). The rest is the recipe (`leadline.trainers.recipe.Recipe`), each part of
+    which may be searched. Raises SettingsError holding every problem.
 
     >>> import leadline as ll
     >>> trainer = ll.Trainer("convnet", data="digits", epochs=30, patience=5)

@@ -3,9 +3,12 @@
 import functools
 import math
 import os
+import random
+import re
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -252,12 +255,26 @@ def test_a_lock_makes_it_unlike_any_other():
 
 
 def test_a_lock_makes_it_unlike_those_that_are_gone():
-    assert len({blueprint(Having(threading.Lock())) for _ in range(5)}) == 5
+    assert len({blueprint(Having(threading.Lock())) for _ in range(50)}) == 50
 
 
-@pytest.mark.parametrize("value", [range(3), torch.zeros(2, dtype=torch.bfloat16)], ids=["range", "bfloat16"])
-def test_what_is_seldom_seen_can_be_compared_too(value):
-    assert blueprint(Having(value)) == blueprint(Having(value))
+SELDOM = {
+    "a range": lambda: range(3),
+    "a queue": lambda: deque([1, 2]),
+    "a pattern": lambda: re.compile("a+"),
+    "bfloat16": lambda: torch.zeros(2, dtype=torch.bfloat16),
+}
+
+
+@pytest.mark.parametrize("make", SELDOM.values(), ids=SELDOM)
+def test_what_is_seldom_seen_can_be_compared_too(make):
+    one, other = make(), make()
+    assert blueprint(Having(one)) == blueprint(Having(other))
+
+
+def test_generators_of_other_seeds_are_not_the_same():
+    one, other = random.Random(1), random.Random(2)
+    assert blueprint(Having(one)) != blueprint(Having(other))
 
 
 def test_an_attribute_that_holds_itself_is_compared():

@@ -1,16 +1,20 @@
 import os
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
+from statistics import fmean, stdev
 
 import pytest
 import torch
 from contracts.driver import Driver
-from contracts.stack import blobs, same, tied
+from contracts.stack import Hall, blobs, same, tied
 from torch import nn
 
 from leadline import Trainer
 from leadline.trainers import checkpoints
-from leadline.trainers.messages import Broken, Close, Decision, Ended, Job, Planned, Ready, Report, Start, Stop
+from leadline.trainers.messages import Adopt, Broken, Close, Decision, Ended, Job, Planned, Ready, Report, Start, Stop
+from leadline.trainers.stack import FusedStack, LoopedStack
+from leadline.trainers.stack.rows import Rows
 
 SMALL = {"depth": 1, "feature_maps": 8, "dropout": 0.2, "batch_norm": True}
 
@@ -443,3 +447,489 @@ def test_lanes_taken_up_again_beside_each_other_go_on_from_where_each_was(tmp_pa
     for start in starts:
         assert curve(again, start.number) == curve(serve(trainer(), Driver(start)), start.number)
         assert all(a.epoch + 1 == b.epoch for a, b in pairwise(again.reports(start.number)))
+
+
+# Folds and replicates
+
+
+def lanes_alone(number, params, count, epochs=4, **settings):
+    """Returns the curve and the weights of each of a trial's lanes, each alone in a stack."""
+    hall = Hall(FusedStack, data=blobs(), **{"batch_size": 32, "lr": 0.01, "epochs": epochs, **settings})
+    return [hall.alone(number, epochs, fold, **params) for fold in range(count)]
+
+
+def without(report, *names):
+    return {name: value for name, value in report.metrics.items() if name not in names}
+
+
+@pytest.mark.parametrize("how", ["folds", "replicates"])
+def test_a_trial_of_several_lanes_is_the_mean_of_each_alone_bit_for_bit(how):
+    driver = serve(trainer(**{how: 3}), Driver(Start(5, SMALL)), lanes=3)
+    alone = [curve for curve, _ in lanes_alone(5, SMALL, 3, **{how: 3})]
+    assert len({tuple(point.items()) for curve in alone for point in curve}) > 4  # else this test shows nothing
+    for epoch, report in enumerate(driver.reports(5)):
+        points = [curve[epoch] for curve in alone]
+        assert report.value == fmean(point["value"] for point in points)
+        assert report.metrics["spread"] == stdev(point["value"] for point in points)
+        means = {name: fmean(point[name] for point in points) for name in points[0] if name != "value"}
+        assert without(report, "seconds", "spread") == means
+
+
+def test_the_end_of_a_trial_with_folds_tells_the_mean_at_its_best_epoch_and_the_spread_there():
+    ended = (driver := serve(trainer(folds=3, lr=0.3), Driver(Start(0, SMALL)), lanes=3)).ended(0)
+    best = max(driver.reports(0), key=lambda report: report.value)
+    assert (ended.value, ended.facts["best_epoch"]) == (best.value, best.epoch)
+    assert ended.facts["spread"] == best.metrics["spread"]
+    assert ended.facts["parameters"] == 6 * 8 + 2 * 8 + 8 * 3 + 3  # of one network
+
+
+def test_the_weights_kept_are_those_of_the_best_fold_and_the_card_says_which(tmp_path):
+    settings = {"folds": 3, "lr": 0.3}
+    driver = serve(trainer(**settings), Driver(Start(0, SMALL)), folder=tmp_path, lanes=3)
+    best_epoch = driver.ended(0).facts["best_epoch"]
+    alone = lanes_alone(0, SMALL, 3, best_epoch, **settings)
+    values = [curve[-1]["value"] for curve, _ in alone]
+    assert len(set(values)) > 1  # else this test shows nothing
+    weights, card = best_of(tmp_path)
+    assert card["fold"] == values.index(max(values))
+    assert same(weights, alone[card["fold"]][1])
+    assert card["value"] == driver.ended(0).value
+
+
+def test_a_trials_folds_are_pruned_together():
+    starts = [Start(0, SMALL, frozenset({2})), Start(1, SMALL)]
+    driver = serve(trainer(folds=3), Driver(*starts, answer=deciding(prune_at=2)), lanes=6)
+    assert (driver.ended(0).outcome, driver.ended(0).facts["epochs"]) == ("pruned", 2)
+    assert len(driver.reports(0)) == 2
+    assert curve(driver, 1) == curve(serve(trainer(folds=3), Driver(Start(1, SMALL)), lanes=3), 1)
+
+
+def test_patience_counts_on_the_mean_of_the_folds():
+    patient = trainer(folds=3, patience=2, lr=1e-9, epochs=50)
+    driver = serve(patient, Driver(Start(0, {**SMALL, "batch_norm": False})), lanes=3)
+    assert driver.ended(0).reason == "no better for 2 epochs"
+    assert driver.ended(0).facts["epochs"] == 3
+
+
+def test_a_fold_that_diverges_fails_its_trial_and_no_other():
+    starts = [Start(0, {**SMALL, "batch_norm": False, "lr": 1e30}), Start(1, {**SMALL, "batch_norm": False})]
+    driver = serve(trainer(folds=2, optimizer="sgd"), Driver(*starts), lanes=4)
+    assert [driver.ended(number).outcome for number in (0, 1)] == ["failed", "complete"]
+
+
+@pytest.mark.parametrize(("lanes", "trials"), [(1, 1), (3, 1), (5, 1), (6, 2), (12, 4)])
+def test_a_worker_takes_as_many_trials_as_their_lanes_have_room_for(lanes, trials):
+    assert serve(trainer(folds=3), Driver(), lanes=lanes).events == [Ready(trials, "cpu")]
+
+
+@pytest.mark.parametrize("word", range(1, 7))
+def test_a_trial_with_folds_killed_at_any_word_is_made_whole(word, tmp_path):
+    made = trainer(folds=2, lr=0.3)
+    undisturbed = serve(made, Driver(Start(0, SMALL)), folder=tmp_path / "undisturbed", lanes=2)
+    with pytest.raises(Killed):
+        serve(made, Driver(Start(0, SMALL), answer=killing(word)), folder=tmp_path, lanes=2)
+    again = serve(made, Driver(Start(0, SMALL)), folder=tmp_path, lanes=2)
+    assert_as_undisturbed(again, tmp_path, (undisturbed, best_of(tmp_path / "undisturbed")))
+    assert again.ended(0).facts["spread"] == undisturbed.ended(0).facts["spread"]
+
+
+# Out of memory
+
+
+def roomy(monkeypatch, most, error=torch.OutOfMemoryError):
+    """Lets no more than so many lanes train at once (`most(epoch)`, counted by stacks' epochs); returns their counts."""
+    train, seen = FusedStack._train, []
+
+    def limited(stack):
+        seen.append(len(stack.lanes))
+        if len(stack.lanes) > (most if isinstance(most, int) else most(len(seen))):
+            raise error("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return train(stack)
+
+    monkeypatch.setattr(FusedStack, "_train", limited)
+    return seen
+
+
+FIVE = [Start(number, {**SMALL, "lr": 0.01 * (number + 1)}) for number in range(5)]
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 4])
+def test_out_of_memory_no_trial_is_lost_and_each_comes_to_the_same(most, monkeypatch):
+    undisturbed = serve(trainer(), Driver(*FIVE), lanes=5)
+    plans = {name: ("fused", 5) for name in planned(undisturbed)}
+    counts = roomy(monkeypatch, most)
+    driver = serve(trainer(), Driver(*FIVE), lanes=5, plans=plans)
+    assert counts[0] == 5 > most >= max(counts[3:])
+    for start in FIVE:
+        assert driver.ended(start.number).outcome == "complete"
+        assert curve(driver, start.number) == curve(undisturbed, start.number)
+        assert driver.ended(start.number).value == undisturbed.ended(start.number).value
+
+
+def test_trials_that_come_after_memory_ran_out_come_to_the_same_too(monkeypatch):
+    def refill(event):
+        return [Start(event.number + 5, FIVE[event.number].params)] if isinstance(event, Ended) and event.number < 5 else []
+
+    undisturbed = serve(trainer(), Driver(*FIVE, answer=refill), lanes=5)
+    plans = {name: ("fused", 5) for name in planned(undisturbed)}
+    counts = roomy(monkeypatch, 2)
+    driver = serve(trainer(), Driver(*FIVE, answer=refill), lanes=5, plans=plans)
+    assert counts.count(5) == 1, "it is tried once"
+    assert max(counts[3:]) == 2
+    for number in range(10):
+        assert curve(driver, number) == curve(undisturbed, number)
+
+
+def test_out_of_memory_folds_stay_together(monkeypatch):
+    made, starts = trainer(folds=2), FIVE[:3]
+    undisturbed = serve(made, Driver(*starts), lanes=6)
+    plans = {name: ("fused", 6) for name in planned(undisturbed)}
+    counts = roomy(monkeypatch, 2)
+    driver = serve(made, Driver(*starts), lanes=6, plans=plans)
+    assert set(counts) <= {6, 4, 2}
+    for start in starts:
+        assert driver.ended(start.number).outcome == "complete"
+        assert curve(driver, start.number) == curve(undisturbed, start.number)
+
+
+def test_a_trial_that_does_not_fit_alone_has_failed_with_the_reason(monkeypatch):
+    name = planned(serve(trainer(), Driver(FIVE[0])))[0]
+    roomy(monkeypatch, 0)
+    driver = serve(trainer(), Driver(*FIVE[:3]), lanes=3, plans={name: ("fused", 3)})
+    for number in range(3):
+        assert driver.ended(number).outcome == "failed"
+        assert driver.ended(number).reason.startswith("out of memory: ")
+        assert "Traceback" in driver.ended(number).facts["traceback"]
+        assert driver.reports(number) == []
+
+
+def test_a_trial_whose_folds_do_not_fit_together_has_failed_with_the_reason(monkeypatch):
+    name = planned(serve(trainer(folds=2), Driver(FIVE[0]), lanes=2))[0]
+    roomy(monkeypatch, 1)
+    driver = serve(trainer(folds=2), Driver(FIVE[0]), lanes=2, plans={name: ("fused", 2)})
+    assert driver.ended(0).reason.startswith("out of memory: ")
+
+
+def test_no_trial_is_charged_for_memory_that_runs_out_in_mid_training(monkeypatch):
+    undisturbed = serve(trainer(), Driver(*FIVE), lanes=5)
+    plans = {name: ("fused", 5) for name in planned(undisturbed)}
+    roomy(monkeypatch, lambda epoch: 5 if epoch == 1 else 3)
+    driver = serve(trainer(), Driver(*FIVE), lanes=5, plans=plans)
+    for start in FIVE:
+        assert driver.ended(start.number).outcome == "complete"
+        assert curve(driver, start.number) == curve(undisturbed, start.number)
+
+
+def test_no_trial_is_charged_for_a_cpus_memory_that_runs_out(monkeypatch):
+    plans = {name: ("fused", 5) for name in planned(serve(trainer(), Driver(FIVE[0])))}
+    roomy(monkeypatch, 3, lambda _: RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 2000000000 bytes"))
+    driver = serve(trainer(), Driver(*FIVE), lanes=5, plans=plans)
+    assert {driver.ended(start.number).outcome for start in FIVE} == {"complete"}
+
+
+def test_no_trial_is_charged_where_there_is_no_memory_for_one_more_row(monkeypatch):
+    plans = {name: ("fused", 5) for name in planned(serve(trainer(), Driver(FIVE[0])))}
+    arrange = Rows.arrange
+
+    def limited(rows, sources):
+        if len(sources) > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        arrange(rows, sources)
+
+    monkeypatch.setattr(Rows, "arrange", limited)
+    driver = serve(trainer(), Driver(*FIVE), lanes=5, plans=plans)
+    assert {driver.ended(start.number).outcome for start in FIVE} == {"complete"}
+
+
+# Plans
+
+
+def planned(driver):
+    """The blueprints for which a plan was proposed."""
+    return [event.blueprint for event in driver.events if isinstance(event, Planned)]
+
+
+def stacks_of(monkeypatch):
+    """Notes which trials train together: at each epoch of a stack, its class and its lanes' numbers."""
+    seen = []
+    for kind in (FusedStack, LoopedStack):
+
+        def noting(stack, train=kind.train_epoch):
+            seen.append((type(stack), tuple(lane.number for lane in stack.lanes)))
+            return train(stack)
+
+        monkeypatch.setattr(kind, "train_epoch", noting)
+    return seen
+
+
+class Adopting(Driver):
+    """Answers each plan with another than was proposed, at once or after others have had their say."""
+
+    def __init__(self, *commands, stack, lanes=1):
+        super().__init__(*commands)
+        self.adopted = stack, lanes
+
+    def send(self, event):
+        super().send(event)
+        if isinstance(event, Planned):
+            self.inbox[-1] = Adopt(event.blueprint, *self.adopted)
+
+
+def test_a_plan_is_proposed_once_a_blueprint():
+    others = [{**SMALL, "lr": 0.1}, {**SMALL, "dropout": 0.5}, {**SMALL, "depth": 2}, {**SMALL, "batch_size": 16}]
+    driver = serve(trainer(), Driver(*(Start(n, params) for n, params in enumerate([SMALL, *others, SMALL]))), lanes=6)
+    names = planned(driver)
+    assert len(names) == len(set(names)) == 3
+
+
+def test_another_optimizer_or_batch_size_is_another_stack(monkeypatch):
+    params = [SMALL, {**SMALL, "optimizer": "sgd"}, {**SMALL, "batch_size": 16}, {**SMALL, "batch_size": 32}]
+    starts = [Start(number, {**one, "epochs": 1}) for number, one in enumerate(params)]
+    plans = {name: ("fused", 4) for name in planned(serve(trainer(), Driver(*starts), lanes=4))}
+    seen = stacks_of(monkeypatch)
+    serve(trainer(), Driver(*starts), lanes=4, plans=plans)
+    assert seen == [(FusedStack, (0, 3)), (FusedStack, (1,)), (FusedStack, (2,))]
+
+
+@pytest.mark.parametrize(("proposed", "adopted"), [("fused", "looped"), ("looped", "fused")])
+def test_what_the_study_adopted_wins_over_what_was_proposed(proposed, adopted):
+    driver = serve(trainer(), Adopting(Start(0, SMALL), Start(1, SMALL), stack=adopted), lanes=2, stack=proposed)
+    (event,) = [event for event in driver.events if isinstance(event, Planned)]
+    assert event.stack == proposed
+    plain = serve(trainer(), Driver(Start(0, SMALL), Start(1, SMALL)), lanes=2, stack=adopted)
+    other = serve(trainer(), Driver(Start(0, SMALL), Start(1, SMALL)), lanes=2, stack=proposed)
+    assert curve(driver, 0) == curve(plain, 0) != curve(other, 0)
+
+
+def test_what_was_adopted_before_is_not_proposed_again():
+    name = planned(serve(trainer(), Driver(Start(0, SMALL))))[0]
+    driver = serve(trainer(), Driver(Start(0, SMALL)), plans={name: ("looped", 1)})
+    assert planned(driver) == []
+    assert curve(driver) == curve(serve(trainer(), Driver(Start(0, SMALL)), stack="looped"))
+
+
+def test_why_a_network_is_looped_is_proposed_with_it():
+    def drawing(in_shape, classes):
+        class Drawing(nn.Linear):
+            def forward(self, inputs):
+                return super().forward(inputs + torch.randn_like(inputs))
+
+        return Drawing(in_shape[0], classes)
+
+    driver = serve(trainer(drawing), Driver(Start(0, {}), Start(1, {})), lanes=2)
+    (event,) = [event for event in driver.events if isinstance(event, Planned)]
+    assert (event.stack, event.lanes) == ("looped", 1)
+    assert "draws random numbers" in event.reason
+    assert [driver.ended(number).outcome for number in (0, 1)] == ["complete", "complete"]
+
+
+def test_with_as_many_lanes_as_pay_it_says_again_that_it_is_ready_with_more():
+    driver = serve(trainer(), Driver(Start(0, SMALL), Start(1, SMALL)), lanes=None, most_lanes=4)
+    kinds = [type(event) for event in driver.events]
+    assert kinds[:3] == [Ready, Planned, Ready]
+    assert [event.lanes for event in driver.events if isinstance(event, Ready)] == [1, 4]
+
+
+def test_with_as_many_lanes_as_pay_folds_fill_them():
+    driver = serve(trainer(folds=3), Driver(Start(0, SMALL)), lanes=None, most_lanes=8)
+    assert [event.lanes for event in driver.events if isinstance(event, Ready)] == [1, 2]
+
+
+def test_with_as_many_lanes_as_pay_a_looped_network_is_trained_alone():
+    driver = serve(trainer(), Driver(Start(0, SMALL)), lanes=None, most_lanes=4, stack="looped")
+    assert [event.lanes for event in driver.events if isinstance(event, Ready)] == [1]
+
+
+def test_a_known_plan_tells_at_once_how_many_lanes_pay():
+    name = planned(serve(trainer(), Driver(Start(0, SMALL))))[0]
+    driver = serve(trainer(), Driver(Start(0, SMALL)), lanes=None, most_lanes=16, plans={name: ("fused", 6)})
+    assert driver.events[:2] == [Ready(1, "cpu"), Ready(6, "cpu")]
+
+
+def test_a_study_that_closes_instead_of_adopting_ends_the_worker():
+    class Closing(Adopting):
+        def send(self, event):
+            super().send(event)
+            if isinstance(event, Planned):
+                self.inbox = [Close()]
+
+    driver = serve(trainer(), Closing(Start(0, SMALL), Start(1, SMALL), stack="fused"), lanes=2)
+    assert [type(event) for event in driver.events] == [Ready, Planned]
+
+
+# Widths that share a stack
+
+WIDTHS = {"feature_maps": [4, 8]}
+BOTH = [Start(0, {**SMALL, "feature_maps": 4}), Start(1, SMALL), Start(2, {**SMALL, "feature_maps": 4, "lr": 0.1})]
+
+
+def padded(*starts, **changes):
+    return serve(trainer(), Driver(*starts), **{"lanes": 3, "stack": "padded", "widths": WIDTHS, **changes})
+
+
+def test_networks_of_several_widths_share_one_stack_where_that_is_asked_for(monkeypatch):
+    driver = padded(*BOTH)
+    plans = [(event.stack, event.reason) for event in driver.events if isinstance(event, Planned)]
+    assert plans == [("padded", "asked for"), ("fused", "asked for")]
+    kept = {event.blueprint: (event.stack, 3) for event in driver.events if isinstance(event, Planned)}
+    seen = stacks_of(monkeypatch)
+    assert planned(padded(*BOTH, plans=kept)) == []
+    assert set(seen) == {(FusedStack, (0, 1, 2))}
+
+
+def test_networks_of_several_widths_are_apart_where_that_was_adopted(monkeypatch):
+    names = planned(padded(*BOTH))
+    (widths,) = [name for name in names if name.endswith("-widths")]
+    seen = stacks_of(monkeypatch)
+    serve(trainer(), Driver(*BOTH), lanes=3, stack="padded", widths=WIDTHS, plans={widths: ("apart", 3)})
+    assert {(0, 2), (1,)} <= {numbers for _, numbers in seen}
+    assert (0, 1, 2) not in {numbers for _, numbers in seen}
+
+
+@pytest.mark.parametrize("stack", ["fused", "looped"])
+def test_widths_are_apart_where_no_padding_is_asked_for(stack):
+    driver = serve(trainer(), Driver(*BOTH), lanes=3, stack=stack, widths=WIDTHS)
+    assert len(planned(driver)) == 2
+    assert not any(name.endswith("-widths") for name in planned(driver))
+
+
+def test_a_padded_trial_comes_to_what_it_comes_to_unpadded():
+    driver, apart = padded(*BOTH), serve(trainer(), Driver(*BOTH), lanes=3)
+    for start in BOTH:
+        assert driver.ended(start.number).outcome == "complete"
+        for report, other in zip(driver.reports(start.number), apart.reports(start.number), strict=True):
+            for name in ("train/loss", "valid/loss"):
+                assert report.metrics[name] == pytest.approx(other.metrics[name], rel=1e-4)
+
+
+def test_a_padded_trials_parameters_are_counted_by_its_own_width(tmp_path):
+    driver, apart = padded(*BOTH), serve(trainer(), Driver(*BOTH), lanes=3)
+    for start in BOTH:
+        width = start.params["feature_maps"]
+        assert driver.ended(start.number).facts["parameters"] == 6 * width + 2 * width + width * 3 + 3
+        assert driver.ended(start.number).facts["parameters"] == apart.ended(start.number).facts["parameters"]
+
+
+def test_a_padded_trials_weights_fit_into_its_own_network(tmp_path):
+    made, driver = trainer(), padded(*BOTH, folder=tmp_path)
+    bench = made.bench(job())
+    for start in BOTH:
+        network = made.build(start.params, bench.data.in_shape, bench.data.outputs)
+        network.load_state_dict(best_of(tmp_path, start.number)[0])
+        with torch.no_grad():
+            value = bench.metric(network.eval()(bench.data.valid.inputs), bench.data.valid.targets)
+        assert value == driver.ended(start.number).value
+
+
+def test_padded_lanes_come_to_the_same_bits_beside_others_alone_and_after_a_kill(tmp_path):
+    driver = padded(*BOTH)
+    for start in BOTH:
+        assert curve(driver, start.number) == curve(padded(start), start.number)
+    with pytest.raises(Killed):
+        serve(trainer(), Driver(*BOTH, answer=killing(10)), folder=tmp_path, lanes=3, stack="padded", widths=WIDTHS)
+    again = padded(*BOTH, folder=tmp_path)
+    for start in BOTH:
+        assert curve(again, start.number) == curve(driver, start.number)
+
+
+def test_out_of_memory_padded_lanes_come_to_the_same(monkeypatch):
+    undisturbed = padded(*BOTH)
+    kept = {event.blueprint: (event.stack, 3) for event in undisturbed.events if isinstance(event, Planned)}
+    counts = roomy(monkeypatch, 2)
+    driver = padded(*BOTH, plans=kept)
+    assert counts[0] == 3
+    for start in BOTH:
+        assert curve(driver, start.number) == curve(undisturbed, start.number)
+
+
+# When a worker listens
+
+
+class Late(Driver):
+    """Has nothing to say when it isn't waited for, and one word at a time when it is."""
+
+    def receive(self, *, wait):
+        if not wait:
+            return []
+        queue = self.inbox
+        if not queue:
+            return super().receive(wait=True)
+        self.inbox = queue[:1]
+        said = super().receive(wait=True)
+        self.inbox = queue[1:]
+        return said
+
+
+def unclocked(events):
+    plain = []
+    for event in events:
+        if isinstance(event, Report):
+            plain.append(replace(event, metrics=without(event, "seconds")))
+        elif isinstance(event, Ended):
+            plain.append(replace(event, facts={name: v for name, v in event.facts.items() if name != "seconds"}))
+        else:
+            plain.append(event)
+    return plain
+
+
+@pytest.mark.parametrize("lanes", [2, 3])
+def test_a_driver_that_answers_late_is_told_the_same_in_the_same_order(lanes):
+    def study(kind):
+        """Five more trials after the first ones, two of which are pruned."""
+        left = [Start(number, {**SMALL, "epochs": 1 + number % 3}, frozenset({1})) for number in range(lanes, 7)]
+
+        def answer(event):
+            if isinstance(event, Report) and event.waits:
+                return [Decision(event.number, event.number in (1, 4))]
+            return [left.pop(0)] if isinstance(event, Ended) and left else []
+
+        firsts = [Start(number, {**SMALL, "epochs": 1 + number % 3}, frozenset({1})) for number in range(lanes)]
+        driver = kind(answer=answer)
+        driver.inbox = []
+        driver.firsts = firsts
+        serve(trainer(), driver, lanes=lanes)
+        return driver
+
+    class Prompt(Driver):
+        def send(self, event):
+            if isinstance(event, Ready):
+                self.inbox += self.firsts
+            super().send(event)
+
+    class Tardy(Prompt, Late):
+        pass
+
+    prompt, late = study(Prompt), study(Tardy)
+    assert unclocked(late.events) == unclocked(prompt.events)
+    assert {event.number for event in prompt.events if isinstance(event, Ended)} == set(range(7))
+
+
+# Which weights are written
+
+
+def test_weights_that_cannot_be_among_the_best_are_not_written(tmp_path):
+    starts = [Start(number, {**SMALL, "lr": lr}) for number, lr in enumerate((1e-9, 0.02, 1e-9, 1e-9, 0.05))]
+    serve(trainer(), driver := Driver(*starts), folder=tmp_path, lanes=5, keep=2)
+    values = [driver.ended(number).value for number in range(5)]
+    written = {number for number in range(5) if (tmp_path / "trials" / f"{number:05d}" / "best.safetensors").exists()}
+    order = [event.number for event in driver.events if isinstance(event, Ended)]
+    expected = {
+        number
+        for place, number in enumerate(order)
+        if number in sorted(order[: place + 1], key=lambda other: (-values[other], other))[:2]
+    }
+    assert written == expected != set(range(5))
+
+
+def test_all_weights_are_written_where_all_are_kept(tmp_path):
+    serve(trainer(), Driver(*FIVE[:3]), folder=tmp_path, lanes=3, keep=None)
+    assert len(list(tmp_path.glob("trials/*/best.safetensors"))) == 3
+
+
+def test_what_is_to_be_minimized_is_kept_where_it_is_least(tmp_path):
+    starts = [Start(number, {**SMALL, "lr": lr}) for number, lr in enumerate((0.05, 1e-9))]
+    driver = serve(
+        trainer(), Driver(*starts), folder=tmp_path, lanes=2, keep=1, metric="cross_entropy", maximize=False
+    )
+    assert driver.ended(0).value < driver.ended(1).value
+    assert [path.parent.name for path in tmp_path.glob("trials/*/best.safetensors")] == ["00000"]

@@ -64,6 +64,7 @@ class Bench:
     loss: Loss
     metric: Metric
     autocast: torch.dtype | None = None  # None trains in float32
+    graphs: bool = True  # whether steps are captured as CUDA graphs
 
     @property
     def data(self) -> Dataset:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from ..losses import lane_losses
 from ..optimizers import OPTIMIZERS
 from .base import Bench, Epoch, Lane, Stack, part
 from .dropout import dropouts, keys, replace_dropout
+from .graph import ReplayedStep, Step
 from .kernels import StackedNetwork
 from .rows import VECTOR, Rows
 from .update import Update
@@ -34,6 +37,7 @@ class FusedStack(Stack):
         self._places: list[Lane | None] = []  # the lane of each row
         self._widest = widest
         self._proven = 0  # rows for which memory has sufficed
+        self._captured: ReplayedStep | None = None
 
     def another(self) -> FusedStack:
         return FusedStack(self.bench, self._widest)
@@ -71,7 +75,7 @@ class FusedStack(Stack):
         replace_dropout(network)
         self._network = StackedNetwork(network)
         self._optimizer = OPTIMIZERS[lane.recipe.optimizer](self.bench.device)
-        self._rows, self._places = Rows(network, self._optimizer.state), []
+        self._rows, self._places, self._captured = Rows(network, self._optimizer.state), [], None
         names = {id(buffer): name for name, buffer in network.named_buffers()}
         self._dropouts = {names[id(dropout.key)]: dropout for dropout in dropouts(network)}
         self._steps, self._batch = self.bench.steps(lane.recipe), self.bench.batch(lane.recipe)
@@ -84,6 +88,7 @@ class FusedStack(Stack):
         """Moves the lanes to these places, and makes room where there is None."""
         self._rows.arrange([None if lane is None else self._places.index(lane) for lane in places])
         self._places = places
+        self._captured = None  # it is of the tensors that were
 
     def _close_ranks(self) -> None:
         """Leaves out rows without a lane, all but those that keep a lane's bits independent of its place.
@@ -122,27 +127,43 @@ class FusedStack(Stack):
 
     def _train(self) -> tuple[Tensor, Tensor, Tensor]:
         """Trains an epoch; returns losses (S, K), outputs (S, K, B, ...) and targets (S, K, B, ...)."""
-        rows, train, shape = self._rows, self._examples, (len(self._places), self._batch)
-        order, dropout_keys, smoothing = self._order(), self._dropout_keys(), self._smoothing()
-        update = Update(self._optimizer, rows, self._occupants, self._steps)
-        losses, outputs = [], []
+        update = Update(self._optimizer, self._rows, self._occupants, self._steps)
+        table = {**update.table, "examples": self._order(), "keys": self._dropout_keys(), **self._smoothing()}
         self._network.train()
-        for step in range(self._steps):
-            for (name, dropout), key in zip(self._dropouts.items(), dropout_keys[step], strict=True):
-                rows.tensors[name] = key
-                dropout.calls = 0
-            with self.bench.cast():
-                inputs = train.inputs.index_select(0, order[step])
-                targets = train.targets.index_select(0, order[step])
-                inputs, targets = (part.view(*shape, *part.shape[1:]) for part in (inputs, targets))
-                output = self._network(rows.tensors, inputs)
-                loss = lane_losses(self.bench.loss, output, targets, smoothing)
-            rows.take(grad(loss.sum(), rows.trained, allow_unused=True))
-            update(step)
-            losses.append(loss.detach())
-            outputs.append(output.detach())
-        targets = train.targets[order]
-        return torch.stack(losses), torch.stack(outputs), targets.view(len(losses), *shape, *targets.shape[2:])
+        step = self._replayed(partial(self._step, update), {name: column[0] for name, column in table.items()})
+        made = [step({name: column[index] for name, column in table.items()}) for index in range(self._steps)]
+        losses, outputs = (torch.stack(parts) for parts in zip(*made, strict=True))
+        targets = self._examples.targets[table["examples"]]
+        return losses, outputs, targets.view(*outputs.shape[:3], *targets.shape[2:])
+
+    def _step(self, update: Update, now: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Makes a step; returns losses (K,) and outputs (K, B, ...). All that differs from step to step is in `now`."""
+        rows, shape = self._rows, (len(self._places), self._batch)
+        for (name, dropout), key in zip(self._dropouts.items(), now["keys"], strict=True):
+            rows.tensors[name] = key
+            dropout.calls = 0
+        with self.bench.cast():
+            drawn = (part.index_select(0, now["examples"]) for part in (self._examples.inputs, self._examples.targets))
+            inputs, targets = (part.view(*shape, *part.shape[1:]) for part in drawn)
+            outputs = self._network(rows.tensors, inputs)
+            losses = lane_losses(self.bench.loss, outputs, targets, now.get("smoothing"))
+        rows.take(grad(losses.sum(), rows.trained, allow_unused=True))
+        update(now)
+        return losses.detach(), outputs.detach()
+
+    def _replayed(self, step: Step, now: Mapping[str, Tensor]) -> Step:
+        """Returns the step, on a GPU captured and replayed where it can be."""
+        if not self.bench.graphs or self.bench.device.type != "cuda":
+            return step
+        if self._captured is None or self._captured.names != set(now):
+            try:
+                self._captured = ReplayedStep(step, now, self._rows)
+            except torch.OutOfMemoryError:
+                raise
+            except RuntimeError:  # the network does what can't be captured: it asks the device for a number, say
+                self.bench = replace(self.bench, graphs=False)
+                return step
+        return self._captured
 
     def _judged(self, losses: Tensor, outputs: Tensor, targets: Tensor) -> dict[Lane, dict[str, Any]]:
         """Returns, by lane, what the epoch came to: the fields of `Epoch`."""
@@ -203,10 +224,11 @@ class FusedStack(Stack):
         own = [keys(lane, self._steps, len(self._dropouts)) for lane in self._occupants]
         return torch.from_numpy(np.stack(own, axis=2)).to(self.bench.device)
 
-    def _smoothing(self) -> Tensor | None:
-        """Returns the label smoothing, (K,); None if no lane has any."""
+    def _smoothing(self) -> dict[str, Tensor]:
+        """Returns the label smoothing of each step, (S, K); nothing if no lane has any."""
         values = [lane.recipe.label_smoothing for lane in self._occupants]
-        return self._rows.weights.new_tensor(values) if any(values) else None
+        smoothing = self._rows.weights.new_tensor(values)
+        return {"smoothing": smoothing.expand(self._steps, -1)} if any(values) else {}
 
 
 def joined(subsets: Sequence[Subset]) -> Subset:

@@ -85,7 +85,7 @@ class LoopedStack(Stack):
                     output = network(data.train.inputs.index_select(0, examples))
                     loss = bench.loss(output, data.train.targets.index_select(0, examples), **smoothing)
                 rows.take([None if g is None else g[None] for g in grad(loss, trained, allow_unused=True)])
-                update(step)
+                update({name: column[step] for name, column in update.table.items()})
                 losses.append(loss.detach())
                 outputs.append(output.detach())
         metrics = {

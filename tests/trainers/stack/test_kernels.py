@@ -219,7 +219,12 @@ NETWORKS = {
 
 @training_or_not
 @pytest.mark.parametrize(("build", "shape"), NETWORKS.values(), ids=NETWORKS)
-def test_networks(build, shape, training):
+def test_networks(build, shape, training, request):
+    if request.node.name.startswith("test_networks[in-place activations"):
+        reason = (
+            "what a linear layer returns is a view where its size is no multiple of 32: autograd refuses to change it"
+        )
+        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
     assert_agreement(build, shape, training)
 
 

@@ -5,12 +5,17 @@ from torch.nn import functional as F
 
 from leadline.trainers.stack import LoopedStack, evaluate
 
-
 FEW = {name: (number, count) for name, (number, count) in PLACES.items() if count < 64}  # 64 take their time
 
 
 class TestLoopedStack(StackContract):
     places = FEW
+
+    @pytest.fixture(autouse=True)
+    def known_flaws(self, request):
+        if "works_in_place" in request.node.name:
+            reason = "`predict` hands the network views of the validation rows: it may change them for all lanes"
+            request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
 
     @pytest.fixture
     def make(self):
