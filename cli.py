@@ -389,7 +389,8 @@ def _print_best(study: Study, trial: Trial) -> None:
     size = "" if trial.parameters is None else f", {trial.parameters:,} parameters"
     epoch = "" if trial.best_epoch is None else f" at epoch {trial.best_epoch} of {trial.epochs}"
     goal = "" if metric == "accuracy" else f" ({'maximized' if study.maximize else 'minimized'})"
-    print(f"Best: trial {trial.number}, {metric} {_short(trial.value)}{goal}{epoch}{size}")
+    spread = "" if trial.spread is None else f" ± {_short(trial.spread)}"
+    print(f"Best: trial {trial.number}, {metric} {_short(trial.value)}{spread}{goal}{epoch}{size}")
     for name, value in trial.params.items():
         print(f"  {name}: {_short(value)}")
 

@@ -58,7 +58,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import leadline
 from leadline.trainers.data import Dataset, Preparation, Subset
-from leadline.trainers.early_stopping import EarlyStopping
 from leadline.trainers.metrics import METRICS
 from leadline.trainers.networks.convnet import convnet
 from leadline.trainers.recipe import Recipe
@@ -251,11 +250,11 @@ class Lanes:
         classes = tuple(map(str, range(CLASSES)))
         data = Dataset("noise", IN_SHAPE, classes, CLASSES, images.train, images.valid, preparation)
         autocast = None if precision == torch.float32 else precision
-        bench = Bench(data, device, F.cross_entropy, METRICS["accuracy"], autocast)
+        bench = Bench((data,), device, F.cross_entropy, METRICS["accuracy"], autocast)
         self.stack = {"fused": FusedStack, "looped": LoopedStack}[cell.method](bench)
         for number in range(cell.lanes):
             recipe = Recipe(batch_size=batch, lr=1e-4 * 10 ** (2 * number / cell.lanes), weight_decay=0.01)
-            lane = Lane(number, {}, recipe, Stream(0, number), EarlyStopping(True))
+            lane = Lane(number, {}, recipe, Stream(0, number))
             self.stack.add(lane, built(cell, device))
 
     def epoch(self) -> None:

@@ -34,7 +34,6 @@ from torch.nn import functional as F
 
 import leadline
 from leadline.trainers.data import Dataset, Preparation, Subset
-from leadline.trainers.early_stopping import EarlyStopping
 from leadline.trainers.metrics import METRICS
 from leadline.trainers.networks import build
 from leadline.trainers.recipe import Recipe
@@ -60,7 +59,7 @@ class Cell:
         for number in range(lanes):
             recipe = Recipe(batch_size=BATCH, lr=1e-4 * 10 ** (2 * number / lanes))
             network = build(model, in_shape=IN_SHAPE, classes=CLASSES, depth=2, feature_maps=width, dropout=0.2)
-            self.stack.add(Lane(number, {}, recipe, Stream(0, number), EarlyStopping(True)), network)
+            self.stack.add(Lane(number, {}, recipe, Stream(0, number)), network)
         self.epoch()  # the first allocates, and compiles on some devices
 
     def epoch(self) -> None:
@@ -93,7 +92,7 @@ def made_up(device: torch.device) -> Bench:
     preparation = Preparation(IN_SHAPE, torch.zeros(1).double().numpy(), torch.ones(1).double().numpy())
     classes = tuple(map(str, range(CLASSES)))
     data = Dataset("noise", IN_SHAPE, classes, CLASSES, train.to(device), valid.to(device), preparation)
-    return Bench(data, device, F.cross_entropy, METRICS["accuracy"])
+    return Bench((data,), device, F.cross_entropy, METRICS["accuracy"])
 
 
 def measure(args: argparse.Namespace) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ class Trial:
     """One configuration and what came of it.
 
     `state` is "complete", "pruned", "failed", "running" or "waiting"; `value` the metric at the best epoch (None if
-    there is none), `last` at the last one; `curve` the metric by epoch, counted from 1; `seconds` of training,
+    there is none; the mean of folds or replicates, whose standard deviation is `spread`), `last` at the last one; `curve` the metric by epoch, counted from 1; `seconds` of training,
     `parameters` the network's weights, `peak_memory` in bytes; `reason` says why it ended.
     """
 
@@ -27,6 +27,7 @@ class Trial:
     state: str
     params: dict[str, Any]
     value: float | None = None
+    spread: float | None = None
     last: float | None = None
     reason: str = ""
     epochs: int = 0
@@ -46,6 +47,7 @@ class Trial:
             state=STATES[frozen.state.name],
             params={**fixed, **params},
             value=frozen.value,
+            spread=facts.get("spread"),
             last=facts.get("last", next(reversed(sorted_curve(frozen).values()), frozen.value)),
             reason=facts.get("reason", ""),
             epochs=facts.get("epochs", len(frozen.intermediate_values)),

@@ -149,7 +149,6 @@ def plainly_trained(hall: Hall, lane: Lane, network: nn.Module, epochs: int) -> 
 
 PLACES = {  # the number of the lane, and how many there are
     "the first of two": (0, 2),
-    "the last of two": (1, 2),
     "the last of three": (2, 3),
     "the last of five": (4, 5),
     "the 38th of 64": (37, 64),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,23 @@ from optuna.study import StudyDirection
 
 import leadline as ll
 from leadline.search.ledger import Ledger
-from leadline.search.scheduler import HOPELESS, Scheduler
+from leadline.search.scheduler import HOPELESS, SHARING, Scheduler
 from leadline.search.storage import JournalFile, Mirror
 from leadline.search.strategies import Strategy
-from leadline.trainers.messages import Broken, Close, Command, Decision, Ended, Go, Ready, Report, Start, Stop
+from leadline.trainers.messages import (
+    Adopt,
+    Broken,
+    Close,
+    Command,
+    Decision,
+    Ended,
+    Go,
+    Planned,
+    Ready,
+    Report,
+    Start,
+    Stop,
+)
 
 HUNDRED = ll.Space(x=ll.Int(0, 99))
 Make = Callable[..., Scheduler]
@@ -227,3 +242,309 @@ def test_what_waits_in_line_counts_once_it_is_begun(make: Make) -> None:
     commands = scheduler.handle(0, Ready(8, "cpu"))
     assert [command.params["x"] for _, command in commands if isinstance(command, Start)] == [50, 51]
     assert states(scheduler) == ["running", "running", "waiting"]
+
+
+# Structures and groups
+
+
+WIDE = ll.Space(depth=ll.Int(1, 3), x=ll.Float(0, 1))
+
+
+@pytest.fixture
+def grouping(tmp_path: Path) -> Make:
+    """Makes a scheduler of a study whose trials share a stack where their `depth` is the same, deeper ones taking longer."""
+
+    def scheduler(
+        strategy: Any = "random", trials: int | None = None, name: str = "study", space: ll.Space = WIDE
+    ) -> Scheduler:
+        storage = JournalStorage(JournalFile(tmp_path / f"{name}.log"))
+        mirror = Mirror.open(storage, name, [StudyDirection.MAXIMIZE])
+        ledger = Ledger(mirror, space, Strategy(strategy, space), optuna.pruners.NopPruner(), 0)
+        return Scheduler(
+            ledger,
+            structure=lambda params: {"depth": params["depth"]},
+            weight=lambda params: int(params["depth"]),
+            trials=trials,
+            seconds=None,
+        )
+
+    return scheduler
+
+
+def starts(commands: list[tuple[int, Command]]) -> list[Start]:
+    return [command for _, command in commands if isinstance(command, Start)]
+
+
+def good(start: Start) -> Ended:
+    """A trial that ends better the greater its `x` is."""
+    return Ended(start.number, "complete", "done", start.params["x"])
+
+
+def played(scheduler: Scheduler, lanes: int, end: Callable[[Start], Ended] = good) -> list[Start]:
+    """Plays a study with one worker whose trials end in the order they began; returns them in that order."""
+    begun = list(starts(scheduler.handle(0, Ready(lanes, "cpu"))))
+    for start in begun:  # which grows
+        begun += starts(scheduler.handle(0, end(start)))
+    return begun
+
+
+def configurations(scheduler: Scheduler) -> dict[int, dict[str, Any]]:
+    return {trial.number: trial.params for trial in scheduler.ledger.trials}
+
+
+@pytest.mark.parametrize("strategy", ["random", {"name": "grid", "points": 4}], ids=["random", "grid"])
+def test_a_strategy_that_does_not_learn_is_grouped_without_changing_which_trials_are_run(
+    grouping: Make, strategy: Any
+) -> None:
+    played(plain := grouping(strategy, trials=12, name="plain"), lanes=1)
+    begun = played(grouped := grouping(strategy, trials=12, name="grouped"), lanes=4)
+    assert configurations(grouped) == configurations(plain)
+    assert sorted(start.number for start in begun) == list(range(12))
+    assert [start.number for start in begun] != list(range(12))
+    assert states(grouped) == ["complete"] * 12
+
+
+def test_the_longest_groups_go_first_and_trials_in_each_by_number(grouping: Make) -> None:
+    begun = starts(grouping(trials=30).handle(0, Ready(4, "cpu")))
+    scheduler = grouping(trials=30, name="again")
+    scheduler.handle(0, Ready(4, "cpu"))
+    work: dict[int, int] = {}
+    for params in configurations(scheduler).values():
+        work[params["depth"]] = work.get(params["depth"], 0) + params["depth"]
+    longest = max(work, key=lambda depth: work[depth])
+    assert {start.params["depth"] for start in begun} == {longest}
+    numbers = [start.number for start in begun]
+    assert numbers == [n for n, params in configurations(scheduler).items() if params["depth"] == longest][:4]
+
+
+def test_a_lane_that_is_free_takes_a_trial_of_the_structures_that_are_running(grouping: Make) -> None:
+    begun = played(grouping(trials=40), lanes=4)
+    depths = [start.params["depth"] for start in begun]
+    changes = sum(one != other for one, other in pairwise(depths))
+    plain = [params["depth"] for _, params in sorted(configurations(grouping(trials=40)).items())]
+    assert changes < sum(one != other for one, other in pairwise(plain)) / 2
+
+
+THREES = ll.Space(x=ll.Int(0, 29))
+
+
+def in_threes(make: Make, trials: int) -> Scheduler:
+    """A grid whose trials come in structures of three: 0, 1, 2; 3, 4, 5; ..."""
+    scheduler = make(trials=trials, space=THREES)
+    scheduler.structure = lambda params: {"group": params["x"] // 3}
+    return scheduler
+
+
+def test_a_new_stack_is_begun_only_where_half_of_a_groups_lanes_are_free(make: Make) -> None:
+    scheduler = in_threes(make, trials=30)
+    assert started(scheduler.handle(0, Ready(4, "cpu"))) == [(0, 0), (0, 1), (0, 2)], "one lane is left"
+    assert started(scheduler.handle(0, complete(0))) == [(0, 3), (0, 4)], "two lanes are: half of four"
+    assert started(scheduler.handle(0, complete(1))) == [(0, 5)], "one that fits"
+    assert started(scheduler.handle(0, complete(2))) == []
+    assert started(scheduler.handle(0, complete(3))) == [(0, 6), (0, 7)]
+
+
+def test_a_worker_with_nothing_to_do_begins_whatever_there_is(make: Make) -> None:
+    scheduler = in_threes(make, trials=1)
+    assert started(scheduler.handle(0, Ready(64, "cpu"))) == [(0, 0)]
+
+
+def test_each_worker_has_structures_of_its_own(make: Make) -> None:
+    scheduler = in_threes(make, trials=30)
+    assert started(scheduler.handle(0, Ready(2, "cpu"))) == [(0, 0), (0, 1)]
+    assert started(scheduler.handle(1, Ready(3, "cpu")))[:1] == [(1, 3)]
+    assert started(scheduler.handle(0, complete(0))) == [(0, 2)]
+
+
+def test_a_worker_that_is_ready_again_with_more_lanes_gets_as_many_trials_more(grouping: Make) -> None:
+    scheduler = grouping(trials=60)
+    (first,) = starts(scheduler.handle(0, Ready(1, "cpu")))
+    scheduler.handle(0, Planned("some", "fused", 8, "faster"))
+    commands = scheduler.handle(0, Ready(8, "cpu"))
+    assert len(starts(commands)) == 7
+    assert commands[-1] == (0, Go())
+    assert {start.params["depth"] for start in starts(commands)} == {first.params["depth"]}
+
+
+# What is asked ahead waits
+
+
+def test_what_was_asked_ahead_is_taken_up_by_the_next_run(grouping: Make) -> None:
+    played(undisturbed := grouping(trials=30, name="undisturbed"), lanes=4)
+    scheduler = grouping(trials=30)
+    running = starts(scheduler.handle(0, Ready(4, "cpu")))
+    scheduler.handle(0, good(running[0]))
+    scheduler.interrupt()
+    assert states(scheduler).count("waiting") > 4
+    again = grouping(trials=30)
+    assert sorted(start.number for start in played(again, lanes=4)) == [n for n in range(30) if n != running[0].number]
+    assert configurations(again) == configurations(undisturbed)
+    assert states(again) == ["complete"] * 30
+
+
+@pytest.mark.parametrize("budgets", [(20, 6), (6, 20), (20, 20), (3, 9, 4, 12)])
+def test_what_waits_never_exceeds_the_budget(grouping: Make, budgets: tuple[int, ...]) -> None:
+    most = 0
+    for budget in budgets:
+        scheduler = grouping(trials=budget)
+        scheduler.handle(0, Ready(2, "cpu"))
+        scheduler.interrupt()  # begun, and with more asked for ahead
+        begun = len([state for state in states(scheduler) if state != "waiting"])
+        most = max(most, budget)
+        assert begun <= most
+        played(again := grouping(trials=budget), lanes=2)
+        assert states(again).count("complete") == most
+        assert not again.has_work
+
+
+def test_a_smaller_budget_leaves_the_rest_in_line(grouping: Make) -> None:
+    scheduler = grouping(trials=30)
+    running = starts(scheduler.handle(0, Ready(2, "cpu")))
+    scheduler.interrupt()
+    played(smaller := grouping(trials=5), lanes=2)
+    assert states(smaller).count("complete") == 5
+    assert {"complete", "waiting"} == set(states(smaller))
+    assert all(smaller.ledger.trial(start.number).state == "complete" for start in running)
+    played(whole := grouping(trials=30), lanes=2)
+    assert states(whole) == ["complete"] * 30
+
+
+def test_where_time_is_the_budget_no_more_is_asked_ahead_than_there_are_lanes(grouping: Make) -> None:
+    scheduler = grouping()
+    scheduler.deadline = time.monotonic() + 3600
+    scheduler.handle(0, Ready(4, "cpu"))
+    assert len(states(scheduler)) <= 2 * 4
+
+
+# A strategy that learns
+
+
+def in_order(scheduler: Scheduler) -> list[int]:
+    return [trial.params["depth"] for trial in scheduler.ledger.trials]
+
+
+def test_a_strategy_that_learns_is_asked_for_a_structure_and_then_for_more_of_it(grouping: Make) -> None:
+    played(scheduler := grouping({"name": "tpe", "startup": 4}, trials=40), lanes=8)
+    depths = in_order(scheduler)
+    groups = [depths[at : at + SHARING] for at in range(0, 40, SHARING)]
+    assert all(len(set(group)) == 1 for group in groups)
+    assert len(set(depths)) > 1
+    assert len({trial.params["x"] for trial in scheduler.ledger.trials}) == 40
+
+
+def test_a_group_is_no_larger_than_the_worker(grouping: Make) -> None:
+    played(scheduler := grouping({"name": "tpe", "startup": 4}, trials=40), lanes=2)
+    depths = in_order(scheduler)
+    assert all(depths[at] == depths[at + 1] for at in range(0, 40, 2))
+    assert any(depths[at] != depths[at + 2] for at in range(0, 38, 2))
+
+
+def test_a_strategy_that_learns_is_asked_for_no_more_than_what_begins(grouping: Make) -> None:
+    scheduler = grouping("tpe", trials=40)
+    scheduler.handle(0, Ready(6, "cpu"))
+    assert states(scheduler).count("waiting") == 0
+
+
+class Recording(optuna.samplers.RandomSampler):
+    """Notes, at each proposal, how many trials have ended and how many are running."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.seen: list[tuple[int, int]] = []
+
+    def before_trial(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+        known = study.get_trials(deepcopy=False)
+        ended = sum(other.state.is_finished() for other in known)
+        running = sum(other.state == optuna.trial.TrialState.RUNNING for other in known) - 1
+        self.seen.append((ended, running))
+
+
+def test_a_strategy_that_learns_sees_what_has_ended_and_what_is_running(grouping: Make) -> None:
+    sampler = Recording()
+    played(grouping(sampler, trials=6), lanes=2)
+    assert sampler.seen == [(0, 0), (0, 1), (1, 1), (2, 1), (3, 1), (4, 1)]
+
+
+@pytest.mark.parametrize("strategy", ["random", {"name": "tpe", "startup": 4}], ids=["random", "tpe"])
+def test_with_one_lane_it_is_the_plain_sequential_study(grouping: Make, strategy: Any) -> None:
+    begun = played(scheduler := grouping(strategy, trials=16), lanes=1)
+    assert [start.number for start in begun] == list(range(16))
+    plain = grouping(strategy, trials=16, name="plain").ledger
+    for number in range(16):
+        trial = plain.propose()
+        plain.end(number, "complete", trial.params["x"])
+    assert configurations(scheduler) == {trial.number: trial.params for trial in plain.trials}
+
+
+def test_the_same_study_played_twice_is_the_same(grouping: Make) -> None:
+    strategy = {"name": "tpe", "startup": 4}
+    once, twice = (played(grouping(strategy, trials=24, name=name), lanes=8) for name in ("once", "twice"))
+    assert once == twice
+
+
+def test_an_interrupted_study_of_a_strategy_that_learns_has_no_more_trials_than_asked_for(grouping: Make) -> None:
+    strategy = {"name": "tpe", "startup": 4}
+    scheduler = grouping(strategy, trials=12)
+    for start in starts(scheduler.handle(0, Ready(5, "cpu")))[:2]:
+        scheduler.handle(0, good(start))
+    scheduler.interrupt()
+    played(again := grouping(strategy, trials=12), lanes=5)
+    assert states(again) == ["complete"] * 12
+
+
+# Questions and answers
+
+
+def owed(worker: int, commands: list[tuple[int, Command]]) -> list[type]:
+    """What a worker is told besides Starts, Stops and Decisions; nobody else is told such a thing."""
+    assert not any(isinstance(command, Go | Close) for other, command in commands if other != worker)
+    return [type(command) for _, command in commands if isinstance(command, Go | Close)]
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("strategy", ["random", {"name": "tpe", "startup": 2}], ids=["random", "tpe"])
+def test_every_question_is_answered_once_and_every_trial_ends(grouping: Make, strategy: Any, seed: int) -> None:
+    rng, scheduler = random.Random(seed), grouping(strategy, trials=14)
+    lanes = {worker: rng.choice([1, 2, 5]) for worker in range(3)}
+    running: dict[int, Start] = {}
+    holders: dict[int, int] = {}
+    unheard = [(worker, Ready(count, "cpu")) for worker, count in lanes.items()]
+    while unheard or running:
+        if unheard:
+            worker, event = unheard.pop(rng.randrange(len(unheard)))
+        else:
+            number = rng.choice(sorted(running))
+            worker, event = holders[number], good(running.pop(number))
+        commands = scheduler.handle(worker, event)
+        answer = owed(worker, commands)
+        assert len(answer) == 1
+        assert isinstance(commands[-1][1], Go | Close), "it is the last word"
+        for start in starts(commands):
+            running[start.number], holders[start.number] = start, worker
+        held = sum(holders[number] == worker for number in running)
+        assert held <= lanes[worker]
+        assert (answer == [Close]) == (held == 0)
+    assert states(scheduler) == ["complete"] * 14
+    assert scheduler.closed == {0, 1, 2}
+
+
+def test_questions_handled_together_are_each_answered(grouping: Make) -> None:
+    scheduler = grouping(trials=20)
+    running = starts(scheduler.handle(0, Ready(3, "cpu")))
+    commands = scheduler.handle(0, *map(good, running))
+    assert owed(0, commands) == [Go] * 3
+
+
+def test_a_plan_is_answered_with_what_the_study_adopts(grouping: Make) -> None:
+    scheduler = grouping(trials=4)
+    assert scheduler.handle(0, Planned("some", "fused", 4, "faster")) == [(0, Adopt("some", "fused", 4))]
+    assert scheduler.handle(1, Planned("some", "looped", 1, "slower")) == [(1, Adopt("some", "fused", 4))]
+    assert scheduler.handle(1, Planned("other", "looped", 1, "why")) == [(1, Adopt("other", "looped", 1))]
+
+
+def test_a_plan_is_durable_before_it_is_answered(grouping: Make) -> None:
+    grouping(trials=4).handle(0, Planned("some", "fused", 4, "faster"))
+    ledger = grouping(trials=4).ledger
+    assert ledger.plans == {"some": ("fused", 4)}
+    assert ledger.attribute("plans") == {"some": {"stack": "fused", "lanes": 4, "reason": "faster"}}
+    assert grouping(trials=4).handle(0, Planned("some", "looped", 1, "?")) == [(0, Adopt("some", "fused", 4))]

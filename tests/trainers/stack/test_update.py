@@ -31,7 +31,8 @@ def rows_with(*gradients, weights=None):
 def steps_made(rows, *lanes, step=0, steps=1):
     """Returns what one step takes from each lane's weights, (K, 16)."""
     before = rows.weights.detach().clone()
-    Update(LaneSGD(), rows, lanes, steps)(step)
+    update = Update(LaneSGD(), rows, lanes, steps)
+    update({name: column[step] for name, column in update.table.items()})
     return (before - rows.weights).detach()[:, :16]
 
 
