@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import enum
-import functools
 import hashlib
-import json
+import io
+import pickle
 import types
+import uuid
 from collections.abc import Mapping
-from pathlib import PurePath
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from .stack.dropout import KINDS, LaneDropout
 
-OWN = frozenset(vars(nn.Module())) - {"training"}  # what every module has: parameters, buffers, children, hooks
+OWN = frozenset(vars(nn.Module()))  # what every module has: parameters, buffers, children, hooks, its mode
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 LANE_VALUES = {kind: ("p",) for kind in KINDS} | {LaneDropout: ("p", "calls", "_coordinates")}
+OF_EVERY_CLASS = ("__module__", "__doc__", "__dict__", "__weakref__", "__firstlineno__", "__static_attributes__")
 
 
 def blueprint(network: nn.Module) -> str:
@@ -29,59 +28,86 @@ def blueprint(network: nn.Module) -> str:
     children and hooks, also what a class or function that was made on the spot has closed over. What can't be compared
     (a file, a lock) makes the network unlike any other.
     """
-    seen: dict[int, str] = {}
+    places: dict[int, str] = {}
     tensors = (*network.named_parameters(remove_duplicate=False), *network.named_buffers(remove_duplicate=False))
     entries: list[Any] = [
-        [name, list(tensor.shape), str(tensor.dtype), tensor.requires_grad, seen.setdefault(id(tensor), name)]
+        (name, tuple(tensor.shape), str(tensor.dtype), tensor.requires_grad, places.setdefault(id(tensor), name))
         for name, tensor in tensors
     ]
-    for name, module in network.named_modules(remove_duplicate=False):
+    modules = list(network.named_modules(remove_duplicate=False))
+    for name, module in modules:
+        entries.append((name, places.setdefault(id(module), name)))
+    for name, module in modules:
         left_out = {*OWN, *LANE_VALUES.get(type(module), ())}
         constants = {key: value for key, value in vars(module).items() if key not in left_out}
-        hooks = [_comparable(hook, set()) for kind in HOOKS for hook in getattr(module, kind).values()]
-        entries.append([name, _comparable(type(module), set()), _comparable(constants, set()), hooks])
-        entries.append(seen.setdefault(id(module), name))
-    return hashlib.sha256(json.dumps(entries).encode()).hexdigest()[:16]
+        hooks = [hook for kind in HOOKS for hook in getattr(module, kind).values()]
+        entries.append((name, _digest((type(module), constants, hooks), places)))
+    return hashlib.sha256(repr(entries).encode()).hexdigest()[:16]
 
 
-def _comparable(value: Any, within: set[int]) -> Any:
-    """Returns JSON that is equal for equal values; for what can't be compared, JSON that is never equal."""
-    if value is None or isinstance(value, bool | int | float | complex | str | bytes):
-        return repr(value)
-    if isinstance(
-        value, torch.dtype | torch.device | torch.Size | np.generic | np.dtype | enum.Enum | PurePath | slice
-    ):
-        return repr(value)
-    if id(value) in within:
-        return "<itself>"
-    within = {*within, id(value)}
-    if isinstance(value, Tensor | np.ndarray):
-        array = np.ascontiguousarray(value.detach().cpu() if isinstance(value, Tensor) else value)
-        return [str(array.dtype), list(array.shape), hashlib.sha256(array.tobytes()).hexdigest()]
-    if isinstance(value, nn.Module):
-        return f"<module {type(value).__qualname__}>"  # a child under a second name; children are compared themselves
-    if isinstance(value, list | tuple):
-        return [type(value).__name__, *(_comparable(item, within) for item in value)]
-    if isinstance(value, set | frozenset):
-        return [type(value).__name__, *sorted(json.dumps(_comparable(item, within)) for item in value)]
-    if isinstance(value, Mapping):
-        return [[_comparable(key, within), _comparable(item, within)] for key, item in value.items()]
-    if isinstance(value, functools.partial):
-        return _comparable(["partial", value.func, value.args, value.keywords], within)
-    if isinstance(value, types.MethodType):
-        return _comparable(["method", value.__func__, value.__self__], within)
-    if isinstance(value, types.BuiltinFunctionType):
-        return ["function", value.__module__, value.__qualname__]
-    if isinstance(value, types.CodeType):
-        return [value.co_name, value.co_code.hex(), list(value.co_names), _comparable(value.co_consts, within)]
+def _digest(value: Any, places: Mapping[int, str], within: frozenset[int] = frozenset()) -> str:
+    """Returns what is equal for equal values, in every process; for what can't be compared, what is never equal."""
+    written = io.BytesIO()
+    try:
+        _Writer(written, places, within).dump(value)
+    except Exception:  # whatever a user's object raises that was never meant to be written
+        return uuid.uuid4().hex
+    return hashlib.sha256(written.getvalue()).hexdigest()
+
+
+class _Writer(pickle.Pickler):
+    """Writes a value down for its digest alone: it is never read.
+
+    What pickle would refuse, or write by name where the name doesn't say it all, is written by what it is made of.
+    """
+
+    def __init__(self, file: io.BytesIO, places: Mapping[int, str], within: frozenset[int]) -> None:
+        super().__init__(file, protocol=5)
+        self.places, self.within = places, within
+
+    def persistent_id(self, value: Any) -> Any:
+        if isinstance(value, nn.Module | Tensor) and id(value) in self.places:
+            return "place", self.places[id(value)]
+        if isinstance(value, Tensor):
+            plain = value.detach().cpu().contiguous()
+            content = plain.flatten().view(torch.uint8).numpy().tobytes()
+            return "tensor", str(plain.dtype), tuple(plain.shape), hashlib.sha256(content).hexdigest()
+        if isinstance(value, types.ModuleType):
+            return "module", value.__name__
+        if isinstance(value, set | frozenset):  # whose order differs from process to process
+            return "set", sorted(self._digests(*value))
+        if isinstance(value, types.CodeType):
+            return "code", value.co_code, value.co_names, *self._digests(*value.co_consts)
+        parts = _made_on_the_spot(value)
+        if parts is None:
+            return None
+        if id(value) in self.within:
+            return "itself"
+        inner = self.within | {id(value)}
+        return type(value).__name__, [_digest(part, self.places, inner) for part in parts]
+
+    def _digests(self, *values: Any) -> list[str]:
+        return [_digest(value, self.places, self.within) for value in values]
+
+
+def _made_on_the_spot(value: Any) -> list[Any] | None:
+    """Returns what a function, a local class or a part of one is made of; None for all else, which a name tells."""
     if isinstance(value, types.FunctionType):
-        closed = [cell.cell_contents for cell in value.__closure__ or ()]
-        parts = [value.__code__, closed, value.__defaults__, value.__kwdefaults__]
-        return ["function", value.__module__, value.__qualname__, _comparable(parts, within)]
-    if isinstance(value, type):
-        local = [item for item in vars(value).values() if "<locals>" in value.__qualname__]
-        functions = [item for item in local if isinstance(item, types.FunctionType)]
-        return ["class", value.__module__, value.__qualname__, _comparable(functions, within)]
-    if hasattr(value, "__dict__"):
-        return [_comparable(type(value), within), _comparable(vars(value), within)]
-    return ["incomparable", id(value)]
+        closed = [_content(cell) for cell in value.__closure__ or ()]
+        defaults = [value.__defaults__, value.__kwdefaults__]
+        return [value.__module__, value.__qualname__, value.__code__, closed, *defaults]
+    if isinstance(value, type) and "<locals>" in value.__qualname__:
+        held = {name: item for name, item in vars(value).items() if name not in OF_EVERY_CLASS}
+        return [value.__module__, value.__qualname__, value.__bases__, held]
+    if isinstance(value, property):
+        return [value.fget, value.fset, value.fdel]
+    if isinstance(value, staticmethod | classmethod):
+        return [value.__func__]
+    return None
+
+
+def _content(cell: types.CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # of a name that isn't bound yet
+        return "empty"

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -27,13 +26,6 @@ class Metric:
     def __call__(self, outputs: Tensor, targets: Tensor) -> float:
         """Returns the metric of outputs (N, classes) or (N, 1) and targets (N,) or (N, 1) as a float."""
         return float(self.function(outputs, targets))
-
-    def of_lanes(self, outputs: Tensor, targets: Tensor) -> list[float]:
-        """Returns the metric of each of K lanes, of outputs (K, N, ...) and targets (K, N, ...)."""
-        if self is METRICS.get(self.name):
-            together: list[float] = torch.vmap(self.function)(outputs, targets).tolist()
-            return together
-        return [self(*lane) for lane in zip(outputs, targets, strict=True)]  # the user's may do whatever it likes
 
 
 def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import leadline as ll
+from leadline.search.trial import EPOCH
 
 Make = Callable[..., ll.Study]
 CLOCKED = ("seconds", "peak_memory")
@@ -25,28 +27,39 @@ def metrics(study: ll.Study) -> list[dict[int, dict[str, float]]]:
     """Of each trial, what each epoch came to: losses and metrics, but no seconds."""
     found = []
     for frozen in study.optuna.get_trials(deepcopy=False):
-        epochs = {int(k.rpartition(":")[2]): v for k, v in frozen.system_attrs.items() if k.startswith("leadline:epoch")}
-        clocked = {epoch: entry["metrics"] for epoch, entry in sorted(epochs.items())}
-        found.append({e: {n: v for n, v in all_.items() if n != "seconds"} for e, all_ in clocked.items()})
+        kept = {name: entry for name, entry in frozen.system_attrs.items() if name.startswith(EPOCH)}
+        epochs = {int(name.removeprefix(EPOCH)): entry["metrics"] for name, entry in kept.items()}
+        found.append({e: {n: v for n, v in epochs[e].items() if n != "seconds"} for e in sorted(epochs)})
     return found
 
 
-@pytest.fixture
-def wide() -> ll.Space:
-    """A space of four structures, whose trials differ in numbers too."""
-    return ll.Space(
-        depth=ll.Int(1, 2),
-        feature_maps=ll.Choice([5, 8]),
-        lr=ll.Float(1e-3, 1e-1, log=True),
-        dropout=ll.Float(0.0, 0.4),
-        weight_decay=ll.Float(1e-6, 1e-2, log=True),
-    )
+WIDE = ll.Space(  # of four structures, whose trials differ in numbers too
+    depth=ll.Int(1, 2),
+    feature_maps=ll.Choice([5, 8]),
+    lr=ll.Float(1e-3, 1e-1, log=True),
+    dropout=ll.Float(0.0, 0.4),
+    weight_decay=ll.Float(1e-6, 1e-2, log=True),
+)
+EPOCHS, TRIALS = 3, 8
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> ll.Study:
+    """A random study whose trials were trained one at a time."""
+    how: dict[str, Any] = {"executor": "inline", "workers": 1, "lanes": 1, "plan": "fused", "mlflow": None}
+    trainer = ll.Trainer("mlp", "digits", epochs=EPOCHS)
+    study = ll.Study("alone", WIDE, trainer, strategy="random", storage=tmp_path_factory.mktemp("alone"), **how)
+    return study.run(trials=TRIALS, progress=False)
 
 
 @pytest.fixture
-def alone(digits: Make, wide: ll.Space) -> ll.Study:
-    """A random study of ten trials, one at a time."""
-    return digits("alone", space=wide).run(trials=10, progress=False)
+def wide(digits: Make) -> Make:
+    """Makes a study of the same trials as `alone`."""
+
+    def make(name: str = "wide", **options: Any) -> ll.Study:
+        return digits(name, **{"space": WIDE, "epochs": EPOCHS, "lanes": 4, **options})
+
+    return make
 
 
 # The same trials, however many at once
@@ -60,56 +73,48 @@ def assert_same_course(study: ll.Study, alone: ll.Study) -> None:
 
 @pytest.mark.parametrize("lanes", [3, 5, "auto"])
 def test_trials_of_a_random_study_come_to_the_same_bits_with_more_lanes(
-    digits: Make, wide: ll.Space, alone: ll.Study, lanes: Any
+    wide: Make, alone: ll.Study, lanes: Any
 ) -> None:
-    study = digits("more", space=wide, lanes=lanes).run(trials=10, progress=False)
+    study = wide(lanes=lanes).run(trials=TRIALS, progress=False)
     assert_same_course(study, alone)
 
 
-@pytest.mark.parametrize("lanes", [1, 5])
-def test_trials_of_a_random_study_come_to_the_same_bits_with_two_workers(
-    digits: Make, wide: ll.Space, alone: ll.Study, lanes: int
-) -> None:
-    study = digits("two", space=wide, lanes=lanes, executor="processes", workers=2).run(trials=10, progress=False)
+def test_trials_of_a_random_study_come_to_the_same_bits_with_two_workers(wide: Make, alone: ll.Study) -> None:
+    study = wide(lanes=5, executor="processes", workers=2).run(trials=TRIALS, progress=False)
     assert_same_course(study, alone)
 
 
-def test_the_best_trials_weights_are_the_same_bits_with_more_lanes(
-    digits: Make, wide: ll.Space, alone: ll.Study
-) -> None:
-    study = digits("more", space=wide, lanes=5).run(trials=10, progress=False)
-    files = [one.folder.weights(one.best.number) for one in (study, alone)]
+def test_the_best_trials_weights_are_the_same_bits_with_more_lanes(wide: Make, alone: ll.Study) -> None:
+    study = wide(lanes=5).run(trials=TRIALS, progress=False)
     assert study.best.number == alone.best.number
     assert study.test() == alone.test()
-    weights = [weights_in(file) for file in files]
+    weights = [load_file(one.folder.weights(one.best.number)) for one in (study, alone)]
     assert weights[0].keys() == weights[1].keys()
     assert all(torch.equal(tensor, weights[1][name]) for name, tensor in weights[0].items())
 
 
-def weights_in(file: Path) -> dict[str, Tensor]:
-    from safetensors.torch import load_file
-
-    return load_file(file)
-
-
-def test_a_study_may_be_begun_with_some_lanes_and_gone_on_with_others(
-    digits: Make, wide: ll.Space, alone: ll.Study
-) -> None:
-    for lanes, budget in ((4, 3), (1, 5), ("auto", 10)):
-        study = digits("changing", space=wide, lanes=lanes).run(trials=budget, progress=False)
+def test_a_study_may_be_begun_with_some_lanes_and_gone_on_with_others(wide: Make, alone: ll.Study) -> None:
+    for lanes, budget in ((4, 3), (1, 5), ("auto", TRIALS)):
+        study = wide(lanes=lanes).run(trials=budget, progress=False)
     assert_same_course(study, alone)
 
 
-def test_more_epochs_for_some_trials_change_nothing_for_those_beside_them(digits: Make, wide: ll.Space) -> None:
-    space = ll.Space(**wide.parameters, epochs=ll.Int(1, 4))
-    studies = [digits(f"of-{lanes}", space=space, lanes=lanes).run(trials=12, progress=False) for lanes in (1, 4)]
+def test_where_results_matter_auto_is_one_lane_on_a_cpu(digits: Make) -> None:
+    strategy = {"name": "tpe", "startup": 3}
+    studies = [digits(f"of-{n}", strategy=strategy, lanes=n, devices="cpu") for n in (1, "auto")]
+    assert_same_course(*(study.run(trials=8, progress=False) for study in studies))
+
+
+def test_more_epochs_for_some_trials_change_nothing_for_those_beside_them(digits: Make) -> None:
+    space = ll.Space(**WIDE.parameters, epochs=ll.Int(1, 4))
+    studies = [digits(f"of-{lanes}", space=space, lanes=lanes).run(trials=8, progress=False) for lanes in (1, 4)]
     assert_same_course(studies[1], studies[0])
     assert len({trial.epochs for trial in studies[0].trials}) > 1
 
 
 @pytest.mark.parametrize("plan", ["looped", "padded"])
-def test_within_any_plan_trials_come_to_the_same_bits_with_more_lanes(digits: Make, wide: ll.Space, plan: str) -> None:
-    one, many = (digits(f"of-{n}", space=wide, lanes=n, plan=plan).run(trials=6, progress=False) for n in (1, 4))
+def test_within_any_plan_trials_come_to_the_same_bits_with_more_lanes(wide: Make, plan: str) -> None:
+    one, many = (wide(f"of-{n}", epochs=2, lanes=n, plan=plan).run(trials=6, progress=False) for n in (1, 4))
     assert_same_course(many, one)
 
 
@@ -141,17 +146,17 @@ def test_a_network_that_can_not_be_fused_is_trained_and_the_study_says_why(folde
 # The plans, kept in the study
 
 
-def test_a_study_keeps_one_plan_for_each_structure(digits: Make, wide: ll.Space) -> None:
-    study = digits(space=wide, lanes=4).run(trials=10, progress=False)
+def test_a_study_keeps_one_plan_for_each_structure(wide: Make) -> None:
+    study = wide(epochs=1).run(trials=8, progress=False)
     structures = {(trial.params["depth"], trial.params["feature_maps"]) for trial in study.trials}
     plans = study.attribute("plans")
     assert len(plans) == len(structures) > 1
     assert all(plan == {"stack": "fused", "lanes": 4, "reason": "asked for"} for plan in plans.values())
 
 
-def test_a_plan_is_kept_for_the_next_run(digits: Make, wide: ll.Space) -> None:
-    first = digits(space=wide, lanes=4).run(trials=6, progress=False).attribute("plans")
-    second = digits(space=wide, lanes=4, plan="looped").run(trials=10, progress=False).attribute("plans")
+def test_a_plan_is_kept_for_the_next_run(wide: Make) -> None:
+    first = wide(epochs=1).run(trials=4, progress=False).attribute("plans")
+    second = wide(epochs=1, plan="looped").run(trials=6, progress=False).attribute("plans")
     assert {name: second[name] for name in first} == first
 
 
@@ -171,9 +176,7 @@ def course(study: ll.Study) -> list[tuple[str, dict[int, float], dict[str, Any]]
 
 
 @pytest.mark.parametrize("strategy", ["random", "tpe"])
-def test_a_study_that_prunes_with_lanes_takes_the_same_course_twice(
-    digits: Make, space: ll.Space, strategy: str
-) -> None:
+def test_a_study_that_prunes_with_lanes_takes_the_same_course_twice(digits: Make, strategy: str) -> None:
     once, twice = (
         digits(name, strategy=strategy, pruner="asha", epochs=9, lanes=8).run(trials=40, progress=False)
         for name in ("once", "twice")
@@ -185,7 +188,7 @@ def test_a_study_that_prunes_with_lanes_takes_the_same_course_twice(
     assert states.count("pruned") > 15
 
 
-def test_pruning_changes_which_epochs_a_trial_has_and_not_what_they_come_to(digits: Make, space: ll.Space) -> None:
+def test_pruning_changes_which_epochs_a_trial_has_and_not_what_they_come_to(digits: Make) -> None:
     whole = digits("whole", epochs=6, lanes=8).run(trials=16, progress=False)
     pruned = digits("pruned", epochs=6, lanes=8, pruner="asha").run(trials=16, progress=False)
     assert any(trial.state == "pruned" for trial in pruned.trials)
@@ -238,12 +241,10 @@ def test_only_the_best_trials_keep_their_weights_whatever_the_lanes(digits: Make
 # Interrupts
 
 
-@pytest.mark.parametrize("lanes", [4, "auto"])
-@pytest.mark.parametrize("moment", [1, 7, 12])
+@pytest.mark.parametrize(("lanes", "moment"), [(4, 1), (4, 8), (4, 13), ("auto", 8)])
 def test_a_study_interrupted_with_lanes_is_resumed_and_loses_nothing(
-    digits: Make, wide: ll.Space, lanes: Any, moment: int
+    wide: Make, alone: ll.Study, lanes: Any, moment: int
 ) -> None:
-    undisturbed = digits("undisturbed", space=wide, lanes=lanes, epochs=3).run(trials=8, progress=False)
     heard = 0
 
     def stop(trial: ll.Trial, epoch: int, metrics: dict[str, float]) -> None:
@@ -252,18 +253,17 @@ def test_a_study_interrupted_with_lanes_is_resumed_and_loses_nothing(
         if heard == moment:
             study.stop()
 
-    study = digits("disturbed", space=wide, lanes=lanes, epochs=3, checkpoint=0, on_epoch=stop)
-    study.run(trials=8, progress=False)
+    study = wide(lanes=lanes, checkpoint=0, on_epoch=stop)
+    study.run(trials=TRIALS, progress=False)
     assert study.ended_by == "interrupt"
     assert any(trial.state != "complete" for trial in study.trials)
     known = {trial["number"]: trial for trial in trials(study) if trial["state"] == "complete"}
-    study.run(trials=8, progress=False)
-    assert_same_course(study, undisturbed)
+    study.run(trials=TRIALS, progress=False)
+    assert_same_course(study, alone)
     assert {number: trials(study)[number] for number in known} == known
 
 
-def test_a_study_interrupted_again_and_again_gets_there(digits: Make, wide: ll.Space) -> None:
-    undisturbed = digits("undisturbed", space=wide, lanes=4, epochs=3).run(trials=8, progress=False)
+def test_a_study_interrupted_again_and_again_gets_there(wide: Make, alone: ll.Study) -> None:
     heard = 0
 
     def stop(trial: ll.Trial, epoch: int, metrics: dict[str, float]) -> None:
@@ -273,20 +273,20 @@ def test_a_study_interrupted_again_and_again_gets_there(digits: Make, wide: ll.S
             study.stop()
 
     runs = 0
-    study = digits("disturbed", space=wide, lanes=4, epochs=3, checkpoint=0, on_epoch=stop)
+    study = wide(checkpoint=0, on_epoch=stop)
     while runs == 0 or study.ended_by == "interrupt":
-        study.run(trials=8, progress=False)
+        study.run(trials=TRIALS, progress=False)
         runs += 1
         assert runs < 30
     assert runs > 2
-    assert_same_course(study, undisturbed)
+    assert_same_course(study, alone)
 
 
-def test_an_interrupted_study_may_be_resumed_with_a_smaller_budget(digits: Make, wide: ll.Space) -> None:
-    study = digits(space=wide, lanes=4, on_trial_end=lambda trial: study.stop())
+def test_an_interrupted_study_may_be_resumed_with_a_smaller_budget(wide: Make) -> None:
+    study = wide(on_trial_end=lambda trial: study.stop())
     study.run(trials=20, progress=False)
     begun = sum(trial.state != "waiting" for trial in study.trials)
-    digits(space=wide, lanes=4).run(trials=begun + 1, progress=False)
+    wide().run(trials=begun + 1, progress=False)
     states = [trial.state for trial in study.trials]
     assert states.count("complete") == begun + 1
     assert set(states) <= {"complete", "waiting"}

@@ -252,7 +252,7 @@ WIDE = ll.Space(depth=ll.Int(1, 3), x=ll.Float(0, 1))
 
 @pytest.fixture
 def grouping(tmp_path: Path) -> Make:
-    """Makes a scheduler of a study whose trials share a stack where their `depth` is the same, deeper ones taking longer."""
+    """Makes a scheduler of a study whose trials share a stack where `depth` is the same; deeper ones take longer."""
 
     def scheduler(
         strategy: Any = "random", trials: int | None = None, name: str = "study", space: ll.Space = WIDE

@@ -97,7 +97,7 @@ class FusedStack(Stack):
         vectors, the last few numbers of the tensor are computed by other instructions than the rest: a last row
         without a lane takes them.
         """
-        count = max(2, len(self.lanes) + bool(self._batch % VECTOR))
+        count = max(2, len(self.lanes) + (self._network.vmapped or self._batch % VECTOR > 0))
         if len(self._places) != count:
             self._arrange([*self.lanes, *(None for _ in range(count - len(self.lanes)))])
 
@@ -167,28 +167,25 @@ class FusedStack(Stack):
 
     def _judged(self, losses: Tensor, outputs: Tensor, targets: Tensor) -> dict[Lane, dict[str, Any]]:
         """Returns, by lane, what the epoch came to: the fields of `Epoch`."""
-        bench, metric = self.bench, self.bench.metric
-        rows = [self._places.index(lane) for lane in self.lanes]
-        seen, wanted = (part.transpose(0, 1)[rows].flatten(1, 2) for part in (outputs, targets))
-        trained = metric.of_lanes(seen.float(), wanted)
-        means, diverged = losses.double().mean(0).tolist(), (~torch.isfinite(losses)).T.tolist()
-        predictions = self._predictions()[rows]
-        valid_losses, values = [], []
-        for place, lane in enumerate(self.lanes):
-            valid = bench.data_of(lane).valid
-            predicted = predictions[place, : len(valid)]
-            valid_losses.append(float(bench.loss(predicted, valid.targets)))
-            values.append(metric(predicted, valid.targets))
-        results = {}
-        for place, (lane, row) in enumerate(zip(self.lanes, rows, strict=True)):
-            metrics = {
-                "train/loss": means[row],
-                f"train/{metric.name}": trained[place],
-                "valid/loss": valid_losses[place],
-                f"valid/{metric.name}": values[place],
-            }
-            step = diverged[row].index(True) + 1 if any(diverged[row]) else None
-            results[lane] = {"value": values[place], "metrics": metrics, "diverged_at": step}
+        means, finite = losses.double().mean(0).tolist(), torch.isfinite(losses).T.tolist()
+        predictions = self._predictions()
+        results: dict[Lane, dict[str, Any]] = {}
+        for lane in self.lanes:
+            row, valid = self._places.index(lane), self.bench.data_of(lane).valid
+            try:
+                trained = self.bench.metric(outputs[:, row].flatten(0, 1).float(), targets[:, row].flatten(0, 1))
+                predicted = predictions[row, : len(valid)]
+                loss, value = (
+                    float(self.bench.loss(predicted, valid.targets)),
+                    self.bench.metric(predicted, valid.targets),
+                )
+            except Exception as error:  # loss and metric are the user's: they may like one lane and not another
+                results[lane] = {"error": error}
+                continue
+            name = self.bench.metric.name
+            metrics = {"train/loss": means[row], f"train/{name}": trained, "valid/loss": loss, f"valid/{name}": value}
+            step = None if all(finite[row]) else finite[row].index(False) + 1
+            results[lane] = {"value": value, "metrics": metrics, "diverged_at": step}
         return results
 
     @torch.no_grad()

@@ -42,6 +42,8 @@ class StackedNetwork:
     """
 
     def __init__(self, network: nn.Module) -> None:
+        if any(module._backward_hooks or module._backward_pre_hooks for module in network.modules()):
+            raise ValueError("it has backward hooks, which torch.vmap would pass over")
         self.network = network
         names = {id(tensor): name for name, tensor in _tensors(network)}
         self.calls: list[tuple[Kernel, nn.Module, dict[str, str]]] = [
@@ -84,8 +86,8 @@ def vmapped(module: nn.Module, tensors: Tensors, inputs: Tensor) -> Tensor:
 
 def number_by_number(module: nn.Module, tensors: Tensors, inputs: Tensor) -> Tensor:
     """Runs a module that maps each number by itself."""
-    if getattr(module, "inplace", False) and inputs.stride(0) == 0:
-        inputs = inputs.clone()  # of examples that all lanes share
+    if getattr(module, "inplace", False):
+        inputs = inputs.clone()  # they may be a view, or examples that all lanes share
     outputs: Tensor = module.forward(inputs)  # there are no hooks, and this is called often
     return outputs
 
@@ -142,7 +144,8 @@ def _chain(module: nn.Module) -> list[nn.Module]:
 
 
 def _hooked(module: nn.Module) -> bool:
-    return bool(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks)
+    """Tells whether a module does something else than its class says."""
+    return bool(module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module))
 
 
 def _tensors(module: nn.Module) -> list[tuple[str, Tensor]]:

@@ -113,4 +113,5 @@ def predict(bench: Bench, network: nn.Module, inputs: Tensor) -> Tensor:
     """Returns the network's outputs (N, classes), float32, for inputs (N, *in_shape), in evaluation mode."""
     network.eval()
     with bench.cast():
-        return torch.cat([network(rows).float() for rows in torch.split(inputs, EVALUATION_BATCH)])
+        # Clones: a network may change its inputs in place, and these are everybody's.
+        return torch.cat([network(rows.clone()).float() for rows in torch.split(inputs, EVALUATION_BATCH)])

@@ -43,5 +43,6 @@ class Update:
             rows.grads.addcmul_(rows.weights.sign(), rows.penalized * now["l1"])
         if "clip_norm" in now:  # as torch.nn.utils.clip_grad_norm_
             norms = torch.linalg.vector_norm(rows.grads, dim=1, keepdim=True)
-            rows.grads.mul_((now["clip_norm"] / (norms + 1e-6)).clamp(max=1.0))
+            factors = (now["clip_norm"] / (norms + 1e-6)).clamp(max=1.0)
+            rows.grads.mul_(factors.nan_to_num(nan=1.0))  # of a lane without clipping whose norm overflows
         self.optimizer.update(rows.weights, rows.grads, rows.state, now)
