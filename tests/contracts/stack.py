@@ -40,7 +40,7 @@ def blobs(n: int = 96, shape: tuple[int, ...] = (6,), classes: int = 3) -> tuple
 
 
 class Hall:
-    """Lanes and their networks for one kind of stack, made as a worker makes them; in `dtype` all through."""
+    """Lanes and their networks for one kind of stack, made as a worker makes them, or all in float64."""
 
     def __init__(
         self,
@@ -66,7 +66,8 @@ class Hall:
         stream = Stream(self.seed, number, fold)
         with self.bench.seeded(stream.key("weights")):
             network = self.trainer.build(params, self.bench.data.in_shape, self.bench.data.outputs)
-        return Lane(number, params, self.trainer.recipe(params), stream), network.to(self.dtype)
+        network = network if self.dtype == torch.float32 else network.to(self.dtype)
+        return Lane(number, params, self.trainer.recipe(params), stream), network
 
     def stack(self, *lanes: tuple[Lane, nn.Module]) -> Stack:
         stack = self.make(self.bench)

@@ -177,6 +177,12 @@ def test_it_is_the_same_for_attributes_that_are_equal_and_not_identical():
     assert blueprint(Having(attributes())) == blueprint(Having(attributes()))
 
 
+@pytest.mark.xfail(strict=True, reason="pickle writes a word anew or refers to it, by the object's identity")
+def test_it_is_the_same_for_words_that_are_equal_wherever_they_came_from():
+    read = "".join(["re", "lu"])  # as from a file, a pipe or a database
+    assert blueprint(Having(["relu", "relu"])) == blueprint(Having(["relu", read]))
+
+
 def doubled(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
     return 2 * output
 
@@ -226,20 +232,15 @@ def test_it_is_another_for_a_class_that_closes_over_another_value():
     assert blueprint(locally_made(2.0)) != blueprint(locally_made(3.0))
 
 
-@pytest.mark.xfail(
-    strict=True, reason="of a local class functions alone are compared, not constants, properties, bases"
-)
 @pytest.mark.parametrize("where", ["constant", "base", "shown"], ids=["class attribute", "base class", "property"])
 def test_it_is_another_for_a_class_that_holds_another_value(where):
     assert blueprint(locally_made(**{where: 2.0})) != blueprint(locally_made(**{where: 3.0}))
 
 
-@pytest.mark.xfail(strict=True, reason="a module that isn't a child is compared by its class's name alone")
 def test_it_is_another_for_other_activations_in_a_plain_list():
     assert blueprint(Having([nn.LeakyReLU(0.1)])) != blueprint(Having([nn.LeakyReLU(0.2)]))
 
 
-@pytest.mark.xfail(strict=True, reason="what a built-in method is bound to isn't compared")
 def test_it_is_another_for_a_method_of_another_value():
     assert blueprint(Having({1: 2}.get)) != blueprint(Having({1: 3}.get))
 
@@ -247,7 +248,6 @@ def test_it_is_another_for_a_method_of_another_value():
 # What is hard to compare
 
 
-@pytest.mark.xfail(strict=True, reason="a file has a __dict__, which is taken for all there is to it")
 def test_a_file_makes_it_unlike_any_other():
     with open(os.devnull) as one, open(__file__) as other:
         assert blueprint(Having(one)) != blueprint(Having(other))
@@ -258,7 +258,6 @@ def test_a_lock_makes_it_unlike_any_other():
     assert blueprint(one) != blueprint(other)
 
 
-@pytest.mark.xfail(strict=True, reason="another object may come to have the id of one that is gone")
 def test_a_lock_makes_it_unlike_those_that_are_gone():
     assert len({blueprint(Having(threading.Lock())) for _ in range(50)}) == 50
 
@@ -270,14 +269,12 @@ SELDOM = {
 }
 
 
-@pytest.mark.xfail(strict=True, reason="what has no __dict__ is taken for incomparable, and numpy has no bfloat16")
 @pytest.mark.parametrize("make", SELDOM.values(), ids=SELDOM)
 def test_what_is_seldom_seen_can_be_compared_too(make):
     one, other = make(), make()
     assert blueprint(Having(one)) == blueprint(Having(other))
 
 
-@pytest.mark.xfail(strict=True, reason="random.Random has a __dict__, which is taken for all there is to it")
 def test_generators_of_other_seeds_are_not_the_same():
     one, other = random.Random(1), random.Random(2)
     assert blueprint(Having(one)) != blueprint(Having(other))
@@ -294,14 +291,12 @@ def test_an_attribute_that_holds_itself_is_compared():
     assert blueprint(cyclic(1)) == blueprint(cyclic(1)) != blueprint(cyclic(2))
 
 
-@pytest.mark.xfail(strict=True, run=False, reason="all that the module holds is walked through, which never ends")
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("module", [F, torch], ids=["functional", "torch"])
 def test_an_attribute_may_be_an_imported_module(module):
     assert blueprint(Having(module)) == blueprint(Having(module))
 
 
-@pytest.mark.xfail(strict=True, reason="an empty cell raises ValueError, which fails the trial")
 def test_a_function_that_calls_one_not_made_yet_can_be_compared():
     def made() -> nn.Module:
         def early(inputs: Tensor) -> Tensor:

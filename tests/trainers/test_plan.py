@@ -196,7 +196,6 @@ def test_an_lstm_is_looped_with_a_reason():
     assert found.reason.startswith("torch can't batch it")
 
 
-@pytest.mark.xfail(strict=True, reason="lanes that begin together count alike; compared is no lane that joins others")
 @pytest.mark.parametrize("kind", [Counting, Remembering])
 def test_a_forward_that_changes_the_module_itself_is_looped(kind):
     found = Rehearsal(of(kind)).choose()
@@ -214,12 +213,10 @@ def test_a_network_that_fails_alone_too_is_not_called_unfusable():
     assert Rehearsal(of(Failing)).choose() == Plan("fused", 4, "asked for")
 
 
-@pytest.mark.xfail(strict=True, reason="what a looped stack raises is taken for an obstacle to fusing")
 def test_a_network_with_nothing_to_train_is_not_called_unfusable():
     assert "can't batch" not in Rehearsal(of(Untrained)).choose().reason
 
 
-@pytest.mark.xfail(strict=True, reason="a device that is full at that moment has the blueprint looped for good")
 def test_memory_that_runs_out_in_the_rehearsal_does_not_make_a_network_unfusable(monkeypatch):
     def full(stack):
         raise torch.OutOfMemoryError("CUDA out of memory")

@@ -484,16 +484,16 @@ def test_the_end_of_a_trial_with_folds_tells_the_mean_at_its_best_epoch_and_the_
 
 
 def test_the_weights_kept_are_those_of_the_best_fold_and_the_card_says_which(tmp_path):
-    settings = {"folds": 3, "lr": 0.3}
-    driver = serve(trainer(**settings), Driver(Start(3, SMALL)), folder=tmp_path, lanes=3)
-    best_epoch = driver.ended(3).facts["best_epoch"]
-    alone = lanes_alone(3, SMALL, 3, best_epoch, **settings)
+    settings = {"folds": 3, "lr": 0.05}
+    driver = serve(trainer(**settings), Driver(Start(7, SMALL)), folder=tmp_path, lanes=3)
+    best_epoch = driver.ended(7).facts["best_epoch"]
+    alone = lanes_alone(7, SMALL, 3, best_epoch, **settings)
     values = [curve[-1]["value"] for curve, _ in alone]
     assert max(values) > values[0]  # else this test shows nothing
-    weights, card = best_of(tmp_path, 3)
+    weights, card = best_of(tmp_path, 7)
     assert card["fold"] == values.index(max(values))
     assert same(weights, alone[card["fold"]][1])
-    assert card["value"] == driver.ended(3).value
+    assert card["value"] == driver.ended(7).value
 
 
 def test_a_trials_folds_are_pruned_together():

@@ -9,13 +9,6 @@ from torch.nn import functional as F
 
 from leadline.trainers.stack import FusedStack
 
-FLAWS = {  # by words of a test's name
-    "a_metric_that_fails": "lanes are judged in one go: where the metric raises for one, the epoch is lost for all",
-    "wherever_a_lane_is_it_is_bit_identical_to_the_lane_alone[residual branches-32]": (
-        "under vmap there are tensors without a batch, whose tail a last row without a lane must take at any batch size"
-    ),
-}
-
 
 class TestFusedStack(StackContract):
     models = tuple(model for model in MODELS if model not in DRAWING)
@@ -23,12 +16,6 @@ class TestFusedStack(StackContract):
     @pytest.fixture
     def make(self):
         return FusedStack
-
-    @pytest.fixture(autouse=True)
-    def known_flaws(self, request):
-        for name, reason in FLAWS.items():
-            if name in request.node.name:
-                request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
 
 
 @pytest.mark.parametrize("counts", [(8, 7, 3, 2, 1), (1, 2, 5, 16)], ids=["fewer", "more"])
@@ -104,7 +91,7 @@ class Normed(nn.Module):
         return self.last(F.relu(self.norm(self.first(inputs))))
 
 
-@pytest.mark.xfail(strict=True, reason="torch can't batch it on a CPU, and the plan, which tries float32, doesn't know")
+@pytest.mark.xfail(strict=True, reason="torch can't batch it on a CPU; the plan finds that out, and loops it")
 def test_a_users_module_with_batch_norm_trains_in_bfloat16():
     hall = Hall(FusedStack, lambda in_shape, classes: Normed(in_shape[0], classes), precision="bfloat16")
     assert hall.alone(0, epochs=1)

@@ -11,12 +11,6 @@ FEW = {name: (number, count) for name, (number, count) in PLACES.items() if coun
 class TestLoopedStack(StackContract):
     places = FEW
 
-    @pytest.fixture(autouse=True)
-    def known_flaws(self, request):
-        if "works_in_place" in request.node.name:
-            reason = "`predict` hands the network views of the validation rows: it may change them for all lanes"
-            request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
-
     @pytest.fixture
     def make(self):
         return LoopedStack
