@@ -19,8 +19,9 @@ class Trial:
     """One configuration and what came of it.
 
     `state` is "complete", "pruned", "failed", "running" or "waiting"; `value` the metric at the best epoch (None if
-    there is none; the mean of folds or replicates, whose standard deviation is `spread`), `last` at the last one; `curve` the metric by epoch, counted from 1; `seconds` of training,
-    `parameters` the network's weights, `peak_memory` in bytes; `reason` says why it ended.
+    there is none; the mean of folds or replicates, whose standard deviation is `spread`), `last` at the last one;
+    `curve` the metric by epoch, counted from 1; `seconds` of training, `parameters` the network's weights,
+    `peak_memory` in bytes; `reason` says why it ended.
     """
 
     number: int

@@ -66,6 +66,8 @@ class _Writer(pickle.Pickler):
         self.places, self.within = places, within
 
     def persistent_id(self, value: Any) -> Any:
+        if type(value) is str:  # which pickle writes anew or refers to, by the object's identity
+            return value.encode(errors="surrogatepass")
         if isinstance(value, nn.Module | Tensor) and id(value) in self.places:
             return "place", self.places[id(value)]
         if isinstance(value, Tensor):

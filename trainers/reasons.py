@@ -12,12 +12,17 @@ from ..errors import LeadlineError
 PACKAGE = str(Path(__file__).parent.parent)
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Tells whether it was memory that ran out, a device's or the machine's."""
+    torch = sys.modules.get("torch")  # an objective may do without; then none of its errors can come from there
+    kinds = (MemoryError, torch.OutOfMemoryError) if torch else MemoryError
+    return isinstance(error, kinds) or "can't allocate memory" in str(error)
+
+
 def told(error: BaseException) -> str:
     """Returns an exception in one line: out of memory in plain words, else its kind, message and place."""
     text = str(error).strip().splitlines()[0] if str(error).strip() else ""
-    torch = sys.modules.get("torch")  # an objective may do without; then none of its errors can come from there
-    out_of_memory = (MemoryError, torch.OutOfMemoryError) if torch else MemoryError
-    if isinstance(error, out_of_memory) or "can't allocate memory" in text:
+    if out_of_memory(error):
         return f"out of memory: {text or type(error).__name__}"
     if isinstance(error, LeadlineError):
         return text

@@ -134,12 +134,25 @@ class Worker:
             networks = [self._build(lane) for lane in lanes]
             stack = self._stack_for(lanes[0], networks[0])
             if stack is not None:
-                self.trainings[start.number] = self._join(stack, start, lanes, networks)
+                self.trainings[start.number] = self._join_with_room(stack, start, lanes, networks)
         except Exception as error:  # the builder is the user's; a device may be full: the trial fails, not the study
             for lane in [lane for stack in self.stacks.values() for lane in stack.lanes if lane in lanes]:
                 next(stack for stack in self.stacks.values() if lane in stack.lanes).remove(lane)
             self._fail(start.number, error)
             self._drop_empty()
+
+    def _join_with_room(self, stack: Stack, start: Start, lanes: list[Lane], networks: list[nn.Module]) -> Training:
+        """Puts the lanes of a trial into this stack, or into another where there is no memory for one more row."""
+        try:
+            return self._join(stack, start, lanes, networks)
+        except torch.OutOfMemoryError:
+            for lane in set(lanes) & set(stack.lanes):
+                stack.remove(lane)
+            if not stack.lanes:
+                raise
+            name = self._name_of(stack)
+            self.room[name] = len(stack.lanes) // self.trainer.lanes_a_trial
+            return self._join(self._stack_with_room(name, stack.another), start, lanes, networks)
 
     def _join(self, stack: Stack, start: Start, lanes: list[Lane], networks: list[nn.Module]) -> Training:
         """Puts the lanes of a trial into a stack, where they go on from the trial's checkpoint if there is one."""
@@ -158,9 +171,9 @@ class Worker:
         if kept:
             best = {name: tensor.to(self.bench.device) for name, tensor in part(tensors, "best.").items()}
             training.restore(state, best)
-            self.thawed.append(training)
         for place, (lane, network) in enumerate(zip(lanes, networks, strict=True)):
             stack.add(lane, network, part(tensors, f"{place}.") if kept else None)
+        self.thawed += [training] if kept else []
         return training
 
     def _stack_for(self, lane: Lane, network: nn.Module) -> Stack | None:
@@ -245,7 +258,7 @@ class Worker:
             return
         if self.bench.device.type == "cuda":
             torch.cuda.empty_cache()
-        name = next(name for name, other in self.stacks.items() if other is stack).partition("#")[0]
+        name = self._name_of(stack)
         self.room[name] = len(within) // 2
         for training in within[self.room[name] :]:
             moved = [(lane, stack.tensors(lane)) for lane in training.lanes]
@@ -254,6 +267,9 @@ class Worker:
             training.stack = self._stack_with_room(name, stack.another)
             for lane, tensors in moved:
                 training.stack.add(lane, self._build(lane), tensors)
+
+    def _name_of(self, stack: Stack) -> str:
+        return next(name for name, other in self.stacks.items() if other is stack).partition("#")[0]
 
     def _stack_with_room(self, name: str, make: Callable[[], Stack]) -> Stack:
         """Returns a stack of that name with room for a trial, a new one if there is none."""

@@ -40,7 +40,7 @@ def space() -> ll.Space:
 
 @pytest.fixture
 def digits(folder: Path, space: ll.Space) -> Callable[..., ll.Study]:
-    """Makes a study of small networks on handwritten digits; what a test doesn't say is `random`, one lane, inline, untracked."""
+    """Makes a study of small networks on digits; what a test doesn't say is `random`, one lane, inline, untracked."""
 
     def make(name: str = "digits", **options: Any) -> ll.Study:
         settings = ("epochs", "patience", "checkpoint", "on_epoch", "on_trial_end", "loss", "data")

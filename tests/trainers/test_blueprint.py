@@ -177,7 +177,6 @@ def test_it_is_the_same_for_attributes_that_are_equal_and_not_identical():
     assert blueprint(Having(attributes())) == blueprint(Having(attributes()))
 
 
-@pytest.mark.xfail(strict=True, reason="pickle writes a word anew or refers to it, by the object's identity")
 def test_it_is_the_same_for_words_that_are_equal_wherever_they_came_from():
     read = "".join(["re", "lu"])  # as from a file, a pipe or a database
     assert blueprint(Having(["relu", "relu"])) == blueprint(Having(["relu", read]))

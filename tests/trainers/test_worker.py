@@ -632,7 +632,6 @@ def test_no_trial_is_charged_for_memory_that_runs_out_in_mid_training(monkeypatc
         assert curve(driver, start.number) == curve(undisturbed, start.number)
 
 
-@pytest.mark.xfail(strict=True, reason="a CPU's allocator raises RuntimeError, which fails every lane of the stack")
 def test_no_trial_is_charged_for_a_cpus_memory_that_runs_out(monkeypatch):
     plans = {name: ("fused", 5) for name in planned(serve(trainer(), Driver(FIVE[0])))}
     roomy(
@@ -642,7 +641,6 @@ def test_no_trial_is_charged_for_a_cpus_memory_that_runs_out(monkeypatch):
     assert {driver.ended(start.number).outcome for start in FIVE} == {"complete"}
 
 
-@pytest.mark.xfail(strict=True, reason="memory that runs out where a lane is added fails its trial")
 def test_no_trial_is_charged_where_there_is_no_memory_for_one_more_row(monkeypatch):
     plans = {name: ("fused", 5) for name in planned(serve(trainer(), Driver(FIVE[0])))}
     arrange = Rows.arrange

@@ -16,6 +16,7 @@ from torch.autograd import grad
 from ..data import Subset
 from ..losses import lane_losses
 from ..optimizers import OPTIMIZERS
+from ..reasons import out_of_memory
 from .base import Bench, Epoch, Lane, Stack, part
 from .dropout import dropouts, keys, replace_dropout
 from .graph import ReplayedStep, Step
@@ -113,11 +114,11 @@ class FusedStack(Stack):
         try:
             results = self._judged(*self._train())
         except Exception as error:  # network, loss and metric are the user's
-            if isinstance(error, torch.OutOfMemoryError) and snapshot is not None and len(self.lanes) > 1:
+            if out_of_memory(error) and snapshot is not None and len(self.lanes) > 1:
                 self._rows.restore(snapshot)
                 for lane in self.lanes:
                     lane.epoch -= 1
-                raise
+                raise torch.OutOfMemoryError(str(error)) from error
             return [Epoch(lane, error=error) for lane in self.lanes]
         self._proven = len(self._places)
         seconds = (time.perf_counter() - began) / len(self.lanes)

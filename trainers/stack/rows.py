@@ -58,11 +58,11 @@ class Rows:
             fresh[targets] = rows[kept]
             return fresh
 
+        weights, state = moved(self.weights), {name: moved(rows) for name, rows in self.state.items()}
+        others, grads = {name: moved(rows) for name, rows in self._others.items()}, torch.zeros_like(weights)
+        # All is there: from here on nothing runs out of memory.
+        self.weights, self.grads, self.state, self._others = weights, grads, state, others
         self._corners = [{} if source is None else self._corners[source] for source in sources]
-        self.weights = moved(self.weights)
-        self.grads = torch.zeros_like(self.weights)
-        self.state = {name: moved(rows) for name, rows in self.state.items()}
-        self._others = {name: moved(rows) for name, rows in self._others.items()}
         self.trained = [view.requires_grad_() for view in self._views(self.weights)]
         self.gradients = self._views(self.grads)
         self.tensors = {**dict(zip(self._shapes, self.trained, strict=True)), **self._others}

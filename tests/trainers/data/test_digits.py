@@ -1,5 +1,4 @@
 import numpy as np
-
 from sklearn.datasets import load_digits
 
 from leadline.trainers.data.digits import read_digits
