@@ -28,7 +28,6 @@ class Trial:
     state: str
     params: dict[str, Any]
     value: float | None = None
-    spread: float | None = None
     last: float | None = None
     reason: str = ""
     epochs: int = 0
@@ -36,6 +35,7 @@ class Trial:
     seconds: float | None = None
     parameters: int | None = None
     peak_memory: int | None = None
+    spread: float | None = None
     curve: dict[int, float] = field(default_factory=dict)
 
     @classmethod

@@ -32,7 +32,7 @@ def learning_rates(recipe: Recipe, epoch: int, steps: int) -> NDArray[np.float64
 
     >>> from leadline.trainers.recipe import Recipe
     >>> [float(learning_rates(Recipe(epochs=3, lr=1.0, schedule="step"), epoch, steps=1)[0]) for epoch in (1, 2, 3)]
-    [1.0, 0.1, 0.010000000000000002]
+    [1.0, 0.1, 0.01]
     """
     done = (epoch - 1) * steps + np.arange(steps, dtype=np.float64)
     rates: NDArray[np.float64] = recipe.lr * SCHEDULES[recipe.schedule](done / (recipe.epochs * steps), recipe)
