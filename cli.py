@@ -331,7 +331,7 @@ def _number(given: str | None) -> str | int | None:
 def _facts(study: Study) -> dict[str, Any]:
     assert study.trainer is not None
     data, split = study.trainer.loaded, study.trainer.split(study.seed)
-    sizes = study.trainer.network_sizes(study.space, study.seed)
+    sizes = study.trainer.network_sizes(study.space)
     grid = study.strategy.grid_size
     finite = study.space.size
     return {

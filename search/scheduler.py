@@ -171,7 +171,8 @@ class Scheduler:
             work: Counter[str] = Counter()
             for trial in self.pool:
                 work[self._key(trial)] += self._weight(trial)
-            fitting = [trial for trial in self.pool if work[self._key(trial)] == max(work.values())]
+            most = max(work.values(), default=0)
+            fitting = [trial for trial in self.pool if work[self._key(trial)] == most]
         return fitting[0] if fitting else None
 
     def _fill_pool(self, worker: int) -> None:

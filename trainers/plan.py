@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -91,9 +91,9 @@ def _excerpt(bench: Bench, recipe: Recipe) -> Bench:
     return replace(bench, folds=(Dataset(**{**vars(data), "train": train, "valid": valid}),))
 
 
-def _rehearsal(kind: type[Stack], bench: Bench, build: Build, recipe: Recipe, lanes: int) -> Stack:
+def _rehearsal(kind: type[Stack], bench: Bench, build: Build, recipe: Recipe, numbers: Iterable[int]) -> Stack:
     stack = kind(bench)
-    for number in range(lanes):
+    for number in numbers:
         stack.add(Lane(number, {}, recipe, Stream(0, number)), build())
     return stack
 
@@ -113,7 +113,7 @@ def _obstacle(bench: Bench, build: Build, recipe: Recipe) -> str | None:
         before = blueprint(network)
         comparable = before == blueprint(network)
         try:
-            stack = _rehearsal(kind, numbers, iter([network, build()]).__next__, recipe, lanes=2)
+            stack = _rehearsal(kind, numbers, iter([network, build()]).__next__, recipe, range(2))
             (_, epoch) = stack.train_epoch()
         except torch.OutOfMemoryError:
             return None  # the device is full for the moment; that says nothing of the network
@@ -152,9 +152,7 @@ def _steady(bench: Bench, build: Build, recipe: Recipe, lanes: int) -> bool:
         return True
     weights = []
     for count in (2, max(5, lanes)):
-        stack = FusedStack(bench)
-        for number in (*range(1, count), 0):
-            stack.add(Lane(number, {}, recipe, Stream(0, number)), build())
+        stack = _rehearsal(FusedStack, bench, build, recipe, (*range(1, count), 0))
         stack.train_epoch()
         weights.append(stack.weights(stack.lanes[0]))
     return all(torch.equal(tensor, weights[1][name]) for name, tensor in weights[0].items())
@@ -170,7 +168,7 @@ def _cost(bench: Bench, build: Build, recipe: Recipe, lanes: int) -> tuple[float
 
 def _seconds(kind: type[Stack], bench: Bench, build: Build, recipe: Recipe, lanes: int) -> float:
     """Returns the seconds of a step of all lanes: of two epochs after the first the faster."""
-    stack = _rehearsal(kind, bench, build, recipe, lanes)
+    stack = _rehearsal(kind, bench, build, recipe, range(lanes))
     stack.train_epoch()
     taken = []
     for _ in range(2):

@@ -13,7 +13,7 @@ from torch import nn
 from ..errors import LeadlineError, Problem, SettingsError, UsageError, suggestion
 from ..spaces import Space
 from . import networks
-from .data import Data, Dataset, Split, folds, load, prepare, split
+from .data import Data, Split, folds, load, prepare, split
 from .losses import Loss, loss_for
 from .messages import Broken, Channel, Job
 from .metrics import Metric, metric_for
@@ -237,12 +237,11 @@ class Trainer:
             problems += self._trial_problems(space, metric, seed)
         return problems
 
-    def network_sizes(self, space: Space, seed: int) -> tuple[int, int]:
+    def network_sizes(self, space: Space) -> tuple[int, int]:
         """Returns the parameter counts of the networks with the space's least and greatest values: (fewest, most).
 
         They are built on the meta device where the builder allows it: no memory, no weights.
         """
-        data = prepare(self.loaded, self.split(seed))
         counts = []
         for end in (0, -1):
             params: dict[str, Any] = dict(space.fixed)
@@ -250,31 +249,32 @@ class Trainer:
                 if space.is_active(name, params):
                     params[name] = _ordered(parameter)[end]
             try:
-                counts.append(self._parameters(params, data))
+                counts.append(self._parameters(params))
             except Exception:  # a builder may look at its weights, which the meta device hasn't got
-                counts.append(sum(parameter.numel() for parameter in self._built(params, data).parameters()))
+                counts.append(sum(parameter.numel() for parameter in self._built(params).parameters()))
         return min(counts), max(counts)
 
     def weight(self, params: Mapping[str, Any]) -> int:
         """Returns how much work a trial is, compared with others: its network's parameters; 1 where nobody knows."""
         try:
-            return self._parameters(params, self._first_rows)
+            return self._parameters(params)
         except Exception:  # the builder is the user's; a trial will tell what is wrong with it
             return 1
 
-    def _parameters(self, params: Mapping[str, Any], data: Dataset) -> int:
+    def _parameters(self, params: Mapping[str, Any]) -> int:
         with torch.device("meta"):
-            network = self.build(params, data.in_shape, data.outputs)
+            network = self.build(params, *self._shapes)
         return sum(parameter.numel() for parameter in network.parameters())
 
     @cached_property
-    def _first_rows(self) -> Dataset:
-        """The data by an arbitrary split, for the shapes alone."""
-        return prepare(self.loaded, self.split(0))
+    def _shapes(self) -> tuple[tuple[int, ...], int]:
+        """The shape of an example as a network takes it, and the outputs it needs: by an arbitrary split."""
+        data = prepare(self.loaded, self.split(0))
+        return data.in_shape, data.outputs
 
-    def _built(self, params: Mapping[str, Any], data: Dataset) -> nn.Module:
+    def _built(self, params: Mapping[str, Any]) -> nn.Module:
         try:
-            return self.build(params, data.in_shape, data.outputs)
+            return self.build(params, *self._shapes)
         except Exception as error:  # the builder is the user's: it may raise anything
             text = f"building the network for {dict(params)} failed: {told(error)}"
             raise SettingsError([Problem(text, ("model",))]) from error

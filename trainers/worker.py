@@ -125,19 +125,18 @@ class Worker:
     def _start(self, start: Start) -> None:
         if self.bench.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.bench.device)
-        recipe = self.trainer.recipe(start.params)
-        lanes = [
-            Lane(start.number, start.params, recipe, Stream(self.job.seed, start.number, fold))
-            for fold in range(self.trainer.lanes_a_trial)
-        ]
+        lanes: list[Lane] = []
         try:
+            recipe = self.trainer.recipe(start.params)
+            for fold in range(self.trainer.lanes_a_trial):
+                lanes.append(Lane(start.number, start.params, recipe, Stream(self.job.seed, start.number, fold)))
             networks = [self._build(lane) for lane in lanes]
             stack = self._stack_for(lanes[0], networks[0])
             if stack is not None:
                 self.trainings[start.number] = self._join_with_room(stack, start, lanes, networks)
         except Exception as error:  # the builder is the user's; a device may be full: the trial fails, not the study
-            for lane in [lane for stack in self.stacks.values() for lane in stack.lanes if lane in lanes]:
-                next(stack for stack in self.stacks.values() if lane in stack.lanes).remove(lane)
+            for stack in self.stacks.values():
+                _take_out(stack, lanes)
             self._fail(start.number, error)
             self._drop_empty()
 
@@ -146,8 +145,7 @@ class Worker:
         try:
             return self._join(stack, start, lanes, networks)
         except torch.OutOfMemoryError:
-            for lane in set(lanes) & set(stack.lanes):
-                stack.remove(lane)
+            _take_out(stack, lanes)
             if not stack.lanes:
                 raise
             name = self._name_of(stack)
@@ -367,6 +365,12 @@ class Worker:
     def _file(self, number: int, name: str) -> Path:
         assert self.job.folder is not None
         return self.job.folder / "trials" / f"{number:05d}" / f"{name}.safetensors"
+
+
+def _take_out(stack: Stack, lanes: list[Lane]) -> None:
+    """Removes those of the lanes that the stack has."""
+    for lane in set(lanes) & set(stack.lanes):
+        stack.remove(lane)
 
 
 def _peak_memory(device: torch.device) -> int | None:
