@@ -10,17 +10,39 @@ from torch import nn
 
 from ...errors import Problem, SettingsError, suggestion
 from ...spaces import Space
-from . import convnet, mlp
+from . import alexnet, convnet, googlenet, mlp, resnet, stages, vgg
+from .activations import ACTIVATIONS
 
 Builder = Callable[..., nn.Module]
 
-FAMILIES: dict[str, Builder] = {"mlp": mlp.mlp, "convnet": convnet.convnet}
-SPACES: dict[str, Callable[[], Space]] = {"mlp": mlp.default_space, "convnet": convnet.default_space}
+FAMILIES: dict[str, Builder] = {
+    "mlp": mlp.mlp,
+    "convnet": convnet.convnet,
+    "alexnet": alexnet.alexnet,
+    "vgg": vgg.vgg,
+    "googlenet": googlenet.googlenet,
+    "resnet": resnet.resnet,
+    "stages": stages.stages,
+}
+_MODULES = (mlp, convnet, alexnet, vgg, googlenet, resnet, stages)  # in the same order
+SPACES: dict[str, Callable[[], Space]] = {
+    name: module.default_space for name, module in zip(FAMILIES, _MODULES, strict=True)
+}
+# What lists the layers and blocks that `remove` may name, in order, for a family's architecture.
+REMOVABLE: dict[str, Callable[..., tuple[str, ...]]] = {
+    name: module.removable for name, module in zip(FAMILIES, _MODULES, strict=True)
+}
 
 # Arguments that are widths: of two networks that differ in one alone, the narrower is a corner of the wider, and what
 # is outside of it is zero and stays zero in training. That fails where units see each other (LayerNorm, a mean over
 # channels) or zero isn't mapped to zero (sigmoid), so it is a family's to declare, and never assumed of other modules.
 WIDTHS: dict[str, tuple[str, ...]] = {"mlp": ("feature_maps",), "convnet": ("feature_maps",)}
+
+ZERO_TO_ZERO = tuple(name for name in ACTIVATIONS if name != "sigmoid")  # activations that widths may be padded with
+
+# Arguments that are dropout rates, of which lanes of one stack may each have their own. Of most, `dropout` apart, 0
+# leaves the dropout out, so that a network with 0 isn't built like others.
+RATES = ("dropout", "input_dropout", "spatial_dropout", "stochastic_depth", "auxiliary_dropout")
 
 GIVEN = ("in_shape", "classes")  # what every builder is handed; all its other arguments may be searched
 
@@ -49,6 +71,15 @@ def family(name: str) -> Builder:
     if name not in FAMILIES:
         raise SettingsError(f"no network family is called `{name}`. {suggestion(name, FAMILIES)}")
     return FAMILIES[name]
+
+
+def widths(name: str, architecture: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns the arguments of that family which are widths, for an architecture that may have others beside it.
+
+    >>> widths("convnet", {"depth": 2, "activation": "tanh"}), widths("convnet", {"activation": "sigmoid"})
+    (('feature_maps',), ())
+    """
+    return WIDTHS.get(name, ()) if architecture.get("activation", "relu") in ZERO_TO_ZERO else ()
 
 
 def takes(builder: Builder) -> tuple[set[str], bool]:

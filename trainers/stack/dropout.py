@@ -9,21 +9,27 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ..networks.layers import StochasticDepth
+
 if TYPE_CHECKING:
     from .base import Lane
 
-KINDS: dict[type[nn.Module], bool] = {  # whether whole maps are dropped
-    nn.Dropout: False,
-    nn.Dropout1d: True,
-    nn.Dropout2d: True,
-    nn.Dropout3d: True,
+KINDS: dict[type[nn.Module], int | None] = {  # how many leading dimensions tell apart what is dropped; None: all
+    nn.Dropout: None,
+    nn.Dropout1d: 2,
+    nn.Dropout2d: 2,
+    nn.Dropout3d: 2,
+    StochasticDepth: 1,
 }
 FIRST, SECOND = 0x7FEB352D, 0x846CA68B - 2**32  # multipliers of the hash `lowbias32` (Wellons, 2018), as int32
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 class LaneDropout(nn.Module):
-    """Stands in for `nn.Dropout` (or 1d, 2d, 3d): zeroes each unit with probability `p`, and scales the others up.
+    """Stands in for a module of `KINDS`: zeroes each unit with probability `p`, and scales the others up.
+
+    A unit is all that shares the first `dimensions` coordinates: in (B, C, H, W) a number, with 2 a whole map, with 1 a
+    whole example.
 
     Whether a unit is kept is a hash of `key`, of the count of calls in this step, and of the unit's coordinates
     (example, channel, ...), so a network padded to other widths keeps its bits. `key`, `threshold` and `scale` are
@@ -34,9 +40,9 @@ class LaneDropout(nn.Module):
     threshold: Tensor
     scale: Tensor
 
-    def __init__(self, p: float, whole_maps: bool = False) -> None:
+    def __init__(self, p: float, dimensions: int | None = None) -> None:
         super().__init__()
-        self.p, self.whole_maps, self.calls = p, whole_maps, 0
+        self.p, self.dimensions, self.calls = p, dimensions, 0
         self.register_buffer("key", torch.zeros((), dtype=torch.int32), persistent=False)
         # Kept are hashes of at least `threshold`, both in [-2**30, 2**30], so that their difference is an int32.
         threshold = round(p * 2**31) - 2**30
@@ -62,8 +68,8 @@ class LaneDropout(nn.Module):
 
         The other arguments are the buffers, each () or, for a mask (K, B, C, ...), of shape (K, 1, 1, ...).
         """
-        if self.whole_maps and len(shape) > 2:
-            shape = torch.Size((*shape[:2], *(1 for _ in shape[2:])))
+        if self.dimensions is not None:
+            shape = torch.Size((*shape[: self.dimensions], *(1 for _ in shape[self.dimensions :])))
         if self.calls:
             key = key + _as_int32(self.calls * 0x9E3779B9)
         self.calls += 1

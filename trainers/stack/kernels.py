@@ -1,8 +1,8 @@
 """A network computed for K lanes at once: chains of layers by kernels of ours, all else by `torch.vmap`.
 
-Activations are (K, B, ...) throughout. `nn.Sequential` is followed child by child. Of its leaves, those without
-parameters that treat each example by itself see K * B examples; linear layers become batched matrix products; a
-module of any other kind, also a user's own, runs under `torch.vmap`.
+Activations are (K, B, ...) throughout. `nn.Sequential` is followed child by child, and so are the branches of
+`networks.layers`. Of their leaves, those without parameters that treat each example by itself see K * B examples;
+linear layers become batched matrix products; a module of any other kind, also a user's own, runs under `torch.vmap`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,15 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from ..networks.layers import Auxiliary, Concatenation, Maxout, Subsample, Sum, told_apart
 from .dropout import LaneDropout
 from .rows import VECTOR
 
-Tensors = Mapping[str, Tensor]  # a module's parameters and buffers by their names in it, with a leading K
+Tensors = Mapping[str, Tensor]  # parameters and buffers by their names, with a leading K
+Outputs = Any  # (K, B, ...), or in training a tuple of them: the network's, then those of its auxiliary heads
+Forward = Callable[[Tensors, Tensor], Outputs]  # (the network's tensors, inputs (K, B, ...)) -> outputs (K, B, ...)
 Kernel = Callable[[Any, Tensors, Tensor], Tensor]  # (module, its tensors, inputs (K, B, ...)) -> outputs (K, B, ...)
+Composite = Callable[[Any, list[Forward], Tensors, Tensor], Outputs]  # the same with its children, for K lanes
 
 NUMBER_BY_NUMBER = (
     *(nn.Identity, nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Softplus),
@@ -30,31 +34,24 @@ EXAMPLE_BY_EXAMPLE = (
     *(nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d),
     *(nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d),
     *(nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d),
-    *(nn.LocalResponseNorm, nn.PixelShuffle, nn.ZeroPad2d, nn.Upsample),
+    *(nn.LocalResponseNorm, nn.PixelShuffle, nn.ZeroPad2d, nn.Upsample, Maxout, Subsample),
 )
 
 
 class StackedNetwork:
     """The forward pass of `network` for the lanes of a stack.
 
-    `network` itself stays as it is: its own weights aren't used, only its modules. `calls` are what it comes to, in
-    order: a kernel, its module, and the module's tensors by their names in `network`.
+    `network` itself stays as it is: its own weights aren't used, only its modules. `vmapped` tells whether a part of it
+    runs under vmap.
     """
 
     def __init__(self, network: nn.Module) -> None:
         if any(module._backward_hooks or module._backward_pre_hooks for module in network.modules()):
             raise ValueError("it has backward hooks, which torch.vmap would pass over")
         self.network = network
-        names = {id(tensor): name for name, tensor in _tensors(network)}
-        self.calls: list[tuple[Kernel, nn.Module, dict[str, str]]] = [
-            (kernel_for(module), module, {own: names[id(tensor)] for own, tensor in _tensors(module)})
-            for module in _chain(network)
-        ]
-
-    @property
-    def vmapped(self) -> bool:
-        """Whether a part of it runs under vmap."""
-        return any(kernel is vmapped for kernel, _, _ in self.calls)
+        self.vmapped = False
+        self._names = {id(tensor): name for name, tensor in _tensors(network)}
+        self._forward = self._stacked(network)
 
     def train(self) -> None:
         """Puts every module in training mode."""
@@ -64,11 +61,23 @@ class StackedNetwork:
         """Puts every module in evaluation mode."""
         self.network.eval()
 
-    def __call__(self, tensors: Tensors, inputs: Tensor) -> Tensor:
-        """Returns outputs (K, B, ...) for inputs (K, B, ...), with all tensors of the network, each (K, ...)."""
-        for kernel, module, names in self.calls:
-            inputs = kernel(module, {own: tensors[name] for own, name in names.items()}, inputs)
-        return inputs
+    def __call__(self, tensors: Tensors, inputs: Tensor) -> Outputs:
+        """Returns outputs (K, B, ...) for inputs (K, B, ...), with all tensors of the network, each (K, ...).
+
+        With auxiliary heads, in training, it is a tuple of them.
+        """
+        return self._forward(tensors, inputs)
+
+    def _stacked(self, module: nn.Module) -> Forward:
+        """Returns what computes a module of the network for K lanes."""
+        composite = COMPOSITES.get(type(module))
+        if composite is not None and not _hooked(module):
+            children = [self._stacked(child) for child in module._modules.values() if child is not None]
+            return partial(composite, module, children)
+        kernel = kernel_for(module)
+        self.vmapped |= kernel is vmapped
+        names = {own: self._names[id(tensor)] for own, tensor in _tensors(module)}
+        return lambda tensors, inputs: kernel(module, {own: tensors[name] for own, name in names.items()}, inputs)
 
 
 def kernel_for(module: nn.Module) -> Kernel:
@@ -105,7 +114,7 @@ def lane_by_lane(module: nn.Module, tensors: Tensors, inputs: Tensor) -> Tensor:
 
 
 def lane_by_lane_on_cpu(module: nn.Module, tensors: Tensors, inputs: Tensor) -> Tensor:
-    """Runs a convolution or a batch norm: on a CPU, torch rounds those of several lanes by how many they are."""
+    """Runs a convolution, a batch norm, a PReLU: on a CPU, torch rounds those of several lanes by how many they are."""
     return (lane_by_lane if inputs.device.type == "cpu" else vmapped)(module, tensors, inputs)
 
 
@@ -128,19 +137,39 @@ def lane_dropout(module: LaneDropout, tensors: Tensors, inputs: Tensor) -> Tenso
     return inputs * module.mask(inputs.shape[1:], **columns).to(inputs.dtype)
 
 
+def chained(module: nn.Sequential, children: list[Forward], tensors: Tensors, inputs: Tensor) -> Outputs:
+    """Runs children one after another."""
+    for child in children:
+        inputs = child(tensors, inputs)
+    return inputs
+
+
+def joined(module: Sum | Concatenation, children: list[Forward], tensors: Tensors, inputs: Tensor) -> Tensor:
+    """Runs branches side by side."""
+    return module.join([child(tensors, inputs) for child in children], channels=2)
+
+
+def with_head(module: Auxiliary, children: list[Forward], tensors: Tensors, inputs: Tensor) -> Outputs:
+    """Runs the rest of a network, and in training an auxiliary head beside it."""
+    rest, head = children
+    outputs = rest(tensors, inputs)
+    return (*told_apart(outputs), head(tensors, inputs)) if module.training else outputs
+
+
+COMPOSITES: dict[type[nn.Module], Composite] = {
+    nn.Sequential: chained,
+    Sum: joined,
+    Concatenation: joined,
+    Auxiliary: with_head,
+}
 ROUNDED_BY_COUNT = (
     *(nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
     *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d),
+    nn.PReLU,
 )
 KERNELS: dict[type[nn.Module], Kernel] = {nn.Linear: linear, LaneDropout: lane_dropout}
 KERNELS |= dict.fromkeys(ROUNDED_BY_COUNT, lane_by_lane_on_cpu)
 KERNELS |= dict.fromkeys(EXAMPLE_BY_EXAMPLE, example_by_example) | dict.fromkeys(NUMBER_BY_NUMBER, number_by_number)
-
-
-def _chain(module: nn.Module) -> list[nn.Module]:
-    if type(module) is nn.Sequential and not _hooked(module):
-        return [part for child in module._modules.values() if child is not None for part in _chain(child)]
-    return [module]
 
 
 def _hooked(module: nn.Module) -> bool:

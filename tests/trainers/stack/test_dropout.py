@@ -7,6 +7,7 @@ import torch
 from contracts.stack import Hall
 from torch import nn
 
+from leadline.trainers.networks.layers import StochasticDepth
 from leadline.trainers.recipe import Recipe
 from leadline.trainers.stack import FusedStack, Lane, LoopedStack
 from leadline.trainers.stack.dropout import LaneDropout, dropouts, keys, replace_dropout
@@ -23,9 +24,9 @@ def key_of(step=0, module=0, **of):
     return torch.tensor(keys(lane(**of), steps=5, modules=3)[step, module])
 
 
-def kept(shape, p=0.5, key=None, calls=1, whole_maps=False):
+def kept(shape, p=0.5, key=None, calls=1, dimensions=None):
     """Returns which units are kept, bool `shape`, in the last of so many calls within a step."""
-    dropout = LaneDropout(p, whole_maps)
+    dropout = LaneDropout(p, dimensions)
     dropout.begin(key_of() if key is None else key)
     for _ in range(calls):
         outputs = dropout(torch.ones(shape))
@@ -200,25 +201,31 @@ def test_the_mask_of_a_lane_in_a_stack_is_that_of_the_lane_alone():
 
 @pytest.mark.parametrize("shape", [(64, 100, 5), (64, 100, 3, 4), (64, 100, 2, 3, 2)], ids=["1d", "2d", "3d"])
 def test_whole_maps_are_dropped(shape):
-    maps = kept(shape, 0.3, whole_maps=True).flatten(2)
+    maps = kept(shape, 0.3, dimensions=2).flatten(2)
     assert torch.equal(maps.all(2), maps.any(2))
     assert float(maps.double().mean()) == pytest.approx(0.7, abs=5 * (0.21 / 6400) ** 0.5)
 
 
 def test_where_there_are_no_maps_units_are_dropped():
-    assert torch.equal(kept((64, 100), whole_maps=True), kept((64, 100)))
+    assert torch.equal(kept((64, 100), dimensions=2), kept((64, 100)))
+
+
+def test_stochastic_depth_drops_whole_examples():
+    examples = kept((6400, 3, 2, 2), 0.3, dimensions=1).flatten(1)
+    assert torch.equal(examples.all(1), examples.any(1))
+    assert float(examples.double().mean()) == pytest.approx(0.7, abs=5 * (0.21 / 6400) ** 0.5)
 
 
 # In the place of torch's own
 
 
-@pytest.mark.parametrize("kind", [nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d])
+@pytest.mark.parametrize("kind", [nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, StochasticDepth])
 def test_each_kind_of_dropout_module_is_replaced(kind):
     network = nn.Sequential(nn.Linear(2, 2), nn.ModuleDict({"inner": kind(0.3)}))
     replace_dropout(network)
     (dropout,) = dropouts(network)
     assert network[1]["inner"] is dropout
-    assert (dropout.p, dropout.whole_maps) == (0.3, kind is not nn.Dropout)
+    assert (dropout.p, dropout.dimensions) == (0.3, {nn.Dropout: None, StochasticDepth: 1}.get(kind, 2))
 
 
 def test_a_module_of_another_kind_stays():

@@ -7,6 +7,7 @@ import torch
 from contracts.models import Activated, Residual
 from torch import nn
 
+from leadline.trainers.networks.layers import Auxiliary, Concatenation, Maxout, StochasticDepth, Subsample, Sum
 from leadline.trainers.stack.dropout import LaneDropout, dropouts, replace_dropout
 from leadline.trainers.stack.kernels import EXAMPLE_BY_EXAMPLE, KERNELS, StackedNetwork
 
@@ -27,6 +28,7 @@ ARGUMENTS = {  # of the kinds that need some, by the beginning of their names
     "InstanceNorm": (4,),
     "Linear": (6, 7),
     "Dropout": (0.4,),
+    "Subsample": (2, 3),
 }
 KINDS = [nn.Dropout if kind is LaneDropout else kind for kind in dict.fromkeys((*KERNELS, *EXAMPLE_BY_EXAMPLE))]
 
@@ -41,7 +43,7 @@ def shapes_for(kind):
         return [(6,)]
     if kind is nn.BatchNorm1d:
         return [(4,), LINE]
-    if kind in (nn.LocalResponseNorm, nn.PixelShuffle, nn.Upsample):
+    if kind in (nn.LocalResponseNorm, nn.PixelShuffle, nn.Upsample, Subsample):
         return [PLANE]
     return {"1d": [LINE], "2d": [PLANE], "3d": [VOLUME]}.get(kind.__name__[-2:], [(6,), LINE, PLANE])
 
@@ -162,6 +164,17 @@ def tied_chain():
     return nn.Sequential(first, nn.ReLU(), second)
 
 
+def inception():
+    branches = nn.Sequential(nn.Conv2d(2, 3, 1), nn.ReLU()), nn.Conv2d(2, 4, 3, padding=1)
+    named = {"pool": nn.MaxPool2d(3, stride=1, padding=1)}
+    return nn.Sequential(Concatenation(*branches, **named), nn.Conv2d(9, 4, 1), Maxout(2))
+
+
+def residual():
+    body = nn.Sequential(nn.Conv2d(2, 5, 3, 2, padding=1), nn.BatchNorm2d(5), StochasticDepth(0.4))
+    return nn.Sequential(Sum(Subsample(2, 3), body), nn.ReLU(), Sum(nn.Identity(), nn.Conv2d(5, 5, 1)))
+
+
 def nested():
     inner = nn.Sequential(nn.Linear(6, 7), nn.Sequential(nn.ReLU(), nn.Dropout(0.3)))
     return nn.Sequential(nn.Sequential(nn.Flatten(), inner), nn.Linear(7, 2))
@@ -186,7 +199,9 @@ NETWORKS = {
     "a user's module, a child used twice": (Reused, (6,)),
     "a user's module in a chain": (lambda: nn.Sequential(nn.Linear(6, 7), Activated(), nn.Linear(7, 2)), (6,)),
     "a subclass of a linear layer": (lambda: MyLinear(6, 7), (6,)),
-    "residual branches": (lambda: nn.Sequential(Residual(6, 0.3), Residual(6, 0.2), nn.Linear(6, 2)), (6,)),
+    "branches put side by side": (inception, (2, 5, 5)),
+    "branches added up": (residual, (2, 5, 5)),
+    "a user's residual branches": (lambda: nn.Sequential(Residual(6, 0.3), Residual(6, 0.2), nn.Linear(6, 2)), (6,)),
     "convolutions": (
         lambda: nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 2, groups=2), nn.Flatten()),
         (2, 5, 5),
@@ -222,6 +237,22 @@ def test_networks(build, shape, training):
     assert_agreement(build, shape, training)
 
 
+def test_auxiliary_heads_are_beside_the_network_in_training_alone():
+    def build():
+        inner = Auxiliary(nn.Linear(7, 2), nn.Sequential(nn.Tanh(), nn.Linear(7, 2)))
+        return nn.Sequential(nn.Linear(6, 6), Auxiliary(nn.Sequential(nn.Linear(6, 7), inner), nn.Linear(6, 2)))
+
+    networks, inputs = lanes_of(build), normal(LANES, BATCH, 6)
+    tensors = {name: torch.stack([tensors_of(one)[name] for one in networks]) for name in tensors_of(networks[0])}
+    stacked = StackedNetwork(networks[0])
+    for number, network in enumerate(networks):
+        stacked.train()
+        for found, expected in zip(stacked(tensors, inputs), network.train()(inputs[number]), strict=True):
+            assert_close(found[number], expected)
+        stacked.eval()
+        assert_close(stacked(tensors, inputs)[number], network.eval()(inputs[number]))
+
+
 @pytest.fixture
 def uninitialized_numbers_are_nan():
     torch.use_deterministic_algorithms(True)  # which fills all memory it is given
@@ -245,13 +276,17 @@ def under_vmap(network):
 
 
 @pytest.mark.parametrize(
-    "build", [nested, used_twice, tied_chain, lambda: nn.Sequential(*(kind(*arguments_of(kind)) for kind in KINDS))]
+    "build",
+    [
+        *(nested, inception, residual, used_twice, tied_chain),
+        lambda: nn.Sequential(*(kind(*arguments_of(kind)) for kind in KINDS)),
+    ],
 )
 def test_chains_of_known_modules_need_no_vmap(build):
     assert not under_vmap(build())
 
 
-@pytest.mark.parametrize("build", [lambda: MyLinear(6, 7), Tied, Activated, lambda: nn.LayerNorm(6), nn.PReLU])
+@pytest.mark.parametrize("build", [lambda: MyLinear(6, 7), Tied, Activated, lambda: nn.LayerNorm(6)])
 def test_what_isnt_known_exactly_runs_under_vmap(build):
     assert under_vmap(build())
     assert under_vmap(nn.Sequential(nn.ReLU(), nn.Sequential(build())))
