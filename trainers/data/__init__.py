@@ -1,6 +1,6 @@
 """Data sets by name, path, array or function: loaded, split, prepared.
 
-A new named data set is a new file and one line in `NAMED`.
+A new named data set is a new file and one line in `NAMED`, a new format is one in `readers.READERS`.
 """
 
 from __future__ import annotations
@@ -9,49 +9,70 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
+
 from ...errors import DataError, suggestion
+from . import columns, readers
 from .arrays import from_arrays
-from .dataset import Dataset, Subset, open_test, prepare
+from .dataset import Dataset, Subset, one_after_another, open_test, prepare
 from .digits import read_digits
-from .idx import read_idx_folder
+from .huggingface import read_huggingface
 from .preparation import Preparation
 from .source import Data, Task
-from .split import Split, folds, split
-from .tables import read_table
+from .split import By, Split, folds, merged, split
+from .streamed import Streamed
+from .tables import ROLES
+from .vision import read_torchvision
 
 __all__ = [
     "NAMED",
+    "OPTIONS",
+    "By",
     "Data",
     "Dataset",
     "Preparation",
     "Split",
+    "Streamed",
     "Subset",
+    "explain",
     "folds",
+    "is_remote",
     "load",
+    "merged",
+    "one_after_another",
     "open_test",
     "prepare",
     "split",
 ]
 
 NAMED: dict[str, Callable[[], Data]] = {"digits": read_digits}
-_TABLE_OPTIONS = ("delimiter", "header")
+
+REMOTE: dict[str, tuple[Callable[..., Data], tuple[str, ...]]] = {
+    "hf": (read_huggingface, (*ROLES, "size")),
+    "torchvision": (read_torchvision, ()),
+}
+"""What stands before the colon in the name of a data set to be fetched: its reader, and the options that it takes."""
+
+OPTIONS = ("task", *readers.OPTIONS)
+"""The options of data sets; each source takes some."""
 
 
 def load(
     source: str | Path | tuple[Any, Any] | Data | Callable[[], Any],
     *,
-    label: str | int | None = None,
     task: Task | None = None,
     base: Path | str | None = None,
     **options: Any,
 ) -> Data:
     """Returns the examples of a source.
 
-    source: a name in `NAMED`; a path, relative to `base` or else to the working directory, of a table (`read_table`)
-    or a folder of IDX files (`read_idx_folder`); a tuple of inputs (n, ...) and targets (n,), arrays or tensors;
-    or a function without arguments that returns such a tuple.
-    label, delimiter, header: for tables, see `read_table`.
+    source: a name in `NAMED`; a path, relative to `base` or else to the working directory, of a file or folder that one
+    of `readers.READERS` knows (tables, images, NumPy's, IDX and CIFAR files); `hf:` or `torchvision:` and a name; a
+    tuple of inputs (n, ...) and targets (n,), arrays or tensors; or a function without arguments that returns such a
+    tuple or a `Data`.
     task: "classification" or "regression"; else inferred from the targets.
+    options: label, group, time, drop, delimiter and header for tables, see `read_table`; size for images, see
+    `read_images`. None is as if not given.
 
     Raises `DataError` where there is no such source, or its examples can't be used.
 
@@ -61,17 +82,42 @@ def load(
     if task not in (None, *get_args(Task)):
         raise DataError(f"`{task}` is no task. {suggestion(str(task), get_args(Task))}")
     for option in options:
-        if option not in _TABLE_OPTIONS:
-            raise DataError(f"`{option}` is no option of a data set. {suggestion(option, ('label', *_TABLE_OPTIONS))}")
-    path = _find(source, base) if isinstance(source, str | Path) and source not in NAMED else None
-    if path and path.is_file():
-        return read_table(path, label=label, task=task, **options)
-    if given := [*options, *(["label"] if label is not None else [])]:
-        raise DataError(f"Only tables take `{'`, `'.join(given)}`, and {source!r} is none.")
-    data = read_idx_folder(path, task=task) if path else _from_memory(source, task)
+        if option not in OPTIONS:
+            raise DataError(f"`{option}` is no option of a data set. {suggestion(option, OPTIONS)}")
+    options = {name: value for name, value in options.items() if value is not None}
+    if isinstance(source, str) and is_remote(source):
+        kind, name = source.split(":", 1)
+        read, taken = REMOTE[kind]
+        readers.check_options(source, options, taken)
+        data = read(name, task=task, **options)
+    elif isinstance(source, str | Path) and source not in NAMED:
+        data = readers.read(_find(source, base), task=task, **options)
+    else:
+        readers.check_options(source, options, ())
+        data = _from_memory(source, task)
     if task not in (None, data.task):
         raise DataError(f"`{data.name}` is a data set for {data.task}, not {task}.")
     return data
+
+
+def is_remote(source: str) -> bool:
+    """Tells whether this names a data set to be fetched, and so no `module:function`.
+
+    >>> is_remote("hf:mnist"), is_remote("my_module:my_function")
+    (True, False)
+    """
+    return source.partition(":")[0] in REMOTE and ":" in source
+
+
+def explain(data: Data) -> dict[str, str]:
+    """Returns how each column of a table would be encoded, in words by its name; nothing for arrays.
+
+    >>> import pandas
+    >>> table = pandas.DataFrame({"age": [30, 41, 38], "job": ["clerk", "smith", "smith"]})
+    >>> explain(load((table, [0.1, 0.2, 0.3])))
+    {'age': 'numbers 30 to 41', 'job': '2 categories: clerk, smith'}
+    """
+    return {} if isinstance(data.inputs, np.ndarray) else columns.explain(data.inputs)
 
 
 def _from_memory(source: Any, task: Task | None) -> Data:

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from ...errors import DataError
+from .frames import typed
 from .source import Data, Inputs, Task
 from .targets import encode
 
@@ -16,27 +17,34 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 
-def from_arrays(inputs: Any, targets: Any, *, name: str = "arrays", task: Task | None = None, test: int = 0) -> Data:
+def from_arrays(
+    inputs: Any,
+    targets: Any,
+    *,
+    name: str = "arrays",
+    task: Task | None = None,
+    test: int = 0,
+    groups: NDArray[np.int64] | None = None,
+    order: NDArray[np.float64] | None = None,
+) -> Data:
     """Returns arrays as `Data`, their shape and dtype kept.
 
-    inputs: (n, ...) numbers, as an array, a tensor on any device, nested lists or a pandas data frame.
-    targets: (n,) or (n, 1), see `targets.encode`. The last `test` rows are the test set.
+    inputs: (n, ...) numbers, as an array, a memory map, a tensor on any device, nested lists or a pandas data frame.
+    targets: (n,) or (n, 1), see `targets.encode`. The last `test` rows are the test set; groups, order: see `Data`.
 
-    Raises `DataError` as `Data` and `encode` do.
+    Raises `DataError` as `Data`, `encode` and `frames.typed` do.
 
     >>> from_arrays(torch.zeros(4, 1, 8, 8), ["a", "b", "a", "b"]).classes
     ('a', 'b')
     """
     indices, classes = encode(_as_array(targets, "targets"), task)
-    return Data(name, _as_inputs(inputs), indices, classes, test)
+    return Data(name, _as_inputs(inputs), indices, classes, test, groups, order)
 
 
 def _as_inputs(inputs: Any) -> Inputs:
     if hasattr(inputs, "iloc") and getattr(inputs, "ndim", 0) == 2:  # a data frame, told without importing pandas
-        frame: DataFrame = inputs.rename(columns=str)
-        if not frame.columns.is_unique:
-            raise DataError(f"Columns must have names of their own, but got {', '.join(frame.columns)}.")
-        return frame
+        frame: DataFrame = inputs
+        return typed(frame)
     return _as_array(inputs, "inputs")
 
 

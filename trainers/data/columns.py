@@ -1,41 +1,87 @@
-"""How each column of a table becomes numbers."""
+"""How each column of a table becomes numbers: fitted on the training rows, applied to all."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import DataError
+from .dates import as_dates, features
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
+MOST_CATEGORIES = 100
+"""A column of text gets an input for each of its values, but for no more than this many, the most frequent."""
+
 
 @dataclass(frozen=True)
 class Number:
-    """A column of numbers; the missing ones become the median of the training rows."""
+    """A column of numbers; missing ones become the median of the training rows.
+
+    Where the training rows had gaps (`missing`), a second input is 1 in each row that has one, and 0 elsewhere.
+    """
 
     name: str
     median: float
+    missing: bool = False
+
+    @property
+    def standardised(self) -> tuple[bool, ...]:
+        """Which of the encoded columns are to be standardised; indicators are not."""
+        return (True, False) if self.missing else (True,)
 
     def encode(self, column: Series[Any]) -> NDArray[np.float64]:
-        """Returns (n, 1)."""
+        """Returns (n, 1), or (n, 2) with the indicator of gaps."""
         try:
             values = column.to_numpy(np.float64, na_value=np.nan)
         except (TypeError, ValueError) as error:
             raise DataError(f"Column `{self.name}` must hold numbers as in training, but {error}.") from error
-        return np.where(np.isnan(values), self.median, values)[:, None]
+        return _filled(values[:, None], (self.median,), self.missing)
+
+
+@dataclass(frozen=True)
+class Date:
+    """A column of dates, as those of `dates.features` that varied in training; gaps are filled as in `Number`."""
+
+    name: str
+    features: tuple[str, ...]
+    medians: tuple[float, ...]
+    missing: bool = False
+
+    @property
+    def standardised(self) -> tuple[bool, ...]:
+        """Which of the encoded columns are to be standardised; indicators are not."""
+        return (True,) * len(self.features) + (False,) * self.missing
+
+    def encode(self, column: Series[Any]) -> NDArray[np.float64]:
+        """Returns (n, number of features), and the indicator of gaps if training had some."""
+        if column.notna().any():
+            dates = as_dates(column)
+            if dates is None:
+                shown = column.dropna().iloc[0]
+                raise DataError(f"Column `{self.name}` must hold dates as in training, but some are none: {shown!r}.")
+            found = features(dates)
+            values = np.stack([found[name] for name in self.features], axis=1)
+        else:
+            values = np.full((len(column), len(self.features)), np.nan)
+        return _filled(values, self.medians, self.missing)
 
 
 @dataclass(frozen=True)
 class Category:
-    """A column of text or booleans, one-hot; what was missing or unseen in training is all zeros."""
+    """A column of text or booleans, one-hot; what was missing, unseen or rare in training is all zeros."""
 
     name: str
     categories: tuple[str, ...]
+
+    @property
+    def standardised(self) -> tuple[bool, ...]:
+        """Which of the encoded columns are to be standardised: none."""
+        return (False,) * len(self.categories)
 
     def encode(self, column: Series[Any]) -> NDArray[np.float64]:
         """Returns (n, number of categories), zeros and ones."""
@@ -46,7 +92,8 @@ class Category:
         return np.equal.outer(places, np.arange(len(self.categories))).astype(np.float64)
 
 
-Column: TypeAlias = Number | Category
+Column: TypeAlias = Number | Date | Category
+_KINDS: dict[str, type[Number] | type[Date] | type[Category]] = {"number": Number, "date": Date, "category": Category}
 
 
 def fit_columns(table: DataFrame) -> tuple[Column, ...]:
@@ -57,16 +104,11 @@ def fit_columns(table: DataFrame) -> tuple[Column, ...]:
 
     Raises `DataError` where none is left.
     """
-    columns: list[Column] = []
-    for name, column in table.items():
-        if column.dtype.kind in "iuf":
-            if column.nunique() > 1:
-                columns.append(Number(str(name), float(column.median())))
-        elif column.nunique(dropna=False) > 1 and column.nunique() <= max(100, len(column) / 2):
-            columns.append(Category(str(name), tuple(sorted(column.dropna().astype(str).unique()))))
+    fitted = [_fit(str(name), column) for name, column in table.items()]
+    columns = tuple(column for column in fitted if not isinstance(column, str))
     if not columns:
         raise DataError("No column is left to learn from: each is constant, or text that differs in most rows.")
-    return tuple(columns)
+    return columns
 
 
 def encode_columns(columns: tuple[Column, ...], table: DataFrame) -> NDArray[np.float64]:
@@ -77,3 +119,76 @@ def encode_columns(columns: tuple[Column, ...], table: DataFrame) -> NDArray[np.
     if missing := [column.name for column in columns if column.name not in table.columns]:
         raise DataError(f"The table lacks columns that the training had: {', '.join(missing)}.")
     return np.concatenate([column.encode(table[column.name]) for column in columns], axis=1)
+
+
+def explain(table: DataFrame) -> dict[str, str]:
+    """Returns how each column would be encoded, or why it would be left out, in words by its name.
+
+    >>> import pandas
+    >>> from leadline.trainers.data.columns import explain
+    >>> explain(pandas.DataFrame({"age": [30, 41, None], "job": ["clerk", "smith", "smith"], "id": [7, 7, 7]}))
+    {'age': 'numbers 30 to 41, 1 missing', 'job': '2 categories: clerk, smith', 'id': 'left out: always 7'}
+    """
+    return {str(name): _told(_fit(str(name), column), column) for name, column in table.items()}
+
+
+def describe(column: Column) -> dict[str, Any]:
+    """Returns a column as JSON-able values, exact: `restore` gives it back."""
+    kind = next(kind for kind, of in _KINDS.items() if isinstance(column, of))
+    return {"kind": kind, **{name: _listed(value) for name, value in asdict(column).items()}}
+
+
+def restore(description: dict[str, Any]) -> Column:
+    """Returns the column that `describe` described."""
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in description.items()
+    }
+    kind: Any = _KINDS[description["kind"]]
+    del values["kind"]
+    column: Column = kind(**values)
+    return column
+
+
+def _fit(name: str, column: Series[Any]) -> Column | str:
+    """Returns the column's encoding, or why it is left out."""
+    distinct = column.nunique()
+    kind = column.dtype.kind
+    if distinct <= (1 if kind in "iufM" else int(not column.hasnans)):
+        return "empty" if distinct == 0 else f"always {column.dropna().iloc[0]}"
+    if kind in "iuf":
+        return Number(name, float(column.median()), bool(column.hasnans))
+    if kind == "M":
+        found = {part: values for part, values in features(column).items() if np.nanmin(values) < np.nanmax(values)}
+        return Date(
+            name, tuple(found), tuple(float(np.nanmedian(values)) for values in found.values()), bool(column.hasnans)
+        )
+    if distinct > max(MOST_CATEGORIES, len(column) / 2):
+        return "text that differs in most rows"
+    counts = column.dropna().astype(str).value_counts()
+    frequent = sorted(counts.index, key=lambda text: (-counts[text], text))[:MOST_CATEGORIES]
+    return Category(name, tuple(sorted(frequent)))
+
+
+def _told(fitted: Column | str, column: Series[Any]) -> str:
+    gaps = f", {column.isna().sum()} missing" if column.hasnans else ""
+    if isinstance(fitted, str):
+        return f"left out: {fitted}"
+    if isinstance(fitted, Number):
+        return f"numbers {column.min():g} to {column.max():g}{gaps}"
+    if isinstance(fitted, Date):
+        return f"dates {column.min():%Y-%m-%d} to {column.max():%Y-%m-%d} as {', '.join(fitted.features)}{gaps}"
+    shown = ", ".join(f"{text:.30}" for text in fitted.categories[:5])
+    others = column.nunique() - len(fitted.categories)
+    rare = f" and {others} rarer" if others else ""
+    return f"{len(fitted.categories)} categories{rare}: {shown}{', ...' if len(fitted.categories) > 5 else ''}{gaps}"
+
+
+def _filled(values: NDArray[np.float64], medians: tuple[float, ...], indicator: bool) -> NDArray[np.float64]:
+    """Returns values (n, f) with medians (f,) in place of NaN, and a column that tells those rows, if wanted."""
+    gaps = np.isnan(values)
+    filled = np.where(gaps, np.asarray(medians), values)
+    return np.concatenate([filled, gaps.any(axis=1, keepdims=True)], axis=1) if indicator else filled
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

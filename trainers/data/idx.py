@@ -6,9 +6,7 @@ uint32, then the values (http://yann.lecun.com/exdb/mnist/).
 
 from __future__ import annotations
 
-import gzip
 import math
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from numpy.typing import NDArray
 
 from ...errors import DataError
 from .arrays import from_arrays
+from .packed import count_rest, opened, read_all
 from .source import Data, Task
 
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -47,24 +46,28 @@ def read_idx_folder(folder: Path, *, task: Task | None = None) -> Data:
 def read_idx(path: Path) -> NDArray[Any]:
     """Returns the array in an IDX file, gzipped or not.
 
-    Raises `DataError` where the file isn't IDX, or holds fewer or more bytes than its header says.
+    Raises `DataError` where the file isn't IDX, or holds fewer or more bytes than its header says; memory is taken for
+    what is there, whatever the header says.
     """
-    try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"{path}: the gzip file is damaged: {error}") from error
-    if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in _DTYPES or content[3] == 0:
+    with opened(path) as stream:
+        begin = stream.read(4)
+        if len(begin) < 4 or begin[:2] != b"\0\0" or begin[2] not in _DTYPES or begin[3] == 0:
+            raise DataError(
+                f"{path}: an IDX file starts with 00 00, its type and dimensions, but got {begin.hex(' ')}."
+            )
+        dtype, start = np.dtype(_DTYPES[begin[2]]), 4 + 4 * begin[3]
+        sides = stream.read(start - 4)
+        if len(sides) < start - 4:
+            raise DataError(f"{path}: the file ends within its header of {start} bytes, after {4 + len(sides)}.")
+        shape = tuple(int.from_bytes(sides[at : at + 4]) for at in range(0, len(sides), 4))
+        expected = math.prod(shape) * dtype.itemsize
+        content = read_all(stream, expected)
+        there = len(content) + count_rest(stream)
+    if there != expected:
         raise DataError(
-            f"{path}: an IDX file starts with 00 00, its type and dimensions, but got {content[:4].hex(' ')}."
+            f"{path}: the header says {shape}, that is {start + expected} bytes, but the file has {start + there}."
         )
-    dtype, start = np.dtype(_DTYPES[content[2]]), 4 + 4 * content[3]
-    if len(content) < start:
-        raise DataError(f"{path}: the file ends within its header of {start} bytes, after {len(content)}.")
-    shape = tuple(int.from_bytes(content[at : at + 4]) for at in range(4, start, 4))
-    expected = start + math.prod(shape) * dtype.itemsize
-    if len(content) != expected:
-        raise DataError(f"{path}: the header says {shape}, that is {expected} bytes, but the file has {len(content)}.")
-    return np.frombuffer(content, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
+    return np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
 
 
 def _read_pair(folder: Path, part: str) -> tuple[NDArray[Any], NDArray[Any]]:

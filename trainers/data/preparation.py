@@ -11,8 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from ...errors import DataError
-from .columns import Category, Column, Number, encode_columns, fit_columns
-from .source import Inputs, check_inputs
+from .columns import Column, describe, encode_columns, fit_columns, restore
+from .source import Inputs, check_inputs, chunks
+
+Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,8 +22,8 @@ class Preparation:
     """Standardisation of inputs by the mean and the deviation of the training rows.
 
     Arrays (n, F) are standardised per feature, images (n, C, H, W) per channel; (n, H, W) becomes (n, 1, H, W), one
-    channel. What was constant in training is centred only. Tables are encoded first: numbers with the median in place
-    of missing ones, text and booleans one-hot and left so (`columns`).
+    channel. What was constant in training is centred only. Tables are encoded first (`columns`): numbers and dates
+    with the median in place of missing ones; text, booleans and what tells gaps as zeros and ones, and left so.
 
     >>> preparation = Preparation.fit(np.array([[1.0, 5.0], [3.0, 5.0]]))
     >>> preparation.apply(np.array([[2.0, 6.0]]))
@@ -34,29 +36,37 @@ class Preparation:
     columns: tuple[Column, ...] | None = None
 
     @classmethod
-    def fit(cls, inputs: Inputs) -> Preparation:
-        """Returns the preparation fitted on the training rows' inputs (n, ...)."""
-        columns = None if isinstance(inputs, np.ndarray) else fit_columns(inputs)
-        values = _as_numbers(inputs, columns)
-        mean, scale = _moments(values)
-        if columns is not None:
-            one_hot = np.concatenate([_is_one_hot(column) for column in columns])
-            mean[one_hot], scale[one_hot] = 0.0, 1.0
-        return cls(values.shape[1:], mean, scale, columns)
+    def fit(cls, inputs: Inputs, rows: Rows | None = None) -> Preparation:
+        """Returns the preparation fitted on the training rows' inputs (n, ...), or on those `rows` of all inputs.
 
-    def apply(self, inputs: Inputs) -> torch.Tensor:
-        """Returns inputs as a network takes them: float32 (n, *in_shape).
+        With `rows` a memory map is read in chunks, and never as a whole.
+        """
+        columns = None
+        if not isinstance(inputs, np.ndarray):
+            columns = fit_columns(inputs if rows is None else inputs.iloc[rows])
+        mean, scale, in_shape = _moments(_blocks(inputs, rows, columns))
+        if columns is not None:
+            plain = np.array([not one for column in columns for one in column.standardised])
+            mean[plain], scale[plain] = 0.0, 1.0
+        return cls(in_shape, mean, scale, columns)
+
+    def apply(self, inputs: Inputs, rows: Rows | None = None) -> torch.Tensor:
+        """Returns inputs, or those `rows` of the inputs of a `Data`, as a network takes them: float32 (n, *in_shape).
 
         Raises `DataError` where the inputs aren't of the shape, or lack a column, that the training rows had.
         """
-        check_inputs(inputs)
-        values = _as_numbers(inputs, self.columns)
-        if values.shape[1:] != self.in_shape:
-            raise DataError(f"Each input must be of shape {self.in_shape} as in training, but got {values.shape[1:]}.")
-        mean, scale = _along_channels(self.mean, values), _along_channels(self.scale, values)
-        prepared = np.empty(values.shape, dtype=np.float32)
-        for rows in _chunks(values):
-            prepared[rows] = (values[rows] - mean) / scale
+        if rows is None:
+            check_inputs(inputs)  # those of a `Data` are checked
+        prepared = np.empty((len(inputs) if rows is None else len(rows), *self.in_shape), dtype=np.float32)
+        start = 0
+        for values in _blocks(inputs, rows, self.columns):
+            if values.shape[1:] != self.in_shape:
+                raise DataError(
+                    f"Each input must be of shape {self.in_shape} as in training, but got {values.shape[1:]}."
+                )
+            stop = start + len(values)
+            prepared[start:stop] = (values - _along(self.mean, values)) / _along(self.scale, values)
+            start = stop
         return torch.from_numpy(prepared)
 
     def describe(self) -> dict[str, Any]:
@@ -65,7 +75,7 @@ class Preparation:
             "in_shape": list(self.in_shape),
             "mean": self.mean.tolist(),
             "scale": self.scale.tolist(),
-            "columns": None if self.columns is None else [_describe(column) for column in self.columns],
+            "columns": None if self.columns is None else [describe(column) for column in self.columns],
         }
 
     @classmethod
@@ -76,52 +86,54 @@ class Preparation:
             tuple(description["in_shape"]),
             np.array(description["mean"], dtype=np.float64),
             np.array(description["scale"], dtype=np.float64),
-            None if columns is None else tuple(_restore(column) for column in columns),
+            None if columns is None else tuple(restore(column) for column in columns),
         )
 
 
-def _as_numbers(inputs: Inputs, columns: tuple[Column, ...] | None) -> NDArray[Any]:
-    """Returns inputs as (n, C, ...) numbers."""
+def _blocks(inputs: Inputs, rows: Rows | None, columns: tuple[Column, ...] | None) -> Iterator[NDArray[Any]]:
+    """Yields the inputs, or those rows of them, as blocks of numbers (b, C, ...), about a million values each."""
     if (columns is None) != isinstance(inputs, np.ndarray):
         raise DataError("Inputs must be a table where the training had a table, and an array where it had an array.")
+    count = len(inputs) if rows is None else len(rows)
     if isinstance(inputs, np.ndarray):
-        return inputs[:, None] if inputs.ndim == 3 else inputs
+        for part in chunks(count, inputs.size // max(1, len(inputs))):
+            block = inputs[part if rows is None else rows[part]]
+            yield block[:, None] if block.ndim == 3 else block
+        return
     assert columns is not None
-    return encode_columns(columns, inputs)
+    for part in chunks(count, sum(len(column.standardised) for column in columns)):
+        yield encode_columns(columns, inputs.iloc[part if rows is None else rows[part]])
 
 
-def _moments(values: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Returns the mean and the standard deviation (C,) of values (n, C, ...); the deviation of constants is 1."""
-    axes = (0, *range(2, values.ndim))
-    mean = values.mean(axis=axes, dtype=np.float64)
-    squares = sum(((values[rows] - _along_channels(mean, values)) ** 2).sum(axis=axes) for rows in _chunks(values))
-    scale = np.sqrt(squares / (values.size / len(mean)))
-    scale[values.min(axis=axes) == values.max(axis=axes)] = 1.0
-    return mean, scale
+def _moments(
+    blocks: Iterator[NDArray[Any]],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[int, ...]]:
+    """Returns the mean and the standard deviation (C,) of values (n, C, ...), and their shape without n.
+
+    The deviation of constants is 1. Blocks are read once and merged by the formula of Chan, Golub and LeVeque,
+    "Updating formulae and a pairwise algorithm for computing sample variances" (1979).
+    """
+    mean = squares = least = most = np.zeros(0)
+    count, in_shape = 0, (0,)
+    for block in blocks:
+        axes = (0, *range(2, block.ndim))
+        size = block.size // block.shape[1]
+        own = block.mean(axis=axes, dtype=np.float64)
+        own_squares = ((block - _along(own, block)) ** 2).sum(axis=axes)
+        low, high = block.min(axis=axes), block.max(axis=axes)
+        if count:
+            gap, whole = own - mean, count + size
+            squares = squares + own_squares + gap**2 * (count * size / whole)
+            mean = mean + gap * (size / whole)
+            least, most = np.minimum(least, low), np.maximum(most, high)
+        else:
+            mean, squares, least, most, in_shape = own, own_squares, low, high, block.shape[1:]
+        count += size
+    scale = np.sqrt(squares / count)
+    scale[least == most] = 1.0
+    return mean, scale, in_shape
 
 
-def _along_channels(numbers: NDArray[np.float64], values: NDArray[Any]) -> NDArray[np.float64]:
+def _along(numbers: NDArray[np.float64], values: NDArray[Any]) -> NDArray[np.float64]:
     """Returns numbers (C,) in a shape that broadcasts over values (n, C, ...)."""
     return numbers.reshape(-1, *(1,) * (values.ndim - 2))
-
-
-def _chunks(values: NDArray[Any]) -> Iterator[slice]:
-    """Yields slices of rows of about a million values: float64 arithmetic without a float64 copy of everything."""
-    step = max(1, 2**20 * len(values) // values.size)
-    return (slice(start, start + step) for start in range(0, len(values), step))
-
-
-def _is_one_hot(column: Column) -> NDArray[np.bool_]:
-    return np.full(len(column.categories), True) if isinstance(column, Category) else np.array([False])
-
-
-def _describe(column: Column) -> dict[str, Any]:
-    if isinstance(column, Number):
-        return {"name": column.name, "median": column.median}
-    return {"name": column.name, "categories": list(column.categories)}
-
-
-def _restore(description: dict[str, Any]) -> Column:
-    if "median" in description:
-        return Number(description["name"], description["median"])
-    return Category(description["name"], tuple(description["categories"]))

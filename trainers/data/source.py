@@ -29,8 +29,13 @@ class Data:
     class indices (int64), or float32 when `classes` is None: then the task is regression. The last `test` rows are the
     source's own test set.
 
-    Raises `DataError` where inputs and targets differ in length, where an array isn't of finite numbers, where a table
-    holds an infinite one, and where targets don't fit the classes.
+    `groups` (n,) are rows that belong together, and so to one part of a split; `order` (n,) is when a row was, and a
+    split by time puts what was later into validation and test.
+
+    An array of inputs may be a memory map: it is checked, hashed and prepared in chunks.
+
+    Raises `DataError` where inputs, targets, groups or order differ in length, where an array isn't of finite numbers,
+    where a table holds an infinite one, and where targets don't fit the classes.
 
     >>> data = Data("two", np.array([[0.0], [1.0]]), np.array([0, 1]), classes=("no", "yes"))
     >>> len(data), data.task
@@ -42,6 +47,8 @@ class Data:
     targets: NDArray[Any] = field(repr=False)
     classes: tuple[str, ...] | None
     test: int = 0
+    groups: NDArray[np.int64] | None = field(default=None, repr=False)
+    order: NDArray[np.float64] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         check_inputs(self.inputs)
@@ -61,6 +68,14 @@ class Data:
                 f"Targets of `{self.name}` must be int64 indices of its {len(self.classes)} classes, "
                 f"but are {self.targets.dtype}, {self.targets.min()} to {self.targets.max()}."
             )
+        for what, values, dtype in (("groups", self.groups, np.int64), ("order", self.order, np.float64)):
+            if values is not None and (values.dtype != dtype or values.shape != (len(self),)):
+                raise DataError(
+                    f"`{what}` of `{self.name}` must be {np.dtype(dtype)} of shape ({len(self)},), one for each row, "
+                    f"but got {values.dtype} of shape {values.shape}."
+                )
+        if self.order is not None:
+            _check_finite(self.order, "the values of `order`")
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -72,14 +87,14 @@ class Data:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the inputs, the targets and the classes, in hexadecimal: equal for equal examples only."""
+        """SHA-256 in hexadecimal of all that tells examples apart: inputs, targets, classes, groups and order."""
         sha = hashlib.sha256(json.dumps(self.classes).encode())
         for part in (*_parts(self.inputs), self.targets):
-            if isinstance(part, str):
-                sha.update(part.encode())
-            else:
-                sha.update(f"{part.dtype.str}{part.shape}".encode())
-                sha.update(np.ascontiguousarray(part).reshape(-1).view(np.uint8).data)
+            _update(sha, part)
+        for what, values in (("groups", self.groups), ("order", self.order)):
+            if values is not None:
+                _update(sha, what)
+                _update(sha, values)
         return sha.hexdigest()
 
     def rows(self, indices: NDArray[np.int64]) -> Inputs:
@@ -98,14 +113,38 @@ def check_inputs(inputs: Inputs) -> None:
         return
     for name, column in inputs.items():
         if column.dtype.kind == "f":
-            _check_finite(column.fillna(0).to_numpy(), f"column `{name}`")
+            _check_finite(column.fillna(0).to_numpy(), f"the numbers of column `{name}`")
+
+
+def chunks(rows: int, values: int) -> Iterator[slice]:
+    """Yields slices that cover `rows` rows of `values` values each, about a million values (at least a row) a slice."""
+    step = max(1, 2**20 // max(1, values))
+    return (slice(start, min(start + step, rows)) for start in range(0, rows, step))
+
+
+def chunks_of(array: NDArray[Any]) -> Iterator[slice]:
+    """Yields slices of an array's rows (n, ...), as `chunks` does."""
+    return chunks(len(array), array.size // max(1, len(array)))
 
 
 def _check_finite(values: NDArray[Any], what: str) -> None:
     """Raises `DataError` naming the first row that holds NaN or an infinite number. values: (n, ...)."""
-    if values.dtype.kind == "f" and not (finite := np.isfinite(values)).all():
-        row = int(np.argmin(finite.reshape(len(values), -1).all(axis=1)))
-        raise DataError(f"All values must be finite, but {what} hold NaN or infinity, first in row {row}.")
+    if values.dtype.kind != "f":
+        return
+    for rows in chunks_of(values):
+        finite = np.isfinite(values[rows])
+        if not finite.all():
+            row = rows.start + int(np.argmin(finite.reshape(len(finite), -1).all(axis=1)))
+            raise DataError(f"All values must be finite, but {what} hold NaN or infinity, first in row {row}.")
+
+
+def _update(sha: hashlib._Hash, part: NDArray[Any] | str) -> None:
+    if isinstance(part, str):
+        sha.update(part.encode())
+        return
+    sha.update(f"{part.dtype.str}{part.shape}".encode())
+    for rows in chunks_of(part):
+        sha.update(np.ascontiguousarray(part[rows]).reshape(-1).view(np.uint8).data)
 
 
 def _parts(inputs: Inputs) -> Iterator[NDArray[Any] | str]:
@@ -117,5 +156,7 @@ def _parts(inputs: Inputs) -> Iterator[NDArray[Any] | str]:
         yield str(name)
         if column.dtype.kind in "iuf":
             yield column.to_numpy(np.float64, na_value=np.nan)
+        elif column.dtype.kind == "M":
+            yield column.to_numpy("datetime64[us]").view(np.int64)
         else:
             yield json.dumps(column.tolist(), default=str)

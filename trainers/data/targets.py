@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,8 @@ def encode(targets: NDArray[Any], task: Task | None = None) -> tuple[NDArray[Any
     targets: (n,) or (n, 1) numbers, booleans or text. Classification gives int64 indices (n,) into the sorted distinct
     values; regression gives float32 (n,) and None. Without a task it is inferred (`infer_task`).
 
-    Raises `DataError` for another shape, a missing target, a single class, and text that should be numbers.
+    Raises `DataError` for another shape, a missing target, a single class, and text that should be numbers: where the
+    task isn't given, and most targets are numbers of a regression, one that is text.
 
     >>> encode(np.array(["spam", "ham", "spam", "ham"]))
     (array([1, 0, 1, 0]), ('ham', 'spam'))
@@ -28,9 +30,12 @@ def encode(targets: NDArray[Any], task: Task | None = None) -> tuple[NDArray[Any
     targets = _flat(targets)
     if (task or infer_task(targets)) == "regression":
         if targets.dtype.kind not in "biuf":
-            raise DataError(f"Targets of a regression must be numbers, but got {str(targets[0])!r} in row 0.")
+            row = int(np.argmin(_numbers(targets)))
+            raise DataError(f"Targets of a regression must be numbers, but got {str(targets[row])!r:.60} in row {row}.")
         with np.errstate(over="ignore"):  # beyond float32 is infinite, which `Data` refuses by its row
             return targets.astype(np.float32), None
+    if task is None and targets.dtype.kind == "U":
+        _check_text(targets)
     values, indices = np.unique(targets, return_inverse=True)
     if len(values) < 2:
         raise DataError(f"A classification needs at least two classes, but all targets are `{values[0]}`.")
@@ -49,6 +54,31 @@ def infer_task(targets: NDArray[Any]) -> Task:
         return "regression"
     distinct = len(np.unique(targets))
     return "classification" if distinct <= min(MOST_CLASSES, len(targets) / 2) else "regression"
+
+
+def _check_text(targets: NDArray[np.str_]) -> None:
+    """Raises `DataError` where most are numbers of a regression, and so the others won't be classes."""
+    numbers = _numbers(targets)
+    if numbers.mean() <= 0.5 or numbers.all():
+        return
+    if infer_task(_flat(targets[numbers].astype(np.float64))) == "regression":
+        row = int(np.argmin(numbers))
+        raise DataError(
+            f"Most targets are numbers to predict, but row {row} has {str(targets[row])!r:.60}. Correct it or leave "
+            'the row out; or say task="classification" if all are names of classes.'
+        )
+
+
+def _numbers(targets: NDArray[Any]) -> NDArray[np.bool_]:
+    """Returns where a text is a finite number: (n,)."""
+
+    def is_number(text: str) -> bool:
+        try:
+            return math.isfinite(float(text))
+        except ValueError:
+            return False
+
+    return np.array([is_number(text) for text in targets.tolist()])
 
 
 def _flat(targets: NDArray[Any]) -> NDArray[Any]:

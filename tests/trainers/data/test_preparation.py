@@ -4,9 +4,12 @@ import numpy as np
 import pandas
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from leadline.errors import DataError
-from leadline.trainers.data.preparation import Preparation
+from leadline.trainers.data.preparation import Preparation, _moments
 
 RANDOM = np.random.default_rng(0)
 TABLE = pandas.DataFrame(
@@ -61,9 +64,38 @@ def test_what_does_not_fit_in_one_chunk_is_prepared_as_a_whole():
 def test_tables_have_standardised_numbers_and_plain_indicators():
     preparation = Preparation.fit(TABLE)
     prepared = preparation.apply(TABLE)
-    assert preparation.in_shape == (5,)
+    assert preparation.in_shape == (6,)
     assert prepared[1, 0] == pytest.approx((33.3 - preparation.mean[0]) / preparation.scale[0])
-    assert prepared[:, 1:].tolist() == [[1, 0, 0, 1], [0, 1, 1, 0], [0, 0, 0, 1], [1, 0, 0, 1]]
+    assert prepared[:, 1:].tolist() == [[0, 1, 0, 0, 1], [1, 0, 1, 1, 0], [0, 0, 0, 0, 1], [0, 1, 0, 0, 1]]
+
+
+def test_dates_are_standardised_too():
+    table = pandas.DataFrame({"day": pandas.date_range("2020-01-30", periods=400)})
+    prepared = Preparation.fit(table).apply(table)
+    assert prepared.shape == (400, 4)
+    assert torch.allclose(prepared.mean(0), torch.zeros(4), atol=1e-6)
+    assert torch.allclose(prepared.std(0, correction=0), torch.ones(4), atol=1e-6)
+
+
+@pytest.mark.parametrize("inputs", [TABLE, RANDOM.normal(size=(9, 3, 2, 2)), RANDOM.integers(9, size=(9, 2, 2))])
+def test_rows_may_be_taken_from_all_inputs_without_a_copy(inputs):
+    rows = np.array([3, 0, 1])
+    apart = inputs.iloc[rows] if isinstance(inputs, pandas.DataFrame) else inputs[rows]
+    preparation = Preparation.fit(inputs, rows)
+    assert preparation.describe() == Preparation.fit(apart).describe()
+    assert torch.equal(preparation.apply(inputs, rows), preparation.apply(apart))
+
+
+@given(
+    arrays(np.float64, (23, 3), elements=st.floats(-1e6, 1e6)),
+    st.lists(st.integers(1, 22), max_size=4, unique=True).map(sorted),
+)
+def test_moments_do_not_depend_on_how_rows_are_cut_into_blocks(values, cuts):
+    mean, scale, shape = _moments(iter(np.split(values, cuts)))
+    assert shape == (3,)
+    assert np.allclose(mean, values.mean(axis=0), rtol=1e-9, atol=1e-6)
+    constant = (values == values[0]).all(axis=0)
+    assert np.allclose(scale, np.where(constant, 1.0, values.std(axis=0)), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("inputs", [TABLE, RANDOM.normal(size=(9, 3, 2, 2)), RANDOM.normal(size=(9, 2, 2))])

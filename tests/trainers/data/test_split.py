@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from leadline.errors import DataError
 from leadline.trainers.data.source import Data
-from leadline.trainers.data.split import folds, split
+from leadline.trainers.data.split import folds, merged, split
 
 CLASS_SIZES = st.lists(st.integers(2, 60), min_size=1, max_size=8).map(lambda sizes: [*sizes, 60])
 PARTS = st.tuples(st.integers(1, 9), st.integers(1, 4), st.integers(1, 4))
@@ -216,3 +216,15 @@ def test_a_class_that_the_split_left_a_single_row_cannot_be_folded():
     whole = next(whole for whole in wholes if (data.targets[whole.test] == 0).any())
     with pytest.raises(DataError, match=r"two examples, .* class `0` of `classified` has 1 in the"):
         folds(data, whole, 2)
+
+
+@untimed
+@given(CLASS_SIZES, SEEDS)
+def test_a_merged_split_trains_on_all_rows_that_are_not_for_test(sizes, seed):
+    whole = split(classified(sizes), seed=seed)
+    both = merged(whole)
+    assert np.array_equal(both.train, np.sort(np.concatenate([whole.train, whole.valid])))
+    assert np.array_equal(both.valid, whole.valid)
+    assert np.array_equal(both.test, whole.test)
+    assert (both.seed, both.parts, both.by) == (whole.seed, whole.parts, whole.by)
+    assert both.digest != whole.digest
