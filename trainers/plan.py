@@ -38,6 +38,11 @@ class Plan:
     reason: str
 
 
+def name_of(bench: Bench, recipe: Recipe, network: nn.Module) -> str:
+    """Returns the name of what lanes of a stack share: blueprint, batch size, optimizer, what is done to examples."""
+    return "-".join([blueprint(network), str(bench.batch(recipe)), recipe.optimizer, *recipe.alterations])
+
+
 def choose(bench: Bench, build: Build, recipe: Recipe, *, lanes: int, fixed: bool, wanted: str = "auto") -> Plan:
     """Returns the plan for the blueprint of the networks that `build` makes.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-PURPOSES = ("weights", "order", "noise", "dropout")
+PURPOSES = ("weights", "order", "noise", "dropout", "flip", "shift", "cutout", "mixup")
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Stream:
     fold: int = 0
 
     def key(self, purpose: str, epoch: int = 0) -> int:
-        """Returns a seed in [0, 2**63) for `purpose` ("weights", "order", "noise" or "dropout") at `epoch`.
+        """Returns a seed in [0, 2**63) for `purpose`, one of `PURPOSES`, at `epoch`.
 
         Source: O'Neill's seed sequence, as numpy.random.SeedSequence implements it.
         """

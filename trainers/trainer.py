@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import nn
 
 from ..errors import LeadlineError, Problem, SettingsError, UsageError, suggestion
 from ..spaces import Space
 from . import networks
-from .data import Data, Split, folds, load, prepare, split
+from .augmentation import OF_IMAGES
+from .data import OPTIONS, By, Data, Split, folds, is_remote, load, merged, prepare, split
 from .losses import Loss, loss_for
 from .messages import Broken, Channel, Job
 from .metrics import Metric, metric_for
+from .networks.initialisation import initialise
 from .reasons import told
-from .recipe import RECIPE, Recipe, recipe_of
+from .recipe import ALTERATIONS, RECIPE, Recipe, recipe_of
 from .references import describe, is_reference, resolve, travels
-from .stack import Bench
+from .stack import Bench, Lane
 
-DATA_OPTIONS = ("label", "task", "delimiter", "header")
+OWN_SETTINGS = (  # besides model, data and the recipe's
+    *("folds", "replicates", "loss", "precision", "parts", "split_by", "split_seed", "refit", "checkpoint"),
+    *("streamed", "on_epoch", "on_trial_end", "base", "allow"),
+)
+INITIAL_ROWS = 64  # training examples by whose variances weights may be initialised
 
 
 class Trainer:
@@ -31,16 +39,26 @@ class Trainer:
     `model` is a family's name (`mlp`, `convnet`), a `module:function`, or a builder: a function of
     `(in_shape, classes, ...)` that returns an `nn.Module`, whose other arguments may be searched. `data` is a data
     set's name, a path, a `module:function`, a function or pair (inputs, targets), or a mapping with one of these as
-    `path` and options beside it (`label`, `task`, `delimiter`, `header`). `parts` are the sizes of train : valid :
+    `path` and options beside it (`label`, `task`, `group`, `time`, `drop`, `delimiter`, `header`, `size`:
+    `leadline.trainers.data.load`). `parts` are the sizes of train : valid :
     test.
 
+    A split keeps each class's share; with data that have groups (`data`'s option `group`) groups stay whole, with data
+    that have an order (`time`) the latest rows are for test and those before for validation. `split_by` "stratified",
+    "grouped" or "time" says which where that isn't clear, `split_seed` draws the split from another seed than the
+    study's. `refit` trains the best configuration on train and validation rows in the end, for as many epochs as were
+    best.
+
     `loss(outputs, targets)` may be yours; `precision` is "auto" (bfloat16 on CUDA, else float32), "float32" or
-    "bfloat16". With `folds` k > 1 each trial is trained k times, on k - 1 parts of the train and valid rows together,
-    and judged by the k-th (k-fold cross-validation); with `replicates` k > 1 it is trained k times from other weights
-    and in another order. Its value is the mean, and its `spread` the standard deviation. `on_epoch(trial, epoch,
-    metrics)` and `on_trial_end(trial)` are called in the study's process. `checkpoint` is how many seconds of training
-    a crash may cost a trial (0: one epoch). The rest is the recipe (`leadline.trainers.recipe.Recipe`), each part of
-    which may be searched. Raises SettingsError holding every problem.
+    "bfloat16". Inputs whose prepared tensors would take over half of the device's memory are `streamed`: read from
+    where they are, prepared and copied batch by batch, ahead of the training (True or False says so).
+
+    With `folds` k > 1 each trial is trained k times, on k - 1 parts of the train and valid rows together, and judged by
+    the k-th (k-fold cross-validation); with `replicates` k > 1 it is trained k times from other weights and in another
+    order. Its value is the mean, and its `spread` the standard deviation. `on_epoch(trial, epoch, metrics)` and
+    `on_trial_end(trial)` are called in the study's process. `checkpoint` is how many seconds of training a crash may
+    cost a trial (0: one epoch). The rest is the recipe (`leadline.trainers.recipe.Recipe`), each part of which may be
+    searched. Raises SettingsError holding every problem.
 
     >>> import leadline as ll
     >>> trainer = ll.Trainer("convnet", data="digits", epochs=30, patience=5)
@@ -66,11 +84,22 @@ class Trainer:
         gamma: float = Recipe.gamma,
         warmup: float = Recipe.warmup,
         patience: int | None = Recipe.patience,
+        init: str = Recipe.init,
+        flip: float = Recipe.flip,
+        shift: int = Recipe.shift,
+        cutout: int = Recipe.cutout,
+        mixup: float = Recipe.mixup,
+        class_weights: str = Recipe.class_weights,
+        auxiliary: float = Recipe.auxiliary,
         folds: int = 1,
         replicates: int = 1,
         loss: str | Loss | None = None,
         precision: str = "auto",
         parts: tuple[int, int, int] = (4, 1, 1),
+        split_by: By | None = None,
+        split_seed: int | None = None,
+        refit: bool = False,
+        streamed: bool | None = None,
         checkpoint: float = 10.0,
         on_epoch: str | Callable[..., Any] | None = None,
         on_trial_end: str | Callable[..., Any] | None = None,
@@ -79,7 +108,8 @@ class Trainer:
     ) -> None:
         self.model, self.data, self.loss = model, data, loss
         self.precision, self.checkpoint = precision, checkpoint
-        self.folds, self.replicates = folds, replicates
+        self.folds, self.replicates, self.refit = folds, replicates, refit
+        self.split_by, self.split_seed, self.streamed = split_by, split_seed, streamed
         self.parts: tuple[int, ...] = tuple(parts) if isinstance(parts, list | tuple) else (parts,)
         self.on_epoch, self.on_trial_end = on_epoch, on_trial_end
         self.base, self.allow = base, tuple(allow)
@@ -99,6 +129,13 @@ class Trainer:
             "gamma": gamma,
             "warmup": warmup,
             "patience": patience,
+            "init": init,
+            "flip": flip,
+            "shift": shift,
+            "cutout": cutout,
+            "mixup": mixup,
+            "class_weights": class_weights,
+            "auxiliary": auxiliary,
         }
         problems = self._problems()
         if problems:
@@ -110,10 +147,9 @@ class Trainer:
             "model": _described(self.model),
             "data": self._described_data(),
             "loss": _described(self.loss),
-            "precision": self.precision,
-            "folds": self.folds,
-            "replicates": self.replicates,
+            **{name: getattr(self, name) for name in ("precision", "folds", "replicates")},
             "parts": list(self.parts),
+            **{name: getattr(self, name) for name in ("split_by", "split_seed", "refit")},
             **self.settings,
         }
 
@@ -155,7 +191,7 @@ class Trainer:
     def loaded(self) -> Data:
         """The data, before any split. Raises DataError if they can't be had."""
         source, options = self._source
-        if isinstance(source, str) and is_reference(source):
+        if isinstance(source, str) and is_reference(source) and not is_remote(source):
             source = resolve(source, self.base, self.allow)
         return load(source, base=self.base, **options)
 
@@ -180,7 +216,8 @@ class Trainer:
 
     def split(self, seed: int) -> Split:
         """Returns the study's split into train, valid and test rows."""
-        return split(self.loaded, seed=seed, parts=cast("tuple[int, int, int]", self.parts))
+        own = seed if self.split_seed is None else self.split_seed
+        return split(self.loaded, seed=own, parts=cast("tuple[int, int, int]", self.parts), by=self.split_by)
 
     def recipe(self, params: Mapping[str, Any]) -> Recipe:
         """Returns how a lane with this configuration is trained. Raises SettingsError if a value breaks a rule."""
@@ -188,9 +225,30 @@ class Trainer:
 
     def build(self, params: Mapping[str, Any], in_shape: tuple[int, ...], outputs: int) -> nn.Module:
         """Returns the network of a configuration, with weights from torch's global generator."""
+        return networks.build(self.builder, in_shape=in_shape, classes=outputs, **self._architecture(params))
+
+    def removable(self, params: Mapping[str, Any]) -> tuple[str, ...]:
+        """Returns the layers and blocks that `remove` may name in this configuration; none if it isn't of a family."""
+        known = networks.REMOVABLE.get(self.model) if isinstance(self.model, str) else None
+        return known(**self._architecture(params)) if known else ()
+
+    def changed(self, **settings: Any) -> Trainer:
+        """Returns a trainer like this but for these settings."""
+        own = {name: getattr(self, name) for name in OWN_SETTINGS}
+        return Trainer(self.model, self.data, **{**own, **self.settings, **settings})
+
+    def _architecture(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the part of a configuration that the builder takes."""
         named, anything = networks.takes(self.builder)
-        architecture = {k: v for k, v in params.items() if k in named or (anything and k not in RECIPE)}
-        return networks.build(self.builder, in_shape=in_shape, classes=outputs, **architecture)
+        return {k: v for k, v in params.items() if k in named or (anything and k not in RECIPE)}
+
+    def network(self, lane: Lane, bench: Bench, **widths: int) -> nn.Module:
+        """Returns the network that a lane begins with, drawn from its own stream, on the CPU."""
+        data = bench.data_of(lane)
+        with bench.seeded(lane.stream.key("weights")):
+            network = self.build({**lane.params, **widths}, data.in_shape, data.outputs)
+            initialise(network, lane.recipe.init, data.train.inputs[:INITIAL_ROWS].cpu())
+        return network
 
     def structure(self, params: Mapping[str, Any], *, padded: bool = False) -> dict[str, Any]:
         """Returns the part of a configuration that trials must share to share a stack, as far as can be told unbuilt.
@@ -198,21 +256,28 @@ class Trainer:
         In stacks that are `padded` widths may differ.
         """
         named, anything = networks.takes(self.builder)
-        own = {"dropout", *(self._widths if padded else ())}
+        own = {*networks.RATES, *(self.widths_of(params) if padded else ())}
         shared = {"batch_size", "optimizer"}
-        return {
+        structure = {
             name: value
             for name, value in params.items()
             if name in shared or (name not in own and (name in named or (anything and name not in RECIPE)))
         }
+        used = {  # what is left out where it is zero, and else may differ
+            name: value not in (0, "equal")
+            for name, value in params.items()
+            if name in (*ALTERATIONS, "auxiliary", *networks.RATES[1:])
+        }
+        return {**structure, **used}
 
     def widths(self, space: Space) -> dict[str, list[int]]:
         """Returns what the space may give those arguments of the network that its family declares to be widths."""
-        return {name: _ends(space.parameters[name]) for name in self._widths if name in space.parameters}
+        names = networks.WIDTHS.get(self.model, ()) if isinstance(self.model, str) else ()
+        return {name: _ends(space.parameters[name]) for name in names if name in space.parameters}
 
-    @property
-    def _widths(self) -> tuple[str, ...]:
-        return networks.WIDTHS.get(self.model, ()) if isinstance(self.model, str) else ()
+    def widths_of(self, params: Mapping[str, Any]) -> tuple[str, ...]:
+        """Returns the arguments of this configuration's network in which narrower ones can be padded to wider ones."""
+        return networks.widths(self.model, params) if isinstance(self.model, str) else ()
 
     # Checks, before any trial
 
@@ -269,7 +334,7 @@ class Trainer:
     @cached_property
     def _shapes(self) -> tuple[tuple[int, ...], int]:
         """The shape of an example as a network takes it, and the outputs it needs: by an arbitrary split."""
-        data = prepare(self.loaded, self.split(0))
+        data = prepare(self.loaded, self.split(0), streamed=True)
         return data.in_shape, data.outputs
 
     def _built(self, params: Mapping[str, Any]) -> nn.Module:
@@ -302,7 +367,7 @@ class Trainer:
     def _trial_problems(self, space: Space, metric: Any, seed: int) -> list[Problem]:
         """Builds the network of the space's first configuration, and tries loss and metric on two examples."""
         try:
-            data = prepare(self.loaded, self.split(seed))
+            data = prepare(self.loaded, self.split(seed), streamed=True)
         except UsageError as error:
             return [problem.inside("data") for problem in error.problems]
         params = next(space.grid(points=1))
@@ -319,22 +384,29 @@ class Trainer:
             got = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
             text = f"for 2 examples the network must return a tensor of shape {(2, data.outputs)}, but got {got}"
             return [Problem(text, ("model",))]
+        options: dict[str, Any] = {}
+        if smoothing := max(self._values("label_smoothing", space)):
+            options["label_smoothing"] = smoothing
+        if "balanced" in self._values("class_weights", space):
+            options["weight"] = data.balance
         for what, where, function in (
-            ("loss", ("trainer", "loss"), partial(self.loss_function, **self._smoothing(space))),
+            ("loss", ("trainer", "loss"), partial(self.loss_function, **options)),
             ("metric", ("metric",), self.metric(metric)),
         ):
             try:
                 float(function(outputs, data.train.targets[:2]))
             except Exception as error:  # as above
                 return [Problem(f"the {what} failed on two examples: {told(error)}", where)]
-        return []
+        return [
+            Problem(f"`{name}` is for images, but an example's shape is {data.in_shape}", ("trainer", name))
+            for name in OF_IMAGES
+            if any(self._values(name, space)) and len(data.in_shape) != 3
+        ]
 
-    def _smoothing(self, space: Space) -> dict[str, float]:
-        """Returns `label_smoothing` as an argument of the loss, if any trial may have one."""
-        searched = space.parameters.get("label_smoothing")
-        fixed = space.fixed.get("label_smoothing", self.settings["label_smoothing"])
-        most = max(_ends(searched)) if searched else fixed
-        return {"label_smoothing": most} if most else {}
+    def _values(self, name: str, space: Space) -> list[Any]:
+        """Returns the setting's value, or the least and the greatest, or all options, that the space gives it."""
+        searched = space.parameters.get(name)
+        return _ends(searched) if searched else [space.fixed.get(name, self.settings[name])]
 
     # In the worker
 
@@ -349,23 +421,39 @@ class Trainer:
         else:
             Worker(self, job, channel, bench).serve()
 
-    def bench(self, job: Job) -> Bench:
+    def bench(self, job: Job, *, refitting: bool = False) -> Bench:
         """Returns the place where this job's lanes are trained, with the data on its device.
 
-        Raises UsageError if data, split or device can't be had.
+        `refitting` has them train on the validation rows too. Raises UsageError if data, split or device can't be had.
         """
         device = device_for(job.device)
         rows = self.split(job.seed)
         if job.split_digest not in (None, rows.digest):
             raise SettingsError("the data have changed since the study began: its split can't be made again")
-        splits = folds(self.loaded, rows, self.folds) if self.folds > 1 else (rows,)
+        if refitting:
+            splits: tuple[Split, ...] = (merged(rows),)
+        else:
+            splits = folds(self.loaded, rows, self.folds) if self.folds > 1 else (rows,)
+        streamed = self._streams(device, len(splits))
         return Bench(
-            folds=tuple(prepare(self.loaded, one).to(device) for one in splits),
+            folds=tuple(prepare(self.loaded, one, streamed=streamed).to(device) for one in splits),
             device=device,
             loss=self.loss_function,
             metric=self.metric(job.metric),
             autocast=self._autocast(device),
         )
+
+    def _streams(self, device: torch.device, folds: int) -> bool:
+        """Tells whether examples are prepared as they are needed: all of them would take over half of the memory."""
+        if self.streamed is not None:
+            return self.streamed
+        inputs = self.loaded.inputs
+        values = folds * inputs.size if isinstance(inputs, np.ndarray) else 0
+        if device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(device)
+        else:
+            free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return 4 * values > free / 2
 
     def _autocast(self, device: torch.device) -> torch.dtype | None:
         mixed = self.precision == "bfloat16" or (self.precision == "auto" and device.type == "cuda")
@@ -401,8 +489,8 @@ class Trainer:
                 Problem("`data` needs a name, a path or arrays, as `path` where it is a mapping", ("data",))
             )
         for name in options:
-            if name not in DATA_OPTIONS:
-                hint = suggestion(str(name), ["path", *DATA_OPTIONS])
+            if name not in OPTIONS:
+                hint = suggestion(str(name), ["path", *OPTIONS])
                 problems.append(Problem(f"`data` has no option `{name}`. {hint}", ("data", name)))
         for name in ("model", "loss", "on_epoch", "on_trial_end"):
             value = getattr(self, name)

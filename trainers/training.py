@@ -37,6 +37,7 @@ class Training:
     reports: list[dict[str, Any]] = field(default_factory=list)  # epoch, value and metrics of each epoch so far
     spreads: list[float] = field(default_factory=list)  # of the lanes' values, by epoch
     best_lane: int = 0  # whose weights at the best epoch are kept: the best of them
+    best_lane_value: float | None = None  # and what it came to there
     best_weights: Tensors = field(default_factory=dict)
     ending: tuple[Outcome, str] | None = None
     waiting: bool = False  # for a decision
@@ -80,7 +81,8 @@ class Training:
             metrics["spread"] = self.spreads[-1]
         self.reports.append({"epoch": self.epoch, "value": value, "metrics": metrics})
         if self.stopping.update(self.epoch, value):
-            self.best_lane = values.index((max if self.stopping.maximize else min)(values))
+            self.best_lane_value = (max if self.stopping.maximize else min)(values)
+            self.best_lane = values.index(self.best_lane_value)
             self.best_weights = self.stack.weights(self.lanes[self.best_lane])
         if self.finished:
             exhausted = f"no better for {self.lanes[0].recipe.patience} epochs"
@@ -108,6 +110,7 @@ class Training:
             "seconds": [lane.seconds for lane in self.lanes],
             "stopping": asdict(self.stopping),
             "best_lane": self.best_lane,
+            "best_lane_value": self.best_lane_value,
         }
 
     def tensors(self) -> Tensors:
@@ -118,7 +121,8 @@ class Training:
 
     def restore(self, state: Mapping[str, Any], best_weights: Tensors) -> None:
         """Goes on from what `state` told; the lanes' own tensors are their stack's affair."""
-        self.reports, self.spreads, self.best_lane = state["reports"], state["spreads"], state["best_lane"]
+        self.reports, self.spreads = state["reports"], state["spreads"]
+        self.best_lane, self.best_lane_value = state["best_lane"], state["best_lane_value"]
         self.stopping = EarlyStopping(**state["stopping"])
         self.best_weights = best_weights
         for lane, seconds in zip(self.lanes, state["seconds"], strict=True):

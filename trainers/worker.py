@@ -19,7 +19,6 @@ from torch import nn
 
 from ..errors import LeadlineError
 from . import checkpoints
-from .blueprint import blueprint
 from .early_stopping import EarlyStopping
 from .messages import (
     Adopt,
@@ -38,7 +37,7 @@ from .messages import (
     Start,
     Stop,
 )
-from .plan import Plan, choose, choose_padding
+from .plan import Plan, choose, choose_padding, name_of
 from .reasons import told
 from .stack import Bench, Epoch, FusedStack, Lane, LoopedStack, Stack, part
 from .streams import Stream
@@ -66,7 +65,7 @@ class Worker:
 
     def serve(self) -> None:
         """Trains until the driver says Close."""
-        with _threads(self.job.threads):
+        with threads(self.job.threads):
             self._ready(self.lanes)
             try:
                 while not self.closed:
@@ -178,7 +177,7 @@ class Worker:
         """Returns the stack that the lane belongs to; None if the driver said Close meanwhile."""
         widest = self._widest(lane)
         network = widest or network
-        name = self._name(lane, network)
+        name = name_of(self.bench, lane.recipe, network)
         choosing = partial(choose, self.bench, partial(self._build, lane), lane.recipe)
         self._plan(name, partial(choosing, lanes=self._most, fixed=self.job.lanes is not None, wanted=self.job.stack))
         if self.closed:
@@ -191,14 +190,15 @@ class Worker:
 
     def _widest(self, lane: Lane) -> nn.Module | None:
         """Returns the network to which the lane's is padded; None if the plan is to keep widths apart."""
-        widths = {name: options for name, options in self.job.widths.items() if name in lane.params}
+        names = set(self.trainer.widths_of(lane.params)) & set(lane.params)
+        widths = {name: options for name, options in self.job.widths.items() if name in names}
         on_gpu = self.bench.device.type == "cuda"  # on a CPU padding has lost wherever it was measured
         if not widths or not (self.job.stack == "padded" or (self.job.stack == "auto" and on_gpu)):
             return None
         ends = [{name: end(options) for name, options in widths.items()} for end in (min, max)]
         narrowest, widest = (partial(self._build, lane, **end) for end in ends)
         network = widest()
-        name = f"{self._name(lane, network)}-widths"
+        name = f"{name_of(self.bench, lane.recipe, network)}-widths"
         choosing = partial(choose_padding, self.bench, narrowest, widest, lane.recipe)
         count = max(map(len, widths.values()))
         self._plan(name, partial(choosing, lanes=self._most, widths=count, wanted=self.job.stack))
@@ -208,10 +208,6 @@ class Worker:
     def _most(self) -> int:
         return max(self.job.lanes or self.job.most_lanes, self.trainer.lanes_a_trial)
 
-    def _name(self, lane: Lane, network: nn.Module) -> str:
-        """Returns the name of all that lanes of a stack share."""
-        return "-".join([blueprint(network), str(self.bench.batch(lane.recipe)), lane.recipe.optimizer])
-
     def _plan(self, name: str, chosen: Callable[[], Plan]) -> None:
         """Has the study adopt a plan of that name, if it hasn't any."""
         if name not in self.plans:
@@ -220,8 +216,7 @@ class Worker:
             self._wait_for(lambda: name in self.plans, Adopt)
 
     def _build(self, lane: Lane, **widths: int) -> nn.Module:
-        with self.bench.seeded(lane.stream.key("weights")):
-            return self.trainer.build({**lane.params, **widths}, self.bench.data.in_shape, self.bench.data.outputs)
+        return self.trainer.network(lane, self.bench, **widths)
 
     def _repeat(self, training: Training) -> None:
         """Reports again what a trial had reported before its checkpoint: the driver may have died before it heard."""
@@ -356,10 +351,9 @@ class Worker:
             "fold": training.best_lane,
             "epoch": training.stopping.best_epoch,
             "value": training.stopping.best,
+            "fold_value": training.best_lane_value,
             "metric": self.bench.metric.name,
-            "in_shape": list(data.in_shape),
-            "classes": data.classes,
-            "preparation": data.preparation.describe(),
+            **data.describe(),
         }
 
     def _file(self, number: int, name: str) -> Path:
@@ -379,7 +373,8 @@ def _peak_memory(device: torch.device) -> int | None:
 
 
 @contextmanager
-def _threads(count: int | None) -> Iterator[None]:
+def threads(count: int | None) -> Iterator[None]:
+    """Has torch compute with so many threads inside; None leaves them as they are."""
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)
     try:

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,7 +32,20 @@ def test_each_schedule_goes_its_way_over_three_epochs_of_two_steps(schedule, exp
 
 
 def test_there_is_no_schedule_without_a_known_way():
-    assert set(SCHEDULES) == {"constant", "cosine", "linear", "step"}
+    assert set(SCHEDULES) == {"constant", "cosine", "linear", "onecycle", "step"}
+
+
+def test_one_cycle_is_torchs():
+    epochs, steps = 4, 250
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.3)
+    theirs = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.3, total_steps=epochs * steps + 1)
+    expected = []
+    for _ in range(epochs * steps):
+        expected.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        theirs.step()
+    found = whole(Recipe(epochs=epochs, lr=0.3, schedule="onecycle"), steps)
+    np.testing.assert_allclose(found, expected, atol=0.3 * 0.02)  # they count the rise in whole steps
 
 
 def test_warmup_grows_linearly_to_the_rate_and_reaches_it_with_its_last_step():
@@ -78,7 +92,7 @@ def test_rates_are_between_0_and_the_recipes(schedule, lr, epochs, steps, warmup
     assert (rates <= lr * (1 + 1e-12)).all()
 
 
-@given(schedules, lrs, epoch_counts, step_counts, st.floats(0, 1))
+@given(schedules.filter(lambda name: name != "onecycle"), lrs, epoch_counts, step_counts, st.floats(0, 1))
 def test_without_warmup_the_first_rate_is_the_recipes_and_rates_never_grow(schedule, lr, epochs, steps, gamma):
     rates = whole(Recipe(schedule=schedule, lr=lr, epochs=epochs, gamma=gamma), steps)
     assert rates[0] == lr

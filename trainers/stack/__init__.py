@@ -2,6 +2,6 @@
 
 from .base import Bench, Epoch, Lane, Stack, part
 from .fused import FusedStack
-from .looped import LoopedStack, evaluate, predict
+from .looped import LoopedStack, predict
 
-__all__ = ["Bench", "Epoch", "FusedStack", "Lane", "LoopedStack", "Stack", "evaluate", "part", "predict"]
+__all__ = ["Bench", "Epoch", "FusedStack", "Lane", "LoopedStack", "Stack", "part", "predict"]

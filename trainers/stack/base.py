@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..data import Dataset
+from ..data import Dataset, Streamed
 from ..losses import Loss
 from ..metrics import Metric
 from ..recipe import Recipe
@@ -82,6 +82,20 @@ class Bench:
             torch.manual_seed(key)
             yield
 
+    def score(self, lane: Lane, outputs: Tensor, targets: Tensor) -> float:
+        """Returns the metric of outputs (N, ...) for targets (N, ...), both as the lane's network has them."""
+        data = self.data_of(lane)
+        return self.metric(data.in_units(outputs), data.in_units(targets))
+
+    def loss_options(self, lane: Lane) -> dict[str, Any]:
+        """Returns the loss's own arguments for a lane, by name; nothing that changes nothing."""
+        options: dict[str, Any] = {}
+        if lane.recipe.label_smoothing:
+            options["label_smoothing"] = lane.recipe.label_smoothing
+        if lane.recipe.class_weights == "balanced":
+            options["weight"] = self.data_of(lane).balance
+        return options
+
     def cast(self) -> torch.autocast:
         """Computes inside in the numbers' precision."""
         return torch.autocast(self.device.type, dtype=self.autocast, enabled=self.autocast is not None)
@@ -129,6 +143,13 @@ class Stack(ABC):
         """Trains every lane for one epoch and evaluates it; returns what came of it, in the order of trial numbers.
 
         Raises torch.OutOfMemoryError, all lanes being as they were before, where fewer of them might fit.
+        """
+
+    @abstractmethod
+    def predict(self, lane: Lane, inputs: Tensor | Streamed) -> Tensor:
+        """Returns the outputs (N, ...) of the lane's network for inputs (N, *in_shape), float32, in evaluation mode.
+
+        They are those that `train_epoch` judges the lane by, bit for bit.
         """
 
     @abstractmethod

@@ -13,8 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import grad
 
-from ..data import Subset
-from ..losses import lane_losses
+from ..augmentation import Augmentation, augmented, mixed
+from ..data import Streamed, one_after_another
+from ..losses import combined, lane_losses
+from ..networks.layers import told_apart
 from ..optimizers import OPTIMIZERS
 from ..reasons import out_of_memory
 from .base import Bench, Epoch, Lane, Stack, part
@@ -25,6 +27,7 @@ from .rows import VECTOR, Rows
 from .update import Update
 
 EVALUATION_BATCH = 256  # rows a lane
+LOSS_OPTIONS = ("label_smoothing", "weight")
 
 
 class FusedStack(Stack):
@@ -63,6 +66,10 @@ class FusedStack(Stack):
         self._places[self._places.index(lane)] = None
         self.lanes.remove(lane)
 
+    def predict(self, lane: Lane, inputs: Tensor | Streamed) -> Tensor:
+        self._close_ranks()
+        return self._outputs([inputs])[self._places.index(lane), : len(inputs)]
+
     def weights(self, lane: Lane) -> dict[str, Tensor]:
         return self._rows.network(self._places.index(lane))
 
@@ -80,10 +87,7 @@ class FusedStack(Stack):
         names = {id(buffer): name for name, buffer in network.named_buffers()}
         self._dropouts = {names[id(dropout.key)]: dropout for dropout in dropouts(network)}
         self._steps, self._batch = self.bench.steps(lane.recipe), self.bench.batch(lane.recipe)
-        folds = self.bench.folds
-        self._examples = folds[0].train if len(folds) == 1 else joined([data.train for data in folds])
-        most = max(len(data.valid) for data in folds)
-        self._judges = torch.stack([padded(data.valid.inputs, -(-most // VECTOR) * VECTOR) for data in folds])
+        self._examples = one_after_another([data.train for data in self.bench.folds])
 
     def _arrange(self, places: list[Lane | None]) -> None:
         """Moves the lanes to these places, and makes room where there is None."""
@@ -129,28 +133,39 @@ class FusedStack(Stack):
     def _train(self) -> tuple[Tensor, Tensor, Tensor]:
         """Trains an epoch; returns losses (S, K), outputs (S, K, B, ...) and targets (S, K, B, ...)."""
         update = Update(self._optimizer, self._rows, self._occupants, self._steps)
-        table = {**update.table, "examples": self._order(), "keys": self._dropout_keys(), **self._smoothing()}
+        augmentation = Augmentation(
+            self._occupants, self._steps, self._batch, self.bench.data.in_shape, self.bench.device
+        )
+        order = self._order()
+        targets = self._examples.targets[order]
+        targets = targets.view(self._steps, len(self._places), self._batch, *targets.shape[2:])
+        table = {**update.table, **augmentation.table, **self._loss_columns()}
+        table |= {"targets": targets, "keys": self._dropout_keys()}
         self._network.train()
-        step = self._replayed(partial(self._step, update), {name: column[0] for name, column in table.items()})
-        made = [step({name: column[index] for name, column in table.items()}) for index in range(self._steps)]
+        step: Step = partial(self._step, update)
+        made: list[tuple[Tensor, Tensor]] = []
+        for index, inputs in enumerate(self._examples.batches(order)):
+            now = {"inputs": inputs, **{name: column[index] for name, column in table.items()}}
+            step = step if made else self._replayed(step, now)
+            made.append(step(now))
         losses, outputs = (torch.stack(parts) for parts in zip(*made, strict=True))
-        targets = self._examples.targets[table["examples"]]
-        return losses, outputs, targets.view(*outputs.shape[:3], *targets.shape[2:])
+        return losses, outputs, targets
 
     def _step(self, update: Update, now: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Makes a step; returns losses (K,) and outputs (K, B, ...). All that differs from step to step is in `now`."""
-        rows, shape = self._rows, (len(self._places), self._batch)
+        rows, targets = self._rows, now["targets"]
         for (name, dropout), key in zip(self._dropouts.items(), now["keys"], strict=True):
             rows.tensors[name] = key
             dropout.calls = 0
         with self.bench.cast():
-            drawn = (part.index_select(0, now["examples"]) for part in (self._examples.inputs, self._examples.targets))
-            inputs, targets = (part.view(*shape, *part.shape[1:]) for part in drawn)
-            outputs = self._network(rows.tensors, inputs)
-            losses = lane_losses(self.bench.loss, outputs, targets, now.get("smoothing"))
+            inputs = now["inputs"].view(*targets.shape[:2], *now["inputs"].shape[1:])
+            outputs = self._network(rows.tensors, augmented(inputs, now))
+            options = {name: now[name] for name in LOSS_OPTIONS if name in now}
+            loss_of = partial(lane_losses, self.bench.loss, options=options)
+            losses = combined(loss_of, outputs, targets, mixed(targets, now), now["auxiliary"])
         rows.take(grad(losses.sum(), rows.trained, allow_unused=True))
         update(now)
-        return losses.detach(), outputs.detach()
+        return losses.detach(), told_apart(outputs)[0].detach()
 
     def _replayed(self, step: Step, now: Mapping[str, Tensor]) -> Step:
         """Returns the step, on a GPU captured and replayed where it can be."""
@@ -169,17 +184,15 @@ class FusedStack(Stack):
     def _judged(self, losses: Tensor, outputs: Tensor, targets: Tensor) -> dict[Lane, dict[str, Any]]:
         """Returns, by lane, what the epoch came to: the fields of `Epoch`."""
         means, finite = losses.double().mean(0).tolist(), torch.isfinite(losses).T.tolist()
-        predictions = self._predictions()
+        predictions = self._outputs([data.valid.inputs for data in self.bench.folds])
         results: dict[Lane, dict[str, Any]] = {}
         for lane in self.lanes:
             row, valid = self._places.index(lane), self.bench.data_of(lane).valid
             try:
-                trained = self.bench.metric(outputs[:, row].flatten(0, 1).float(), targets[:, row].flatten(0, 1))
+                trained = self.bench.score(lane, outputs[:, row].flatten(0, 1).float(), targets[:, row].flatten(0, 1))
                 predicted = predictions[row, : len(valid)]
-                loss, value = (
-                    float(self.bench.loss(predicted, valid.targets)),
-                    self.bench.metric(predicted, valid.targets),
-                )
+                value = self.bench.score(lane, predicted, valid.targets)
+                loss = float(self.bench.loss(predicted, valid.targets))
             except Exception as error:  # loss and metric are the user's: they may like one lane and not another
                 results[lane] = {"error": error}
                 continue
@@ -190,13 +203,19 @@ class FusedStack(Stack):
         return results
 
     @torch.no_grad()
-    def _predictions(self) -> Tensor:
-        """Returns all lanes' outputs for their validation rows, (K, N, ...), float32, in evaluation mode."""
+    def _outputs(self, inputs: Sequence[Tensor | Streamed]) -> Tensor:
+        """Returns all lanes' outputs (K, N, ...), float32, in evaluation mode, for inputs (n, ...) of all or each fold.
+
+        N is the most that a fold has, rounded up to whole vectors: others are filled up by their first example.
+        """
         self._network.eval()
+        rows = -(-max(map(len, inputs)) // VECTOR) * VECTOR
         folds = torch.tensor([lane.stream.fold % len(self.bench.folds) for lane in self._occupants])
         parts = []
         with self.bench.cast():
-            for examples in torch.split(self._judges, EVALUATION_BATCH, dim=1):
+            for start in range(0, rows, EVALUATION_BATCH):
+                stop = min(start + EVALUATION_BATCH, rows)
+                examples = torch.stack([filled(one, start, stop) for one in inputs])
                 shared = len(examples) == 1
                 own = examples.expand(len(folds), *examples.shape[1:]) if shared else examples[folds]
                 parts.append(self._network(self._rows.tensors, own).float())
@@ -222,18 +241,20 @@ class FusedStack(Stack):
         own = [keys(lane, self._steps, len(self._dropouts)) for lane in self._occupants]
         return torch.from_numpy(np.stack(own, axis=2)).to(self.bench.device)
 
-    def _smoothing(self) -> dict[str, Tensor]:
-        """Returns the label smoothing of each step, (S, K); nothing if no lane has any."""
-        values = [lane.recipe.label_smoothing for lane in self._occupants]
-        smoothing = self._rows.weights.new_tensor(values)
-        return {"smoothing": smoothing.expand(self._steps, -1)} if any(values) else {}
+    def _loss_columns(self) -> dict[str, Tensor]:
+        """Returns what the losses need at each step, by name, (S, K, ...); only what a lane uses."""
+        own = [self.bench.loss_options(lane) for lane in self._occupants]
+        columns = {"auxiliary": [lane.recipe.auxiliary for lane in self._occupants]}
+        if any("label_smoothing" in options for options in own):
+            columns["label_smoothing"] = [options.get("label_smoothing", 0.0) for options in own]
+        if any("weight" in options for options in own):
+            columns["weight"] = [options["weight"].tolist() for options in own]
+        rows = {name: self._rows.weights.new_tensor(values) for name, values in columns.items()}
+        return {name: row.expand(self._steps, *row.shape) for name, row in rows.items()}
 
 
-def joined(subsets: Sequence[Subset]) -> Subset:
-    """Returns the examples of all subsets, one after another."""
-    return Subset(torch.cat([one.inputs for one in subsets]), torch.cat([one.targets for one in subsets]))
-
-
-def padded(inputs: Tensor, size: int) -> Tensor:
-    """Returns inputs (N, ...) as (size, ...): the first example stands in for those that are missing."""
-    return torch.cat([inputs, inputs[:1].expand(size - len(inputs), *inputs.shape[1:])])
+def filled(inputs: Tensor | Streamed, start: int, stop: int) -> Tensor:
+    """Returns the inputs from start to stop: the first one stands in for those beyond the last."""
+    some = inputs[start:stop]
+    missing = stop - start - len(some)
+    return some if missing == 0 else torch.cat([some, inputs[:1].expand(missing, *some.shape[1:])])

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.autograd import grad
 
-from ..data import Subset
+from ..augmentation import Augmentation, augmented, mixed
+from ..data import Streamed
+from ..losses import combined
+from ..networks.layers import told_apart
 from ..optimizers import OPTIMIZERS
 from .base import Bench, Epoch, Lane, Stack, part
 from .dropout import dropouts, keys, replace_dropout
@@ -48,6 +52,11 @@ class LoopedStack(Stack):
     def train_epoch(self) -> list[Epoch]:
         return [self._tried(lane) for lane in self.lanes]
 
+    def predict(self, lane: Lane, inputs: Tensor | Streamed) -> Tensor:
+        network, _ = self._parts[lane]
+        with self.bench.seeded(lane.stream.key("noise", lane.epoch)):  # a user's module may draw in evaluation too
+            return predict(self.bench, network, inputs)
+
     def weights(self, lane: Lane) -> dict[str, Tensor]:
         network, _ = self._parts[lane]
         return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
@@ -69,49 +78,53 @@ class LoopedStack(Stack):
         began = time.perf_counter()
         bench, recipe, data = self.bench, lane.recipe, self.bench.data_of(lane)
         lane.epoch += 1
-        order, steps = bench.order(lane).to(bench.device), bench.steps(recipe)
+        steps = bench.steps(recipe)
+        order = bench.order(lane).to(bench.device).view(steps, -1)
         update = Update(OPTIMIZERS[recipe.optimizer](bench.device), rows, [lane], steps)
         trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
         dropping = dropouts(network)
         dropout_keys = torch.from_numpy(keys(lane, steps, len(dropping))).to(bench.device)
-        smoothing = {"label_smoothing": recipe.label_smoothing} if recipe.label_smoothing else {}
+        augmentation = Augmentation([lane], steps, bench.batch(recipe), data.in_shape, bench.device).table
+        loss_of = partial(bench.loss, **bench.loss_options(lane))
         losses, outputs = [], []
         network.train()
         with bench.seeded(lane.stream.key("noise", lane.epoch)):  # whatever a user's module draws
-            for step, examples in enumerate(torch.split(order, bench.batch(recipe))):
+            for step, (examples, inputs) in enumerate(zip(order, data.train.batches(order), strict=True)):
                 for dropout, key in zip(dropping, dropout_keys[step], strict=True):
                     dropout.begin(key)
+                now = {name: column[step] for name, column in augmentation.items()}
+                targets = data.train.targets.index_select(0, examples)
+                inputs = augmented(inputs[None], now)[0] if now else inputs
                 with bench.cast():
-                    output = network(data.train.inputs.index_select(0, examples))
-                    loss = bench.loss(output, data.train.targets.index_select(0, examples), **smoothing)
+                    output = network(inputs)
+                    mix = mixed(targets[None], now)
+                    mix = None if mix is None else (mix[0][0], mix[1][0])
+                    loss = combined(loss_of, output, targets, mix, recipe.auxiliary)
                 rows.take([None if g is None else g[None] for g in grad(loss, trained, allow_unused=True)])
                 update({name: column[step] for name, column in update.table.items()})
                 losses.append(loss.detach())
-                outputs.append(output.detach())
+                outputs.append(told_apart(output)[0].detach())
         metrics = {
             "train/loss": float(torch.stack(losses).double().mean()),
-            f"train/{bench.metric.name}": bench.metric(torch.cat(outputs).float(), data.train.targets[order]),
+            f"train/{bench.metric.name}": bench.score(
+                lane, torch.cat(outputs).float(), data.train.targets[order.flatten()]
+            ),
         }
         finite = torch.isfinite(torch.stack(losses))
         diverged_at = None if bool(finite.all()) else int((~finite).nonzero()[0]) + 1
-        with bench.seeded(lane.stream.key("noise", lane.epoch)):  # a user's module may draw in evaluation too
-            loss_value, value = evaluate(bench, network, data.valid)
-        metrics |= {"valid/loss": loss_value, f"valid/{bench.metric.name}": value}
+        predicted = self.predict(lane, data.valid.inputs)
+        value = bench.score(lane, predicted, data.valid.targets)
+        valid_loss = float(bench.loss(predicted, data.valid.targets))
+        metrics |= {"valid/loss": valid_loss, f"valid/{bench.metric.name}": value}
         seconds = time.perf_counter() - began
         lane.seconds += seconds
         return Epoch(lane, value, metrics, seconds, diverged_at)
 
 
-def evaluate(bench: Bench, network: nn.Module, subset: Subset) -> tuple[float, float]:
-    """Returns (mean loss, metric) of a network on a subset, in evaluation mode."""
-    outputs = predict(bench, network, subset.inputs)
-    return float(bench.loss(outputs, subset.targets)), bench.metric(outputs, subset.targets)
-
-
 @torch.no_grad()
-def predict(bench: Bench, network: nn.Module, inputs: Tensor) -> Tensor:
+def predict(bench: Bench, network: nn.Module, inputs: Tensor | Streamed) -> Tensor:
     """Returns the network's outputs (N, classes), float32, for inputs (N, *in_shape), in evaluation mode."""
     network.eval()
     with bench.cast():
         # Clones: a network may change its inputs in place, and these are everybody's.
-        return torch.cat([network(rows.clone()).float() for rows in torch.split(inputs, EVALUATION_BATCH)])
+        return torch.cat([network(rows.clone()).float() for rows in inputs.split(EVALUATION_BATCH)])
