@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,11 +15,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .errors import LeadlineError, UsageError
+from .search.printing import (
+    checked,
+    print_ablation,
+    print_best,
+    print_checked,
+    print_json,
+    print_outcome,
+    print_table,
+    print_test,
+    print_trials,
+    short,
+    storage_option,
+    whole,
+)
 from .search.trial import ENDED
 
 if TYPE_CHECKING:
+    from .search.analysis.deep_check import DeepCheck
     from .search.study import Study
-    from .search.trial import Trial
 
 app = typer.Typer(
     name="leadline",
@@ -90,17 +104,30 @@ def run(
 
 @app.command()
 def check(
-    file: File = None, allow: Allow = None, sets: Sets = None, as_json: Json = False, debug: Debug = False
+    file: File = None,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Look into data, networks, learning rates, costs: a minute.")
+    ] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="With --deep: draw the learning rate range test (.svg, .png).")
+    ] = None,
+    allow: Allow = None,
+    sets: Sets = None,
+    as_json: Json = False,
+    debug: Debug = False,
 ) -> None:
     """Validate a study file without training: settings, data, space, networks."""
-    study, _ = _from_file(file, sets, {}, allow)
-    facts = _facts(study)
+    if plot is not None and not deep:
+        raise UsageError("--plot draws what --deep finds: give both")
+    study, settings = _from_file(file, sets, {}, allow)
+    found = _looked_into(study, settings, plot) if deep else None
     if as_json:
-        _print_json(facts)
-        return
-    for name, value in facts.items():
-        print(f"{name + ':':12} {value}")
-    print("All is well; nothing was created.")
+        print_json({**checked(study), **({} if found is None else {"deep": found.as_json()})})
+    else:
+        print_checked(study)
+        print("All is well; nothing was created." if found is None else f"\n{found}")
+    if found is not None and found.verdict == "problem":
+        sys.exit(1)
 
 
 @app.command()
@@ -120,8 +147,7 @@ def resume(
     """Go on with a study that was interrupted or killed, or give it more trials."""
     from .errors import StudyError
 
-    options = {"devices": device, "executor": executor, "workers": _number(workers), "lanes": _number(lanes)}
-    options = {option: value for option, value in options.items() if value is not None}
+    options = _given(devices=device, executor=executor, workers=_number(workers), lanes=_number(lanes))
     with _status("Opening the study ..."):
         study = _load(name, storage, allow or [], **options)
     if study.trainer is None:
@@ -148,12 +174,12 @@ def list_studies(storage: Storage = None, as_json: Json = False, debug: Debug = 
             {"name": name, "trials": len(trials), "of": budget, "best": best, "running": states.count("running")}
         )
     if as_json:
-        _print_json(rows)
+        print_json(rows)
     elif not rows:
         print("There is no study here yet. `leadline run` makes one.")
     else:
-        cells = [[row["name"], str(row["trials"]), str(row["of"] or ""), _short(row["best"])] for row in rows]
-        _print_table(["study", "trials", "of", "best"], cells)
+        cells = [[row["name"], str(row["trials"]), str(row["of"] or ""), short(row["best"])] for row in rows]
+        print_table(["study", "trials", "of", "best"], cells)
 
 
 @app.command()
@@ -161,22 +187,9 @@ def show(name: Name, storage: Storage = None, as_json: Json = False, debug: Debu
     """Show a study's trials."""
     study = _load(name, storage)
     if as_json:
-        _print_json(_whole(study))
-        return
-    names = study.space.names
-    rows = [
-        [
-            str(trial.number),
-            trial.state,
-            _short(trial.value),
-            str(trial.epochs),
-            "" if trial.seconds is None else f"{trial.seconds:.1f}",
-            *(_short(trial.params.get(name)) for name in names),
-            trial.reason,
-        ]
-        for trial in study.trials
-    ]
-    _print_table(["trial", "state", "value", "epochs", "seconds", *names, "reason"], rows)
+        print_json(whole(study))
+    else:
+        print_trials(study)
 
 
 @app.command()
@@ -185,24 +198,67 @@ def best(name: Name, storage: Storage = None, as_json: Json = False, debug: Debu
     study = _load(name, storage)
     trial = study.best
     if as_json:
-        _print_json(trial.as_json())
+        print_json(trial.as_json())
     else:
-        _print_best(study, trial)
+        print_best(study, trial)
 
 
 @app.command()
-def test(name: Name, storage: Storage = None, allow: Allow = None, as_json: Json = False, debug: Debug = False) -> None:
+def test(
+    name: Name,
+    retrain: Annotated[int, typer.Option(metavar="N", help="Train the best configuration N times again, too.")] = 0,
+    storage: Storage = None,
+    allow: Allow = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
     """Open the test split, for the best trial alone."""
+    from .search.analysis.retraining import retrain as train_again
+
     study = _load(name, storage, allow or [])
-    value = study.test()
+    again = train_again(study, replicates=retrain) if retrain else None
+    with _status("Opening the test split ..."):
+        study.test()
     opened = study.attribute("tests")
     if as_json:
-        _print_json({**opened[-1], "opened": len(opened)})
+        retrained = {"value": again.value, "spread": again.spread, "times": retrain} if again else None
+        print_json({**opened[-1], "opened": len(opened), "retrained": retrained})
+    else:
+        print_test(study, opened, again, retrain)
+
+
+@app.command()
+def ablate(
+    name: Name,
+    remove: Annotated[
+        list[str] | None, typer.Option(metavar="A,B", help="Layers to leave out together. [default: each in turn]")
+    ] = None,
+    pairs: Annotated[bool, typer.Option("--pairs", help="Leave out each two layers, too.")] = False,
+    switches: Annotated[bool, typer.Option(help="Switch off each regularizer in turn.")] = True,
+    replicates: Annotated[int, typer.Option(help="Train each so many times.")] = 3,
+    epochs: Annotated[int | None, typer.Option(help="Epochs of each. [default: as the study]")] = None,
+    device: Device = None,
+    executor: Executor = None,
+    workers: Workers = None,
+    lanes: Lanes = None,
+    storage: Storage = None,
+    allow: Allow = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Train the best configuration without this and that: what is each layer worth?"""
+    from .search.analysis.ablation import ablate
+
+    options = _given(devices=device, executor=executor, workers=_number(workers), lanes=_number(lanes))
+    with _status("Opening the study ..."):
+        study = _load(name, storage, allow or [])
+    ablation, variants = ablate(
+        study, remove=remove or (), pairs=pairs, switches=switches, replicates=replicates, epochs=epochs, **options
+    )
+    if as_json:
+        print_json({"study": ablation.name, "of": name, "variants": [asdict(variant) for variant in variants]})
         return
-    best = study.best
-    print(f"{opened[-1]['metric']} on the test split: {value:.4f} (validation {best.value:.4f}, trial {best.number})")
-    times = "once" if len(opened) == 1 else f"{len(opened)} times"
-    print(f"The test split of this study has been opened {times}. Choose by validation, not by this number.")
+    print_ablation(study, ablation, variants, replicates)
 
 
 @app.command()
@@ -243,16 +299,16 @@ def _start(study: Study, trials: int | None, minutes: float | None, enqueue: Pat
         study.enqueue(*configurations)
     with _stopping(study) as received:
         study.run(trials=trials, minutes=minutes)
-    where = f"{study.name}{_storage_option(study)}"
+    where = f"{study.name}{storage_option(study)}"
     if received and study.ended_by == "interrupt":
         print(f"Interrupted. `leadline resume {where}` goes on where it stopped.", file=sys.stderr)
         sys.exit(128 + received[0])
     found = study.trials
     ended = [trial for trial in found if trial.state in ENDED]
     if as_json:
-        _print_json(_whole(study))
+        print_json(whole(study))
     else:
-        _print_outcome(study, ended, new=len(ended) - had, waiting=sum(trial.state == "waiting" for trial in found))
+        print_outcome(study, ended, new=len(ended) - had, waiting=sum(trial.state == "waiting" for trial in found))
     if study.tracking_problem:
         print(
             f"MLflow doesn't have everything yet: {study.tracking_problem}. "
@@ -301,6 +357,27 @@ def _status(text: str) -> AbstractContextManager[object]:
     return console.status(text) if console.is_terminal else nullcontext()
 
 
+def _looked_into(study: Study, settings: Any, plot: Path | None) -> DeepCheck:
+    from rich.console import Console
+
+    from .search.analysis import charts
+    from .search.analysis.deep_check import deep_check
+
+    if plot is not None:
+        charts.require_picture(plot)
+    console = Console(stderr=True)
+    with console.status("Looking into the study ...") if console.is_terminal else nullcontext() as status:
+        tell = (
+            (lambda text: status.update(f"{text} ..."))
+            if status
+            else (lambda text: print(f"{text} ...", file=sys.stderr))
+        )
+        found = deep_check(study, trials=settings.trials, minutes=settings.minutes, tell=tell)
+    if plot is not None and found.rates:
+        charts.plot(found.rates, plot)
+    return found
+
+
 def _load(name: str, storage: str | None, allow: list[str] | None = None, **options: Any) -> Study:
     from .search.study import load_study
 
@@ -324,113 +401,9 @@ def _from_here(data: str | None) -> str | None:
     return str(Path(data).absolute()) if data and Path(data).exists() else data
 
 
+def _given(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
 def _number(given: str | None) -> str | int | None:
     return int(given) if given is not None and given.isdigit() else given
-
-
-def _facts(study: Study) -> dict[str, Any]:
-    assert study.trainer is not None
-    data, split = study.trainer.loaded, study.trainer.split(study.seed)
-    sizes = study.trainer.network_sizes(study.space)
-    grid = study.strategy.grid_size
-    finite = study.space.size
-    return {
-        "study": study.name,
-        "data": f"{data.name}: {len(split.train)} train, {len(split.valid)} valid, {len(split.test)} test",
-        "space": f"{finite:,} configurations" if finite else f"{len(study.space.parameters)} parameters, not finite",
-        **({"grid": f"{grid:,} configurations"} if grid else {}),
-        "network": f"{study.trainer.describe()['model']}: {sizes[0]:,} to {sizes[1]:,} parameters",
-        "search": f"{study.strategy.name}, pruner {study.describe()['pruner']}",
-    }
-
-
-def _whole(study: Study) -> dict[str, Any]:
-    trials = study.trials
-    complete = any(trial.state == "complete" for trial in trials)
-    return {
-        "study": {
-            **study.describe(),
-            "budget": study.attribute("budget"),
-            "split": study.attribute("split"),
-            "plans": study.attribute("plans") or {},
-            "tests": study.attribute("tests") or [],
-            "best": study.best.number if complete else None,
-        },
-        "trials": [trial.as_json() for trial in trials],
-    }
-
-
-def _print_outcome(study: Study, ended: list[Trial], *, new: int, waiting: int) -> None:
-    from .search.tracking import store_of
-
-    where = f"{study.name}{_storage_option(study)}"
-    counts = {state: sum(trial.state == state for trial in ended) for state in ENDED}
-    told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-    exhausted = "the grid is complete" if study.strategy.name == "grid" else "the space is exhausted"
-    why = {"minutes": "its time is up", "space": exhausted}.get(
-        study.ended_by, "done" if new else "was finished already"
-    )
-    print(f"\n{study.name}: {why}, {len(ended)} trials" + (f" ({told})" if told else ""))
-    if waiting:
-        print(f"{waiting} more wait in line: `leadline resume {where} --trials {len(ended) + waiting}` runs them.")
-    if not counts["complete"]:
-        print(f"No trial is complete. `leadline show {where}` tells why each ended.")
-        return
-    _print_best(study, study.best)
-    print()
-    if study.mlflow is not None:
-        print(f"MLflow:  {store_of(study.mlflow, study.folder)}")
-        print(f"Compare: leadline ui {where}")
-    print(f"Next:    leadline test {where}")
-
-
-def _print_best(study: Study, trial: Trial) -> None:
-    metric = study.metric_name
-    size = "" if trial.parameters is None else f", {trial.parameters:,} parameters"
-    epoch = "" if trial.best_epoch is None else f" at epoch {trial.best_epoch} of {trial.epochs}"
-    goal = "" if metric == "accuracy" else f" ({'maximized' if study.maximize else 'minimized'})"
-    spread = "" if trial.spread is None else f" ± {_short(trial.spread)}"
-    print(f"Best: trial {trial.number}, {metric} {_short(trial.value)}{spread}{goal}{epoch}{size}")
-    for name, value in trial.params.items():
-        print(f"  {name}: {_short(value)}")
-
-
-def _storage_option(study: Study) -> str:
-    from .search.folder import without_password
-
-    return "" if study.storage is None else f" --storage {without_password(str(study.storage))}"
-
-
-def _print_table(header: list[str], rows: list[list[str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in header:
-        table.add_column(name, no_wrap=True, overflow="ellipsis" if name == "reason" else "fold")
-    for row in rows:
-        table.add_row(*map(Text, row))  # as it is, whatever of it looks like markup
-    console = Console()
-    if not console.is_terminal:  # a pipe has no width: nothing is cut
-        console = Console(width=sum(max(map(len, column)) + 2 for column in zip(header, *rows, strict=True)))
-    console.print(table)
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(_finite(value), indent=2, allow_nan=False))
-
-
-def _finite(value: Any) -> Any:
-    """Returns JSON with null for what it has no word for: NaN and infinities."""
-    if isinstance(value, dict):
-        return {name: _finite(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_finite(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _short(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -28,13 +28,15 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
 DEFAULT = "leadline-studies"
+LONGEST_NAME = 100
 
 
 def name_problem(name: object) -> str | None:
     """Returns what keeps `name` from being a study's name, None if it is one: it becomes a folder's name too."""
-    if isinstance(name, str) and re.fullmatch(r"\w[\w.-]{0,99}", name) and ".." not in name:
+    if isinstance(name, str) and re.fullmatch(r"\w[\w.-]*", name) and len(name) <= LONGEST_NAME and ".." not in name:
         return None
-    return f"a study's name must be 1 to 100 letters, digits, `_`, `-` or `.`, not beginning with `.`, but got {name!r}"
+    rule = f"1 to {LONGEST_NAME} letters, digits, `_`, `-` or `.`, not beginning with `.`"
+    return f"a study's name must be {rule}, but got {name!r}"
 
 
 class Folder:
@@ -63,9 +65,9 @@ class Folder:
         """Returns the folder of one trial's weights."""
         return self.path / "trials" / f"{number:05d}"
 
-    def weights(self, number: int) -> Path:
-        """Returns the file of a complete trial's best weights."""
-        return self.trial(number) / "best.safetensors"
+    def weights(self, number: int, *, refitted: bool = False) -> Path:
+        """Returns the file of a complete trial's best weights, or of those it got when it was trained again."""
+        return self.trial(number) / ("refit.safetensors" if refitted else "best.safetensors")
 
     def forget(self, number: int, *, weights: bool) -> None:
         """Removes an ended trial's checkpoint, and its weights too if asked to."""

@@ -17,35 +17,42 @@ if TYPE_CHECKING:
     from .trial import Trial
 
 
-def rebuild(trainer: Trainer, folder: Folder, trial: Trial) -> tuple[nn.Module, dict[str, Any]]:
+def rebuild(
+    trainer: Trainer, folder: Folder, trial: Trial, *, refitted: bool = False
+) -> tuple[nn.Module, dict[str, Any]]:
     """Returns a complete trial's network at its best epoch, in evaluation mode, and the card kept with the weights.
 
-    Raises StudyError if the weights aren't there, or are another trial's.
+    `refitted` takes that which was trained again on train and valid rows. Raises StudyError if the weights aren't
+    there, or are another trial's.
     """
     from ..trainers import checkpoints
 
-    found = checkpoints.read(folder.weights(trial.number))
+    path = folder.weights(trial.number, refitted=refitted)
+    found = checkpoints.read(path)
     if found is None:
-        raise StudyError(f"the weights of trial {trial.number} aren't in {folder.weights(trial.number)}")
+        raise StudyError(f"the weights of trial {trial.number} aren't in {path}")
     tensors, card = found
     if card["params"] != json.loads(json.dumps(trial.params)):
-        raise StudyError(f"{folder.weights(trial.number)} isn't of trial {trial.number} of this study")
+        raise StudyError(f"{path} isn't of trial {trial.number} of this study")
     network = trainer.build(card["params"], tuple(card["in_shape"]), len(card["classes"]) if card["classes"] else 1)
     network.load_state_dict(tensors)
     return network.eval(), card
 
 
 def write_model(trainer: Trainer, folder: Folder, trial: Trial, *, program: bool) -> Path:
-    """Writes the network of `trial` to the study's `model/` folder; returns it.
+    """Writes the network of `trial`, trained again if the trainer refits, to the study's `model/` folder; returns it.
 
     `weights.safetensors` and `card.json` (configuration, classes, preparation of the inputs) are there in any case;
     with `program`, which takes seconds, also `model.pt2` for `torch.export.load(...).module()`, taking batches of any
-    size, where torch can export the module; where it can't, the card says why.
+    size, where torch can export the module; where it can't, the card says why. The program of a regression gives
+    targets in their own units, where the network itself gives standardized ones (the card's `scale`).
     """
     import torch
     from safetensors.torch import save_file
 
-    network, card = rebuild(trainer, folder, trial)
+    from ..trainers.networks.layers import Rescale
+
+    network, card = rebuild(trainer, folder, trial, refitted=trainer.refit)
     target = folder.path / "model"
     if _holds(target / "card.json", card := {"trial": trial.number, "program": program, **card}):
         return target
@@ -54,7 +61,8 @@ def write_model(trainer: Trainer, folder: Folder, trial: Trial, *, program: bool
     if program:
         examples = torch.zeros(2, *card["in_shape"])
         try:
-            exported = torch.export.export(network, (examples,), dynamic_shapes=({0: torch.export.Dim.AUTO},))
+            whole = torch.nn.Sequential(network, Rescale(**card["scale"])) if card["scale"] else network
+            exported = torch.export.export(whole, (examples,), dynamic_shapes=({0: torch.export.Dim.AUTO},))
             torch.export.save(exported, target / "model.pt2")
         except Exception as error:  # whatever a user's module holds that can't be traced; its weights are kept
             card["not_exported"] = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"

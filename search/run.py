@@ -18,6 +18,7 @@ from .listeners import Callbacks, Keeper
 from .model import write_model
 from .objective import Objective
 from .pruning import rungs
+from .refit import refit
 from .scheduler import Scheduler
 from .tracking import Tracker, store_of
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ..trainers.trainer import Trainer
     from .progress import Progress
     from .study import Study
+    from .trial import Trial
 
 
 LANES = {"cpu": 16, "cuda": 256}  # where lanes are "auto"; more hardly raise the throughput (benchmarks/README.md)
@@ -72,7 +74,9 @@ class Run:
                 if self.scheduler.has_work:
                     EXECUTORS[self._executor()](self.work, self._jobs(), self.scheduler)
                 self.ledger.commit()
-                finished = not self.scheduler.interrupted
+            if not self.scheduler.interrupted:
+                self._refit(shown)
+                finished = True
         finally:
             with shown.status("Writing the best network, and to MLflow what it lacks ..."):
                 self._conclude(tracker, finished=finished)
@@ -110,15 +114,10 @@ class Run:
         return frozenset(rung for rung in rungs(self.study.pruner_given, self.study.epochs or own) if rung <= own)
 
     def _jobs(self) -> list[Job]:
-        devices = [self.study.devices] if isinstance(self.study.devices, str) else list(self.study.devices)
-        if devices == ["auto"]:
-            devices = _cuda_devices() if self.study.trainer else []
-            devices = devices or ["cpu"]
-        threads = self.ledger.attribute("threads")
         jobs = []
-        for device in devices:
+        for device in devices_of(self.study):
             most = self._most_lanes(device)
-            job = job_for(self.study, self.ledger, device, threads if device == "cpu" else None)
+            job = job_for(self.study, self.ledger, device)
             jobs += [replace(job, most_lanes=most)] * self._workers(device, most)
         return jobs
 
@@ -177,10 +176,20 @@ class Run:
         finally:
             listeners.clear()
 
+    @property
+    def _best(self) -> Trial | None:
+        return self.study.best if any(trial.state == "complete" for trial in self.ledger.trials) else None
+
+    def _refit(self, shown: Progress) -> None:
+        """Trains the best configuration on train and valid rows, if the trainer is to."""
+        study, best = self.study, self._best
+        if study.trainer is not None and study.trainer.refit and best is not None:
+            with shown.status(f"Training the best configuration on train and valid rows, {best.best_epoch} epochs ..."):
+                refit(study.trainer, study.folder, best, job_for(study, self.ledger, devices_of(study)[0]))
+
     def _conclude(self, tracker: Tracker | None, *, finished: bool) -> None:
         """Writes the best network of a run that wasn't interrupted, and has the tracker send what is left."""
-        study, model = self.study, None
-        best = study.best if any(trial.state == "complete" for trial in self.ledger.trials) else None
+        study, best, model = self.study, self._best, None
         if finished and best is not None and study.trainer is not None and study.folder.weights(best.number).exists():
             model = write_model(study.trainer, study.folder, best, program=tracker is not None)
         if tracker is not None:
@@ -188,7 +197,15 @@ class Run:
             self.tracking_problem = tracker.problem
 
 
-def job_for(study: Study, ledger: Ledger, device: str, threads: int | None) -> Job:
+def devices_of(study: Study) -> list[str]:
+    """Returns the names of the devices that the study's trials are trained on, where each is CUDA's or the CPU."""
+    devices = [study.devices] if isinstance(study.devices, str) else list(study.devices)
+    if devices == ["auto"]:
+        devices = (_cuda_devices() if study.trainer else []) or ["cpu"]
+    return devices
+
+
+def job_for(study: Study, ledger: Ledger, device: str) -> Job:
     """Returns what a worker of the study on this device is told."""
     split = ledger.attribute("split")
     return Job(
@@ -197,7 +214,7 @@ def job_for(study: Study, ledger: Ledger, device: str, threads: int | None) -> J
         metric=study.metric,
         maximize=study.maximize,
         device=device,
-        threads=threads,
+        threads=ledger.attribute("threads") if device == "cpu" else None,
         lanes=None if study.lanes == "auto" else int(study.lanes),
         stack=study.plan,
         widths=study.trainer.widths(study.space) if study.trainer else {},

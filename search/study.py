@@ -19,10 +19,10 @@ from ..trainers.references import describe, travels
 from . import settings
 from .folder import Folder, is_there, locked, name_problem, open_storage, release, root_of, shown
 from .ledger import Ledger
-from .model import rebuild
 from .objective import Objective
 from .pruning import make_pruner
-from .run import Run, job_for
+from .refit import judge
+from .run import Run, devices_of, job_for
 from .storage import Mirror
 from .strategies import Strategy
 from .trial import ActiveTrial, Trial
@@ -270,26 +270,20 @@ class Study:
         return self._existing().attribute(name)
 
     def test(self) -> float:
-        """Opens the test split, for the best trial alone, and returns its metric there. Each opening is recorded.
+        """Opens the test split, for the best trial alone, and returns its metric there.
 
-        Raises StudyError if there is no trainer, no complete trial, or its weights are gone.
+        Each opening is recorded, in the attribute "tests", with what `leadline.search.refit.judge` found. Raises
+        StudyError if there is no trainer, no complete trial, or its weights are gone.
         """
-        from ..trainers.data import open_test
-        from ..trainers.stack import evaluate
-
         if self.trainer is None:
             raise StudyError("a study of an objective has no test split; its data are yours")
         with self._writing() as ledger:
             best = self.best
-            network, card = rebuild(self.trainer, self.folder, best)
-            bench = self.trainer.bench(job_for(self, ledger, "cpu", None))
-            rows = self.trainer.split(self.seed)
-            preparation = bench.folds[card["fold"] % len(bench.folds)].preparation
-            _, value = evaluate(bench, network, open_test(self.trainer.loaded, rows, preparation))
-            opened = {"trial": best.number, "metric": bench.metric.name, "value": value, "at": time.time()}
+            found = judge(self.trainer, self.folder, best, job_for(self, ledger, devices_of(self)[0]))
+            opened = {"trial": best.number, "metric": ledger.attribute("metric"), **found, "at": time.time()}
             ledger.set_attribute("tests", [*(ledger.attribute("tests") or []), opened])
             ledger.commit()
-        return value
+        return float(found["value"])
 
     # Checks
 

@@ -203,6 +203,108 @@ class TestAStudyFromBeginningToEnd:
         assert leadline("show", "small").code == 2
 
 
+class TestOpeningTheTestSplit:
+    def test_it_tells_that_the_kept_weights_give_the_recorded_validation_metric_again(
+        self, leadline: Leadline, small: str
+    ) -> None:
+        leadline("run", small)
+        found = leadline("test", "small", "--json").json
+        best = leadline("best", "small", "--json").json
+        assert found["valid"] == found["recorded"] == best["value"]
+        assert (found["refit"], found["trial"]) == (False, best["number"])
+        said = leadline("test", "small")
+        assert (said.code, said.err) == (0, "")
+        assert f"(validation {best['value']:.4f}, trial {best['number']})" in said.out
+        assert f"give the trial's validation metric again, exactly: {best['value']:.4f}." in said.out
+        assert "trained again" not in said.out
+
+    def test_of_a_refit_it_tells_whose_number_it_is(self, leadline: Leadline, small: str) -> None:
+        leadline("run", small, "--set", "trainer.refit=true", "--set", "trainer.split_seed=5")
+        said = leadline("test", "small")
+        assert said.code == 0, said.err
+        assert "It is of the network trained again on train and validation rows together." in said.out
+        assert "again, exactly" in said.out
+        assert leadline("test", "small", "--json").json["refit"] is True
+
+    def test_the_best_configuration_is_trained_again_if_asked_for_to_tell_how_much_was_luck(
+        self, leadline: Leadline, small: str
+    ) -> None:
+        leadline("run", small, "--trials", "1")
+        found = leadline("test", "small", "--retrain", "3", "--json").json["retrained"]
+        assert found["times"] == 3
+        assert found["spread"] > 0
+        said = leadline("test", "small", "--retrain", "3")
+        assert (
+            f"Trained again 3 times, it comes to {found['value']:.4f} ± {found['spread']:.4f} on validation" in said.out
+        )
+        assert "opened 2 times" in said.out
+        assert leadline("test", "small", "--json").json["retrained"] is None
+
+    def test_a_study_without_a_complete_trial_has_nothing_to_judge(self, leadline: Leadline, here: Path) -> None:
+        with ll.Study("empty", ll.Space(depth=ll.Int(1, 2)), ll.Trainer("mlp"), mlflow=None) as study:
+            study.ask()
+        said = leadline("test", "empty")
+        assert (said.code, said.out) == (1, "")
+        assert "no trial of `empty` is complete" in said.err
+
+
+class TestAblate:
+    @pytest.fixture
+    def run(self, leadline: Leadline, small: str) -> Leadline:
+        """Ablates the small study, inline, after it has had a trial."""
+        leadline("run", small, "--trials", "1", "--set", "space.depth=2", "--set", "trainer.weight_decay=0.01")
+        return lambda *options: leadline("ablate", "small", "--executor", "inline", "--replicates", "2", *options)
+
+    def test_it_prints_a_table_of_what_each_layer_and_regularizer_is_worth(
+        self, run: Leadline, leadline: Leadline
+    ) -> None:
+        told = run("--json").json
+        assert told["of"] == "small"
+        assert [variant["what"] for variant in told["variants"]] == ["", "fc1", "fc2", "weight decay"]
+        whole, *others = told["variants"]
+        said = run()
+        assert said.code == 0, said.err
+        lines = [line.split() for line in said.out.splitlines()]
+        assert "small, trial 0, 2 times each: accuracy on validation rows" in said.out
+        assert f"The whole network: {whole['value']:.4g} ± {whole['spread']:.4g}, {whole['parameters']:,}" in said.out
+        assert ["without", "parameters", "dropped", "accuracy", "change", "standard", "error"] in lines
+        for variant in others:
+            row = next(line for line in lines if line[: len(variant["what"].split())] == variant["what"].split())
+            assert f"{variant['change']:+.4f}" in row
+            assert f"{variant['value']:.4f}" in row
+            assert f"{variant['error']:.4f}" in row
+            assert (f"{variant['dropped']:,}" in row) == (variant["dropped"] > 0)
+        assert said.out.splitlines()[-1] == (
+            f"The test split was not opened. Each training: leadline show {told['study']}"
+        )
+        assert len(leadline("show", told["study"], "--json").json["trials"]) == 4
+        assert leadline("show", "small", "--json").json["study"]["tests"] == []
+
+    def test_layers_are_named_pairs_asked_for_and_switches_left_out_by_options(self, run: Leadline) -> None:
+        told = run("--remove", "fc1,fc2", "--remove", "fc2", "--no-switches", "--epochs", "1", "--json").json
+        assert [variant["what"] for variant in told["variants"]] == ["", "fc1, fc2", "fc2"]
+        assert {trial.epochs for trial in ll.load_study(told["study"]).trials} == {1}
+        told = run("--pairs", "--no-switches", "--epochs", "1", "--json").json
+        assert [variant["what"] for variant in told["variants"]] == ["", "fc1", "fc2", "fc1, fc2"]
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (["--remove", "fc9"], "the network has no layer `fc9` to remove. Did you mean `fc"),
+            (["--replicates", "1"], "`replicates >= 2` must hold, for a spread, but got 1"),
+            (["--epochs", "0"], "`epochs` must be an integer >= 1, but got 0"),
+        ],
+    )
+    def test_a_mistake_is_exit_code_2_and_trains_nothing(
+        self, run: Leadline, here: Path, options: list[str], message: str
+    ) -> None:
+        before = files(here)
+        said = run(*options)
+        assert (said.code, said.out) == (2, "")
+        assert message in said.err
+        assert files(here) == before
+
+
 class TestCheck:
     def test_it_tells_what_would_be_done_and_creates_nothing(self, leadline: Leadline, small: str, here: Path) -> None:
         before = files(here)

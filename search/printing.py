@@ -1,0 +1,201 @@
+"""What the commands print: tables, outcomes, and JSON without NaN."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+from .trial import ENDED
+
+if TYPE_CHECKING:
+    from .analysis.ablation import Variant
+    from .study import Study
+    from .trial import Trial
+
+
+def checked(study: Study) -> dict[str, Any]:
+    """Returns what `leadline check` tells of a study of a trainer, by name."""
+    from ..trainers.data import explain
+
+    assert study.trainer is not None
+    data, split = study.trainer.loaded, study.trainer.split(study.seed)
+    sizes = study.trainer.network_sizes(study.space)
+    grid = study.strategy.grid_size
+    finite = study.space.size
+    return {
+        "study": study.name,
+        "data": f"{data.name}: {len(split.train)} train, {len(split.valid)} valid, {len(split.test)} test",
+        "space": f"{finite:,} configurations" if finite else f"{len(study.space.parameters)} parameters, not finite",
+        **({"grid": f"{grid:,} configurations"} if grid else {}),
+        "network": f"{study.trainer.describe()['model']}: {sizes[0]:,} to {sizes[1]:,} parameters",
+        "search": f"{study.strategy.name}, pruner {study.describe()['pruner']}",
+        **({"columns": columns} if (columns := explain(data)) else {}),
+    }
+
+
+def print_checked(study: Study) -> None:
+    """Prints what `checked` returns, a line each; of a table how each column is taken."""
+    for name, value in checked(study).items():
+        if name == "columns":
+            print("columns:")
+            for column, taken in value.items():
+                print(f"  {column + ':':20} {taken}")
+        else:
+            print(f"{name + ':':12} {value}")
+
+
+def whole(study: Study) -> dict[str, Any]:
+    """Returns all of a study as JSON: `study` and `trials`."""
+    trials = study.trials
+    complete = any(trial.state == "complete" for trial in trials)
+    return {
+        "study": {
+            **study.describe(),
+            "budget": study.attribute("budget"),
+            "split": study.attribute("split"),
+            "plans": study.attribute("plans") or {},
+            "tests": study.attribute("tests") or [],
+            "best": study.best.number if complete else None,
+        },
+        "trials": [trial.as_json() for trial in trials],
+    }
+
+
+def print_trials(study: Study) -> None:
+    """Prints a table of the study's trials."""
+    names = study.space.names
+    rows = [
+        [
+            str(trial.number),
+            trial.state,
+            short(trial.value),
+            str(trial.epochs),
+            "" if trial.seconds is None else f"{trial.seconds:.1f}",
+            *(short(trial.params.get(name)) for name in names),
+            trial.reason,
+        ]
+        for trial in study.trials
+    ]
+    print_table(["trial", "state", "value", "epochs", "seconds", *names, "reason"], rows)
+
+
+def print_outcome(study: Study, ended: list[Trial], *, new: int, waiting: int) -> None:
+    """Prints how a run ended, the best trial, and what to do next."""
+    from .tracking import store_of
+
+    where = f"{study.name}{storage_option(study)}"
+    counts = {state: sum(trial.state == state for trial in ended) for state in ENDED}
+    told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    exhausted = "the grid is complete" if study.strategy.name == "grid" else "the space is exhausted"
+    why = {"minutes": "its time is up", "space": exhausted}.get(
+        study.ended_by, "done" if new else "was finished already"
+    )
+    print(f"\n{study.name}: {why}, {len(ended)} trials" + (f" ({told})" if told else ""))
+    if waiting:
+        print(f"{waiting} more wait in line: `leadline resume {where} --trials {len(ended) + waiting}` runs them.")
+    if not counts["complete"]:
+        print(f"No trial is complete. `leadline show {where}` tells why each ended.")
+        return
+    print_best(study, study.best)
+    print()
+    if study.mlflow is not None:
+        print(f"MLflow:  {store_of(study.mlflow, study.folder)}")
+        print(f"Compare: leadline ui {where}")
+    print(f"Next:    leadline test {where}")
+
+
+def print_test(study: Study, opened: list[dict[str, Any]], again: Trial | None, times: int) -> None:
+    """Prints what opening the test split found, and what training the configuration so many times `again` did."""
+    last, best = opened[-1], study.best
+    print(f"{last['metric']} on the test split: {last['value']:.4f} (validation {best.value:.4f}, trial {best.number})")
+    if last["refit"]:
+        print("It is of the network trained again on train and validation rows together.")
+    print(_reproduced(last["valid"], last["recorded"]))
+    if again is not None and again.value is not None:
+        print(f"Trained again {times} times, it comes to {again.value:.4f} ± {again.spread or 0:.4f} on validation.")
+    often = "once" if len(opened) == 1 else f"{len(opened)} times"
+    print(f"The test split of this study has been opened {often}. Choose by validation, not by this number.")
+
+
+def _reproduced(valid: float, recorded: float) -> str:
+    """Says whether the kept weights give the validation metric that the trial had recorded."""
+    if valid == recorded:
+        return f"The kept weights give the trial's validation metric again, exactly: {valid:.4f}."
+    return f"The kept weights give {valid:.6g} on validation, where the trial recorded {recorded:.6g}: another device?"
+
+
+def print_best(study: Study, trial: Trial) -> None:
+    """Prints a trial that is the best one, and its configuration."""
+    metric = study.metric_name
+    size = "" if trial.parameters is None else f", {trial.parameters:,} parameters"
+    epoch = "" if trial.best_epoch is None else f" at epoch {trial.best_epoch} of {trial.epochs}"
+    goal = "" if metric == "accuracy" else f" ({'maximized' if study.maximize else 'minimized'})"
+    spread = "" if trial.spread is None else f" ± {short(trial.spread)}"
+    print(f"Best: trial {trial.number}, {metric} {short(trial.value)}{spread}{goal}{epoch}{size}")
+    for name, value in trial.params.items():
+        print(f"  {name}: {short(value)}")
+
+
+def print_ablation(study: Study, ablation: Study, variants: list[Variant], replicates: int) -> None:
+    """Prints an ablation's table."""
+    whole, *others = variants
+    metric, best = study.metric_name, study.best
+    print(f"\n{study.name}, trial {best.number}, {replicates} times each: {metric} on validation rows")
+    spread = "" if whole.spread is None else f" ± {short(whole.spread)}"
+    print(f"The whole network: {short(whole.value)}{spread}, {whole.parameters or 0:,} parameters\n")
+    rows = []
+    for variant in others:
+        if variant.change is None:
+            rows.append([variant.what, "", "", "", f"failed: {variant.reason}"])
+            continue
+        parameters = f"{variant.dropped:,}" if variant.dropped else ""
+        value = f"{variant.value:.4f} ± {variant.spread or 0:.4f}"
+        rows.append([variant.what, parameters, value, f"{variant.change:+.4f}", f"± {variant.error:.4f}"])
+    print_table(["without", "parameters dropped", metric, "change", "standard error"], rows)
+    print(f"\nThe test split was not opened. Each training: leadline show {ablation.name}{storage_option(study)}")
+
+
+def storage_option(study: Study) -> str:
+    """Returns the option that finds the study again, without a password; empty where it is the default."""
+    from .folder import without_password
+
+    return "" if study.storage is None else f" --storage {without_password(str(study.storage))}"
+
+
+def print_table(header: list[str], rows: list[list[str]]) -> None:
+    """Prints a table, as wide as the terminal, or as it needs where there is none."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in header:
+        table.add_column(name, no_wrap=True, overflow="ellipsis" if name == "reason" else "fold")
+    for row in rows:
+        table.add_row(*map(Text, row))  # as it is, whatever of it looks like markup
+    console = Console()
+    if not console.is_terminal:  # a pipe has no width: nothing is cut
+        console = Console(width=sum(max(map(len, column)) + 2 for column in zip(header, *rows, strict=True)))
+    console.print(table)
+
+
+def print_json(value: Any) -> None:
+    """Prints JSON, with null for NaN and infinities."""
+    print(json.dumps(_finite(value), indent=2, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    """Returns JSON with null for what it has no word for: NaN and infinities."""
+    if isinstance(value, dict):
+        return {name: _finite(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def short(value: Any) -> str:
+    """Returns a value in a few characters."""
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
