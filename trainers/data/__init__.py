@@ -15,14 +15,14 @@ from ...errors import DataError, suggestion
 from . import columns, readers
 from .arrays import from_arrays
 from .dataset import Dataset, Subset, one_after_another, open_test, prepare
-from .digits import read_digits
-from .huggingface import read_huggingface
 from .preparation import Preparation
+from .readers.digits import read_digits
+from .readers.huggingface import read_huggingface
+from .readers.tables import ROLES
+from .readers.vision import read_torchvision
 from .source import Data, Task
 from .split import By, Split, folds, merged, split
 from .streamed import Streamed
-from .tables import ROLES
-from .vision import read_torchvision
 
 __all__ = [
     "NAMED",

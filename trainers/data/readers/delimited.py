@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from ...errors import DataError
+from ....errors import DataError
 from .optional import one_line
 from .packed import opened
 

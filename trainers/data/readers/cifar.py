@@ -16,11 +16,11 @@ from typing import BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import DataError
+from ....errors import DataError
+from ..source import Data, Task
 from .npz import check_member
 from .optional import one_line
 from .packed import opened, read_all
-from .source import Data, Task
 from .unpickle import unpickle
 
 _PIXELS = 3 * 32 * 32

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import DataError
+from ....errors import DataError
 from .cache import cached
 from .optional import needed, one_line
 

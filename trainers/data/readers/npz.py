@@ -8,12 +8,12 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
-from ...errors import DataError
+from ....errors import DataError
+from ..source import Data, Task
 from .npy import Stored, stored
 from .optional import one_line
 from .packed import check_expansion
 from .pairs import find_pairs, join, read_pairs
-from .source import Data, Task
 
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError)
 

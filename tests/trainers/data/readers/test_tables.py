@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leadline.errors import DataError
-from leadline.trainers.data.tables import read_table
+from leadline.trainers.data.readers.tables import read_table
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import DataError, suggestion
+from ....errors import DataError, suggestion
+from ..source import Data, Task
 from .cache import cache_folder
 from .optional import needed, one_line
 from .pairs import channels_first
-from .source import Data, Task
 
 
 def read_torchvision(name: str, *, task: Task | None = None) -> Data:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import DataError
+from ....errors import DataError
+from ..source import Data, Task, chunks_of
 from .cache import cached
 from .npy import Stored, open_npy, stored_npy
 from .pairs import find_pairs, read_pairs
-from .source import Data, Task, chunks_of
 
 
 def read_npy_folder(folder: Path, *, task: Task | None = None) -> Data:

@@ -8,7 +8,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from ...errors import DataError
+from ....errors import DataError
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

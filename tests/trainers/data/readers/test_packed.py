@@ -4,8 +4,8 @@ import io
 import pytest
 
 from leadline.errors import DataError
-from leadline.trainers.data import packed
-from leadline.trainers.data.packed import check_expansion, fill, opened, read_all
+from leadline.trainers.data.readers import packed
+from leadline.trainers.data.readers.packed import check_expansion, fill, opened, read_all
 
 
 @pytest.mark.parametrize("name", ["a.bin", "a.bin.gz", "a.tgz"])

@@ -9,9 +9,9 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from leadline.errors import DataError
 from leadline.trainers.data import load
-from leadline.trainers.data.npy import stored
-from leadline.trainers.data.npz import read_npz
-from leadline.trainers.data.pairs import channels_first, find_pairs
+from leadline.trainers.data.readers.npy import stored
+from leadline.trainers.data.readers.npz import read_npz
+from leadline.trainers.data.readers.pairs import channels_first, find_pairs
 
 IMAGES = np.arange(8 * 3 * 4 * 5, dtype=np.uint8).reshape(8, 3, 4, 5)
 LABELS = np.array([0, 1] * 4)

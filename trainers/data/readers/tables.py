@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import DataError, suggestion
-from .arrays import from_arrays
-from .dates import as_dates, days
+from ....errors import DataError, suggestion
+from ..arrays import from_arrays
+from ..dates import as_dates, days
+from ..source import Data, Task
 from .delimited import read_delimited
 from .parquet import SUFFIXES, read_parquet
-from .source import Data, Task
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import DataError
+from ....errors import DataError
 from .npy import open_npy
 
 _DAY = 86_400

@@ -1,7 +1,7 @@
 import numpy as np
 from sklearn.datasets import load_digits
 
-from leadline.trainers.data.digits import read_digits
+from leadline.trainers.data.readers.digits import read_digits
 
 
 def test_the_digits_are_grey_images_of_ten_classes():

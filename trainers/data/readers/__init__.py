@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...errors import DataError
+from ....errors import DataError
+from ..source import Data, Task
 from .cifar import is_cifar, read_cifar
 from .idx import read_idx_folder
 from .image_folder import read_image_folder
 from .npy_folder import read_npy_folder, refuse_npy
 from .npz import read_npz
 from .optional import one_line
-from .source import Data, Task
 from .tables import ROLES, read_table
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import DataError, suggestion
+from ....errors import DataError, suggestion
+from ..source import Data, Task
 from .images import Size, read_images
 from .optional import needed, one_line
-from .source import Data, Task
 from .tables import from_frame
 
 _VALID = ("validation", "valid", "val", "dev")

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import DataError
+from ....errors import DataError
 from .packed import fill, read_all
 
 _MAGIC = b"\x93NUMPY"

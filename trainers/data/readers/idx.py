@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import DataError
-from .arrays import from_arrays
+from ....errors import DataError
+from ..arrays import from_arrays
+from ..source import Data, Task
 from .packed import count_rest, opened, read_all
-from .source import Data, Task
 
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from ...errors import DataError
+from ....errors import DataError
 from .optional import needed, one_line
 
 if TYPE_CHECKING:

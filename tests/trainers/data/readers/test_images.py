@@ -6,7 +6,7 @@ from PIL import Image
 
 from leadline.errors import DataError
 from leadline.trainers.data import load, prepare, split
-from leadline.trainers.data.images import read_images
+from leadline.trainers.data.readers.images import read_images
 
 RANDOM = np.random.default_rng(0)
 
@@ -117,7 +117,7 @@ def test_images_are_a_memory_map_of_the_cache_made_once(tmp_path, cache, monkeyp
     first = load(write(tmp_path))
     (path,) = cache.iterdir()
     assert isinstance(first.inputs.base if not isinstance(first.inputs, np.memmap) else first.inputs, np.memmap)
-    monkeypatch.setattr("leadline.trainers.data.images._decode", None)
+    monkeypatch.setattr("leadline.trainers.data.readers.images._decode", None)
     assert load(tmp_path).digest == first.digest
     assert list(cache.iterdir()) == [path]
 
@@ -172,9 +172,9 @@ def test_a_failed_reading_leaves_nothing_in_the_cache(tmp_path, cache):
 
 
 def test_more_images_than_two_blocks_keep_their_order(monkeypatch):
-    monkeypatch.setattr("leadline.trainers.data.images._BLOCK", 2)
-    monkeypatch.setattr("leadline.trainers.data.images._BYTES", 180)
-    monkeypatch.setattr("leadline.trainers.data.images._threads", lambda: 1)
+    monkeypatch.setattr("leadline.trainers.data.readers.images._BLOCK", 2)
+    monkeypatch.setattr("leadline.trainers.data.readers.images._BYTES", 180)
+    monkeypatch.setattr("leadline.trainers.data.readers.images._threads", lambda: 1)
     contents = [_png(picture(place)) for place in range(7)]
     images = read_images([str(place) for place in range(7)], lambda at: contents[at])
     assert all(np.array_equal(images[at], np.moveaxis(np.asarray(picture(at)), 2, 0)) for at in range(7))

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ...errors import DataError
+from ....errors import DataError
+from ..source import Data, Task
 from .images import Size, read_images
-from .source import Data, Task
 
 _VALID = ("val", "valid", "validation")
 _PARTS = ("train", *_VALID, "test")

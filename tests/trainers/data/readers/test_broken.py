@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 from leadline.errors import DataError
-from leadline.trainers.data import load, packed, split
+from leadline.trainers.data import load, split
+from leadline.trainers.data.readers import packed
 
 IMAGES = np.arange(4 * 6 * 5, dtype=np.uint8).reshape(4, 6, 5)
 LABELS = np.array([0, 1, 0, 1])
@@ -420,6 +421,6 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch):
     def refuse(*arguments, **options):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("leadline.trainers.data.delimited.opened", refuse)
+    monkeypatch.setattr("leadline.trainers.data.readers.delimited.opened", refuse)
     with pytest.raises(DataError, match=r"table\.csv: it can't be read: Permission denied"):
         load(path)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import DataError
-from .arrays import from_arrays
+from ....errors import DataError
+from ..arrays import from_arrays
+from ..source import Data, Task
 from .npy import Stored
-from .source import Data, Task
 
 NAMES = (("inputs", "targets"), ("images", "labels"), ("x", "y"), ("data", "labels"), ("data", "target"))
 """What inputs and targets may be called, in any case."""

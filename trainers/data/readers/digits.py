@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ...errors import DataError
-from .arrays import from_arrays
-from .source import Data
+from ....errors import DataError
+from ..arrays import from_arrays
+from ..source import Data
 
 
 def read_digits() -> Data:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from ...errors import DataError
+from ....errors import DataError
 
 
 def needed(module: str, package: str, what: str) -> Any:

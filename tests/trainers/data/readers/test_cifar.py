@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from leadline.errors import DataError
 from leadline.trainers.data import load
-from leadline.trainers.data.unpickle import unpickle
+from leadline.trainers.data.readers.unpickle import unpickle
 
 RANDOM = np.random.default_rng(0)
 PIXELS = RANDOM.integers(0, 256, (14, 3072), dtype=np.uint8)

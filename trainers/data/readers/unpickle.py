@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import DataError
+from ....errors import DataError
 from .optional import one_line
 
 _ARRAYS = ("numpy.core.multiarray", "numpy._core.multiarray")

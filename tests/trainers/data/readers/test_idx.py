@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from leadline.errors import DataError
-from leadline.trainers.data.idx import read_idx, read_idx_folder
+from leadline.trainers.data.readers.idx import read_idx, read_idx_folder
 
 CODES = {"u1": 0x08, "i1": 0x09, "i2": 0x0B, "i4": 0x0C, "f4": 0x0D, "f8": 0x0E}
 
