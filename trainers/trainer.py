@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,11 +12,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..errors import LeadlineError, Problem, SettingsError, UsageError, suggestion
+from ..errors import Problem, SettingsError, UsageError
 from ..spaces import Space
-from . import networks
-from .augmentation import OF_IMAGES
-from .data import OPTIONS, By, Data, Split, folds, is_remote, load, merged, prepare, split
+from . import networks, settings
+from .data import By, Data, Split, folds, is_remote, load, merged, prepare, split
 from .losses import Loss, loss_for
 from .messages import Broken, Channel, Job
 from .metrics import Metric, metric_for
@@ -24,6 +23,7 @@ from .networks.initialisation import initialise
 from .reasons import told
 from .recipe import ALTERATIONS, RECIPE, Recipe, recipe_of
 from .references import describe, is_reference, resolve, travels
+from .settings import ends
 from .stack import Bench, Lane
 
 OWN_SETTINGS = (  # besides model, data and the recipe's
@@ -137,7 +137,7 @@ class Trainer:
             "class_weights": class_weights,
             "auxiliary": auxiliary,
         }
-        problems = self._problems()
+        problems = settings.own_problems(self)
         if problems:
             raise SettingsError(problems)
 
@@ -166,7 +166,7 @@ class Trainer:
     @property
     def travels(self) -> bool:
         """Whether another process can get at model, data and loss: names, paths and importable functions."""
-        return all(map(travels, (self.model, self.loss, self._source[0])))
+        return all(map(travels, (self.model, self.loss, self.source[0])))
 
     def __getstate__(self) -> dict[str, Any]:
         """Leaves what was loaded, and the callbacks, in the process they belong to."""
@@ -190,7 +190,7 @@ class Trainer:
     @cached_property
     def loaded(self) -> Data:
         """The data, before any split. Raises DataError if they can't be had."""
-        source, options = self._source
+        source, options = self.source
         if isinstance(source, str) and is_reference(source) and not is_remote(source):
             source = resolve(source, self.base, self.allow)
         return load(source, base=self.base, **options)
@@ -273,7 +273,7 @@ class Trainer:
     def widths(self, space: Space) -> dict[str, list[int]]:
         """Returns what the space may give those arguments of the network that its family declares to be widths."""
         names = networks.WIDTHS.get(self.model, ()) if isinstance(self.model, str) else ()
-        return {name: _ends(space.parameters[name]) for name in names if name in space.parameters}
+        return {name: ends(space.parameters[name]) for name in names if name in space.parameters}
 
     def widths_of(self, params: Mapping[str, Any]) -> tuple[str, ...]:
         """Returns the arguments of this configuration's network in which narrower ones can be padded to wider ones."""
@@ -297,9 +297,9 @@ class Trainer:
             except UsageError as error:
                 found = [problem.inside(*where) for problem in error.problems]
                 problems += [problem for problem in found if problem.text not in {known.text for known in problems}]
-        problems += [problem.inside("space") for problem in self._space_problems(space)]
+        problems += [problem.inside("space") for problem in settings.space_problems(self, space)]
         if not problems:
-            problems += self._trial_problems(space, metric, seed)
+            problems += settings.trial_problems(self, space, metric, seed)
         return problems
 
     def network_sizes(self, space: Space) -> tuple[int, int]:
@@ -343,70 +343,6 @@ class Trainer:
         except Exception as error:  # the builder is the user's: it may raise anything
             text = f"building the network for {dict(params)} failed: {told(error)}"
             raise SettingsError([Problem(text, ("model",))]) from error
-
-    def _space_problems(self, space: Space) -> list[Problem]:
-        found: list[Problem] = []
-        for name, value in [*space.fixed.items(), *((n, v) for n, p in space.parameters.items() for v in _ends(p))]:
-            if name in RECIPE:
-                try:
-                    self.recipe({name: value})
-                except SettingsError as error:
-                    found += [problem for problem in error.problems if problem not in found]
-        try:
-            named, anything = networks.takes(self.builder)
-        except UsageError:
-            return found  # told already
-        if not anything:
-            for name in space.names:
-                if name not in named and name not in RECIPE:
-                    hint = suggestion(name, named | set(RECIPE))
-                    found.append(Problem(f"neither the network nor the trainer takes `{name}`. {hint}", (name,)))
-        missing = networks.architecture_problems(self.builder, {name: None for name in space.names if name in named})
-        return found + [Problem(problem.text) for problem in missing]
-
-    def _trial_problems(self, space: Space, metric: Any, seed: int) -> list[Problem]:
-        """Builds the network of the space's first configuration, and tries loss and metric on two examples."""
-        try:
-            data = prepare(self.loaded, self.split(seed), streamed=True)
-        except UsageError as error:
-            return [problem.inside("data") for problem in error.problems]
-        params = next(space.grid(points=1))
-        try:
-            with torch.random.fork_rng(devices=[]):
-                network = self.build(params, data.in_shape, data.outputs).eval()
-                with torch.no_grad():
-                    outputs = network(data.train.inputs[:2])
-        except LeadlineError as error:
-            return [Problem(str(error), ("model",))]
-        except Exception as error:  # the builder and the module are the user's: they may raise anything
-            return [Problem(f"building and running the network for {params} failed: {told(error)}", ("model",))]
-        if not isinstance(outputs, torch.Tensor) or outputs.shape != (2, data.outputs):
-            got = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
-            text = f"for 2 examples the network must return a tensor of shape {(2, data.outputs)}, but got {got}"
-            return [Problem(text, ("model",))]
-        options: dict[str, Any] = {}
-        if smoothing := max(self._values("label_smoothing", space)):
-            options["label_smoothing"] = smoothing
-        if "balanced" in self._values("class_weights", space):
-            options["weight"] = data.balance
-        for what, where, function in (
-            ("loss", ("trainer", "loss"), partial(self.loss_function, **options)),
-            ("metric", ("metric",), self.metric(metric)),
-        ):
-            try:
-                float(function(outputs, data.train.targets[:2]))
-            except Exception as error:  # as above
-                return [Problem(f"the {what} failed on two examples: {told(error)}", where)]
-        return [
-            Problem(f"`{name}` is for images, but an example's shape is {data.in_shape}", ("trainer", name))
-            for name in OF_IMAGES
-            if any(self._values(name, space)) and len(data.in_shape) != 3
-        ]
-
-    def _values(self, name: str, space: Space) -> list[Any]:
-        """Returns the setting's value, or the least and the greatest, or all options, that the space gives it."""
-        searched = space.parameters.get(name)
-        return _ends(searched) if searched else [space.fixed.get(name, self.settings[name])]
 
     # In the worker
 
@@ -462,58 +398,21 @@ class Trainer:
     # Settings
 
     @property
-    def _source(self) -> tuple[Any, dict[str, Any]]:
+    def source(self) -> tuple[Any, dict[str, Any]]:
+        """Where the data are, and the options given beside it."""
         if isinstance(self.data, Mapping):
             options = dict(self.data)
             return options.pop("path", None), options
         return self.data, {}
 
     def _described_data(self) -> Any:
-        source, options = self._source
+        source, options = self.source
         if isinstance(source, tuple):
             return f"<arrays {self.loaded.digest[:16]}>"
         return {"path": _described(source), **options} if options else _described(source)
 
     def _resolved(self, given: Any) -> Any:
         return resolve(given, self.base, self.allow) if is_reference(given) else given
-
-    def _problems(self) -> list[Problem]:
-        problems: list[Problem] = []
-        try:
-            Recipe(**self.settings)
-        except SettingsError as error:
-            problems += error.problems
-        source, options = self._source
-        if source is None:
-            problems.append(
-                Problem("`data` needs a name, a path or arrays, as `path` where it is a mapping", ("data",))
-            )
-        for name in options:
-            if name not in OPTIONS:
-                hint = suggestion(str(name), ["path", *OPTIONS])
-                problems.append(Problem(f"`data` has no option `{name}`. {hint}", ("data", name)))
-        for name in ("model", "loss", "on_epoch", "on_trial_end"):
-            value = getattr(self, name)
-            if not isinstance(value, str) and not callable(value) and (value is not None or name == "model"):
-                problems.append(Problem(f"`{name}` must be a name or a function, but got {value!r}", (name,)))
-        if self.precision not in ("auto", "float32", "bfloat16"):
-            text = f'`precision` must be "auto", "float32" or "bfloat16", but got {self.precision!r}'
-            problems.append(Problem(text, ("precision",)))
-        for name in ("folds", "replicates"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                problems.append(Problem(f"`{name}` must be an integer >= 1, but got {value!r}", (name,)))
-        if not problems and self.folds > 1 < self.replicates:
-            problems.append(
-                Problem("`folds` and `replicates` can't both be above 1; a fold is a replicate", ("folds",))
-            )
-        parts = self.parts
-        if len(parts) != 3 or not all(isinstance(p, int) and p > 0 for p in parts):
-            problems.append(Problem(f"`parts` must be three integers > 0, as [4, 1, 1], but got {parts}", ("parts",)))
-        if isinstance(self.checkpoint, bool) or not isinstance(self.checkpoint, int | float) or self.checkpoint < 0:
-            text = f"`checkpoint` must be a number of seconds >= 0, but got {self.checkpoint!r}"
-            problems.append(Problem(text, ("checkpoint",)))
-        return problems
 
 
 def device_for(name: str) -> torch.device:
@@ -539,10 +438,6 @@ def _described(value: Any) -> Any:
 
 
 def _ordered(parameter: Any) -> list[Any]:
-    values = _ends(parameter)
+    values = ends(parameter)
     numbers = all(isinstance(value, int | float) for value in values)
     return sorted(values) if numbers else values
-
-
-def _ends(parameter: Any) -> list[Any]:
-    return [parameter.low, parameter.high] if hasattr(parameter, "low") else list(parameter.options)
