@@ -25,6 +25,8 @@ def rebuild(
     `refitted` takes that which was trained again on train and valid rows. Raises StudyError if the weights aren't
     there, or are another trial's.
     """
+    import torch
+
     from ..trainers import checkpoints
 
     path = folder.weights(trial.number, refitted=refitted)
@@ -34,7 +36,9 @@ def rebuild(
     tensors, card = found
     if card["params"] != json.loads(json.dumps(trial.params)):
         raise StudyError(f"{path} isn't of trial {trial.number} of this study")
-    network = trainer.build(card["params"], tuple(card["in_shape"]), len(card["classes"]) if card["classes"] else 1)
+    outputs = len(card["classes"]) if card["classes"] else 1
+    with torch.random.fork_rng(devices=[]):  # what it draws is replaced
+        network = trainer.build(card["params"], tuple(card["in_shape"]), outputs)
     network.load_state_dict(tensors)
     return network.eval(), card
 

@@ -146,12 +146,12 @@ def print_ablation(study: Study, ablation: Study, variants: list[Variant], repli
     print(f"The whole network: {short(whole.value)}{spread}, {whole.parameters or 0:,} parameters\n")
     rows = []
     for variant in others:
-        if variant.change is None:
-            rows.append([variant.what, "", "", "", f"failed: {variant.reason}"])
-            continue
-        parameters = f"{variant.dropped:,}" if variant.dropped else ""
-        value = f"{variant.value:.4f} ± {variant.spread or 0:.4f}"
-        rows.append([variant.what, parameters, value, f"{variant.change:+.4f}", f"± {variant.error:.4f}"])
+        value = (
+            f"failed: {variant.reason}" if variant.value is None else f"{variant.value:.4f} ± {variant.spread or 0:.4f}"
+        )
+        change = "" if variant.change is None else f"{variant.change:+.4f}"
+        error = "" if variant.error is None else f"± {variant.error:.4f}"
+        rows.append([variant.what, f"{variant.dropped:,}" if variant.dropped else "", value, change, error])
     print_table(["without", "parameters dropped", metric, "change", "standard error"], rows)
     print(f"\nThe test split was not opened. Each training: leadline show {ablation.name}{storage_option(study)}")
 

@@ -34,7 +34,7 @@ def refit(trainer: Trainer, folder: Folder, trial: Trial, job: Job) -> None:
     bench = trainer.bench(job, refitting=True)
     lane = _lane(trainer, trial, job, fold=0)
     network = trainer.network(lane, bench)
-    stack = _stack(bench, lane, network, job)
+    stack = _stack(trainer, bench, lane, network, job)
     with threads(job.threads):
         for _ in range(card["epoch"]):
             (epoch,) = stack.train_epoch()
@@ -58,33 +58,38 @@ def judge(trainer: Trainer, folder: Folder, trial: Trial, job: Job) -> dict[str,
 
     network, card = rebuild(trainer, folder, trial)
     bench = trainer.bench(job)
-    lane = _lane(trainer, trial, job, fold=card["fold"])
+    lane = _lane(trainer, trial, job, fold=card["fold"], epoch=card["epoch"])
     with threads(job.threads):
-        stack = _stack(bench, lane, network, job)
+        stack = _stack(trainer, bench, lane, network, job)
         data = bench.data_of(lane)
         valid = bench.score(lane, stack.predict(lane, data.valid.inputs), data.valid.targets)
         if trainer.refit:
-            bench, lane = trainer.bench(job, refitting=True), _lane(trainer, trial, job, fold=0)
+            bench, lane = trainer.bench(job, refitting=True), _lane(trainer, trial, job, fold=0, epoch=card["epoch"])
             network, _ = rebuild(trainer, folder, trial, refitted=True)
-            stack, data = _stack(bench, lane, network, job), bench.data
+            stack, data = _stack(trainer, bench, lane, network, job), bench.data
         test = open_test(trainer.loaded, trainer.split(job.seed), data)
         value = bench.score(lane, stack.predict(lane, test.inputs), test.targets)
     return {"value": value, "valid": valid, "recorded": card["fold_value"], "refit": trainer.refit}
 
 
-def _lane(trainer: Trainer, trial: Trial, job: Job, fold: int) -> Lane:
+def _lane(trainer: Trainer, trial: Trial, job: Job, fold: int, epoch: int = 0) -> Lane:
     from ..trainers.stack import Lane
     from ..trainers.streams import Stream
 
-    return Lane(trial.number, trial.params, trainer.recipe(trial.params), Stream(job.seed, trial.number, fold))
+    stream = Stream(job.seed, trial.number, fold)
+    return Lane(trial.number, trial.params, trainer.recipe(trial.params), stream, epoch)
 
 
-def _stack(bench: Bench, lane: Lane, network: nn.Module, job: Job) -> Stack:
+def _stack(trainer: Trainer, bench: Bench, lane: Lane, network: nn.Module, job: Job) -> Stack:
     """Returns a stack of the kind that the study's trials of this network train in, holding the lane alone."""
     from ..trainers.plan import name_of
     from ..trainers.stack import FusedStack, LoopedStack
 
-    kind, _ = job.plans.get(name_of(bench, lane.recipe, network), ("looped", 1))
-    stack = FusedStack(bench) if kind == "fused" else LoopedStack(bench)
+    names = set(trainer.widths_of(lane.params)) & set(lane.params) & set(job.widths)
+    widest = trainer.network(lane, bench, **{name: max(job.widths[name]) for name in names}) if names else network
+    name = name_of(bench, lane.recipe, widest)
+    padded = job.plans.get(f"{name}-widths", ("apart", 0))[0] == "padded"
+    kind, _ = job.plans.get(name if padded else name_of(bench, lane.recipe, network), ("looped", 1))
+    stack = FusedStack(bench, widest if padded else None) if kind == "fused" else LoopedStack(bench)
     stack.add(lane, network)
     return stack

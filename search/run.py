@@ -97,7 +97,7 @@ class Run:
         if kept is None:
             sizes = {"train": len(rows.train), "valid": len(rows.valid), "test": len(rows.test)}
             digests = {"digest": rows.digest, "data": trainer.loaded.digest}
-            self.ledger.set_attribute("split", {"seed": seed, **sizes, **digests})
+            self.ledger.set_attribute("split", {"seed": rows.seed, **sizes, **digests})
         elif kept["data"] != trainer.loaded.digest:
             name = self.study.name
             raise SettingsError(f"the data of `{name}` have changed since it began; give the study another name")
@@ -183,7 +183,9 @@ class Run:
     def _refit(self, shown: Progress) -> None:
         """Trains the best configuration on train and valid rows, if the trainer is to."""
         study, best = self.study, self._best
-        if study.trainer is not None and study.trainer.refit and best is not None:
+        if study.trainer is None or not study.trainer.refit or best is None:
+            return
+        if study.folder.weights(best.number).exists():  # a trial that was told has none
             with shown.status(f"Training the best configuration on train and valid rows, {best.best_epoch} epochs ..."):
                 refit(study.trainer, study.folder, best, job_for(study, self.ledger, devices_of(study)[0]))
 

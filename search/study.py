@@ -279,6 +279,10 @@ class Study:
             raise StudyError("a study of an objective has no test split; its data are yours")
         with self._writing() as ledger:
             best = self.best
+            if ledger.attribute("split")["data"] != self.trainer.loaded.digest:
+                raise SettingsError(
+                    f"the data of `{self.name}` have changed since it began; its test rows aren't the same"
+                )
             found = judge(self.trainer, self.folder, best, job_for(self, ledger, devices_of(self)[0]))
             opened = {"trial": best.number, "metric": ledger.attribute("metric"), **found, "at": time.time()}
             ledger.set_attribute("tests", [*(ledger.attribute("tests") or []), opened])

@@ -35,7 +35,8 @@ class Recipe:
 
     `flip` in [0, 1] (a probability), `shift`, `cutout` (pixels) and `mixup` (0: none) augment the training examples
     (`leadline.trainers.augmentation`). `class_weights` "balanced" weighs each class by the inverse of its share of the
-    training rows, "equal" doesn't. `auxiliary` >= 0 is the weight of auxiliary heads' losses. `init` is how weights
+    training rows, "equal" doesn't. `auxiliary` >= 0 is the weight of auxiliary heads' losses,
+    where a network has heads. `init` is how weights
     begin: "default" (as the network's modules have it), or one of `leadline.trainers.networks.initialisation`. Raises
     SettingsError holding every problem.
     """

@@ -116,6 +116,8 @@ def trial_problems(trainer: Trainer, space: Space, metric: Any, seed: int) -> li
         options["label_smoothing"] = smoothing
     if "balanced" in _values(trainer, "class_weights", space):
         options["weight"] = data.balance
+    if data.balance is None and "weight" in options:
+        return [Problem("`class_weights` are for classes, but the targets are numbers", ("trainer", "class_weights"))]
     for what, where, function in (
         ("loss", ("trainer", "loss"), partial(trainer.loss_function, **options)),
         ("metric", ("metric",), trainer.metric(metric)),

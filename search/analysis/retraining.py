@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..study import Study
     from ..trial import Trial
 
+WAYS_TO_RUN = ("executor", "devices", "workers", "lanes", "plan", "mlflow")
 Configuration = Mapping[str, Any]
 
 
@@ -31,8 +32,8 @@ def trained_again(
     """Trains each of `configurations`, which name the same parameters, `replicates` times; returns study and trials.
 
     It is a study of the name `NAME-WHAT-...`, with the split of the one given, its metric and its trainer, but for the
-    `epochs` if given: it goes on where it was interrupted, and trains nothing twice. `options` are those of `Study`
-    that say how to run it (devices, lanes, ...). Raises StudyError for a study of an objective.
+    `epochs` if given: it goes on where it was interrupted, and trains nothing twice. It is run as that study is, unless
+    `options` of `Study` (devices, lanes, ...) say otherwise. Raises StudyError for a study of an objective.
     """
     from ..study import Study
 
@@ -55,7 +56,7 @@ def trained_again(
         strategy="random",
         seed=study.seed + 1,  # weights and orders are others than those of the study's own trials
         storage=study.storage,
-        **{"mlflow": study.mlflow, "keep": 1, **options},
+        **{name: getattr(study, name) for name in WAYS_TO_RUN} | {"keep": 1} | options,
     )
     again.enqueue(*configurations)
     again.run(trials=len(configurations))

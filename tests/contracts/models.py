@@ -127,3 +127,52 @@ MODELS: dict[str, tuple[Any, tuple[int, ...], dict[str, Any]]] = {  # the builde
     "residual branches": (residual, (6,), {"dropout": 0.3}),
     "embedding": (tokens, (6,), {}),
 }
+# Of each family: an example's shape, the parameters of a small network that has all it may have, and those in which
+# another lane of its stack may differ.
+FAMILIES: dict[str, tuple[tuple[int, ...], dict[str, Any], dict[str, Any]]] = {
+    "mlp": (
+        (1, 3, 3),
+        {"depth": 2, "feature_maps": 5, "dropout": 0.3, "input_dropout": 0.2, "activation": "maxout"},
+        {"dropout": 0.1, "input_dropout": 0.5},
+    ),
+    "convnet": (
+        (2, 9, 7),
+        {"depth": 2, "feature_maps": 3, "dropout": 0.3, "spatial_dropout": 0.2, "activation": "maxout"},
+        {"spatial_dropout": 0.5},
+    ),
+    "alexnet": (
+        (1, 12, 12),
+        {"feature_maps": 4, "hidden_units": 8, "dropout": 0.3, "local_response_norm": True, "groups": 2},
+        {"dropout": 0.6},
+    ),
+    "vgg": (
+        (3, 8, 8),
+        {"depth": 11, "feature_maps": 2, "hidden_units": 8, "dropout": 0.3, "batch_norm": True},
+        {"dropout": 0.0},
+    ),
+    "googlenet": (
+        (1, 8, 8),
+        {"depth": 18, "feature_maps": 4, "dropout": 0.3, "auxiliary": 0.3, "auxiliary_dropout": 0.5},
+        {"auxiliary": 0.7, "auxiliary_dropout": 0.2},
+    ),
+    "resnet": (
+        (1, 8, 8),
+        {"depth": 8, "feature_maps": 4, "dropout": 0.1, "stochastic_depth": 0.5, "preactivation": True},
+        {"stochastic_depth": 0.2},
+    ),
+    "stages": (
+        (3, 8, 8),
+        {
+            "depth": 4,
+            "feature_maps": 8,
+            "dropout": 0.2,
+            "stage1_block": "residual",
+            "stage2_block": "inception",
+            "stage2_skip": True,
+            "stage3_block": "bottleneck",
+            "stage4_block": "plain",
+            "stage4_kernel": 5,
+        },
+        {"dropout": 0.4},
+    ),
+}

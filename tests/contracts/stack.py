@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from leadline import Trainer
 from leadline.trainers import checkpoints
-from leadline.trainers.data import Subset
+from leadline.trainers.data import Dataset, Subset
 from leadline.trainers.messages import Job
 from leadline.trainers.metrics import METRICS, Metric
 from leadline.trainers.optimizers import OPTIMIZERS
@@ -24,7 +24,7 @@ from leadline.trainers.schedules import learning_rates
 from leadline.trainers.stack import Bench, Epoch, Lane, Stack
 from leadline.trainers.streams import Stream
 
-from .models import MODELS, Shifting, tied
+from .models import FAMILIES, MODELS, Shifting, tied
 
 MakeStack = Callable[[Bench], Stack]
 Curve = list[dict[str, float]]
@@ -55,19 +55,20 @@ class Hall:
         self.make, self.seed, self.dtype = make, seed, dtype
         self.trainer = Trainer(model, blobs() if data is None else data, **{"batch_size": 16, **settings})
         bench = self.trainer.bench(Job(seed=seed, metric=metric, maximize=True, device="cpu"))
-        folds = [replace(data, train=self._cast(data.train), valid=self._cast(data.valid)) for data in bench.folds]
-        self.bench = replace(bench, folds=tuple(folds))
+        self.bench = replace(bench, folds=tuple(map(self._cast_all, bench.folds)))
+
+    def _cast_all(self, data: Dataset) -> Dataset:
+        balance = None if data.balance is None else data.balance.to(self.dtype)
+        return replace(data, train=self._cast(data.train), valid=self._cast(data.valid), balance=balance)
 
     def _cast(self, subset: Subset) -> Subset:
         targets = subset.targets.to(self.dtype) if subset.targets.is_floating_point() else subset.targets
         return Subset(subset.inputs.to(self.dtype), targets)
 
     def lane(self, number: int, fold: int = 0, **params: Any) -> tuple[Lane, nn.Module]:
-        stream = Stream(self.seed, number, fold)
-        with self.bench.seeded(stream.key("weights")):
-            network = self.trainer.build(params, self.bench.data.in_shape, self.bench.data.outputs)
-        network = network if self.dtype == torch.float32 else network.to(self.dtype)
-        return Lane(number, params, self.trainer.recipe(params), stream), network
+        lane = Lane(number, params, self.trainer.recipe(params), Stream(self.seed, number, fold))
+        network = self.trainer.network(lane, self.bench)
+        return lane, network if self.dtype == torch.float32 else network.to(self.dtype)
 
     def stack(self, *lanes: tuple[Lane, nn.Module]) -> Stack:
         stack = self.make(self.bench)
@@ -154,6 +155,32 @@ PLACES = {  # the number of the lane, and how many there are
     "the last of five": (4, 5),
     "the 38th of 64": (37, 64),
 }
+ALTERATIONS: dict[str, dict[str, Any]] = {  # what is done to examples and classes; the values of two lanes of a stack
+    "flip": {"flip": (0.5, 0.9)},
+    "shift": {"shift": (2, 1)},
+    "cutout": {"cutout": (3, 2)},
+    "mixup": {"mixup": (0.4, 1.0)},
+    "class weights": {"class_weights": ("balanced", "balanced")},
+    "all together": {
+        "flip": (0.5, 0.1),
+        "shift": (1, 3),
+        "cutout": (2, 4),
+        "mixup": (0.2, 2.0),
+        "class_weights": ("balanced", "balanced"),
+        "label_smoothing": (0.1, 0.3),
+    },
+}
+
+
+def altered(name: str, which: int = 0) -> dict[str, Any]:
+    """Returns the settings of one of the two lanes that these alterations are tried on."""
+    return {setting: values[which] for setting, values in ALTERATIONS[name].items()}
+
+
+def uneven(n: int = 78, shape: tuple[int, ...] = (2, 5, 7)) -> tuple[Tensor, Tensor]:
+    """Returns blobs of images that aren't square, (n, *shape), in three classes of which the last one is rare."""
+    inputs, targets = blobs(n, shape, classes=6)
+    return inputs, torch.tensor([0, 0, 0, 1, 1, 2])[targets]
 
 
 class StackContract:
@@ -250,6 +277,75 @@ class StackContract:
         assert identical((stayed, stack.weights(staying[0])), hall.alone(3, **params))
         assert identical((joined, stack.weights(joining[0])), hall.alone(8, epochs=2, **params))
 
+    @pytest.mark.parametrize("family", FAMILIES)
+    def test_a_lane_of_every_family_is_bit_identical_to_the_lane_alone_wherever_and_whenever_it_joins(
+        self, make: MakeStack, family: str
+    ) -> None:
+        shape, params, other = FAMILIES[family]
+        hall = Hall(make, family, blobs(54, shape), batch_size=12)  # 36 training rows, 9 for validation
+        alone = hall.alone(0, epochs=2, **params)
+        beside = hall.lane(0, **params), hall.lane(1, **{**params, **other})
+        assert identical(run(hall.stack(*beside), beside[0][0], epochs=2), alone)
+        leaving, staying, joining = hall.lane(7, **params), hall.lane(3, **{**params, **other}), hall.lane(0, **params)
+        stack = hall.stack(leaving, staying, hall.lane(2, **params))
+        stack.train_epoch()
+        stack.remove(leaving[0])
+        stack.add(*joining)
+        assert identical(run(stack, joining[0], epochs=2), alone)
+        assert identical(hall.among(2, 3, epochs=1, **params), hall.alone(2, epochs=1, **params))
+
+    @pytest.mark.parametrize("name", ALTERATIONS)
+    def test_wherever_a_lane_with_altered_examples_or_classes_is_it_is_bit_identical_to_the_lane_alone(
+        self, make: MakeStack, name: str
+    ) -> None:
+        hall, params = Hall(make, "convnet", uneven()), {"depth": 1, "feature_maps": 7, **altered(name)}
+        few = [(0, 2), (1, 2), (2, 3), (4, 5)]
+        elsewhere = {
+            (number, count)
+            for number, count in few
+            if not identical(hall.among(number, count, epochs=1, **params), hall.alone(number, epochs=1, **params))
+        }
+        assert elsewhere == set()
+
+    @pytest.mark.parametrize("name", ALTERATIONS)
+    def test_altered_otherwise_than_its_neighbours_and_in_anothers_place_a_lane_is_bit_identical_to_the_lane_alone(
+        self, make: MakeStack, name: str
+    ) -> None:
+        hall, params = Hall(make, "convnet", uneven()), {"depth": 1, "feature_maps": 4}
+        some, others = ({**params, **altered(name, which)} for which in (0, 1))
+        leaving, staying = hall.lane(0, **others), hall.lane(3, **some)
+        stack = hall.stack(leaving, staying)
+        before = point(staying[0], stack.train_epoch())
+        stack.remove(leaving[0])
+        joining = hall.lane(8, **others)
+        stack.add(*joining)
+        epochs = [stack.train_epoch() for _ in range(2)]
+        stayed = [before, *(point(staying[0], epoch) for epoch in epochs)]
+        joined = [point(joining[0], epoch) for epoch in epochs]
+        assert identical((stayed, stack.weights(staying[0])), hall.alone(3, **some))
+        assert identical((joined, stack.weights(joining[0])), hall.alone(8, epochs=2, **others))
+
+    def test_altered_folds_share_a_stack_and_are_bit_identical_to_folds_alone(self, make: MakeStack) -> None:
+        hall = Hall(make, "convnet", uneven(80), folds=3)
+        params = {"depth": 1, "feature_maps": 4, **altered("all together")}
+        lanes = [hall.lane(4, fold, **params) for fold in range(3)]
+        stack = hall.stack(*lanes)
+        epochs = [stack.train_epoch() for _ in range(2)]
+        for fold, (lane, _) in enumerate(lanes):
+            came_to = [point(lane, epoch) for epoch in epochs], stack.weights(lane)
+            assert identical(came_to, hall.alone(4, epochs=2, fold=fold, **params))
+
+    @pytest.mark.parametrize("batch_size", [16, 7])
+    @pytest.mark.parametrize("loss", ["squared", "absolute", "huber"])
+    def test_a_regression_by_every_loss_and_with_mixup_is_bit_identical_to_the_lane_alone(
+        self, make: MakeStack, loss: str, batch_size: int
+    ) -> None:
+        inputs, _ = blobs(78)
+        hall = Hall(make, data=(inputs, 1e6 * inputs.sum(1) + 1e7), loss=loss, batch_size=batch_size)
+        for params in ({}, {"mixup": 0.4}):
+            for number, count in ((0, 2), (2, 3)):
+                assert identical(hall.among(number, count, epochs=2, **params), hall.alone(number, epochs=2, **params))
+
     def test_the_folds_of_a_trial_share_a_stack_and_are_bit_identical_to_folds_alone(self, make: MakeStack) -> None:
         hall = Hall(make, data=blobs(80), folds=3)  # 23, 22 and 22 rows for validation
         lanes = [hall.lane(4, fold) for fold in range(3)]
@@ -335,6 +431,32 @@ class StackContract:
             outputs = judged.eval()(valid.inputs)
         assert epoch.value == pytest.approx(float((outputs.argmax(1) == valid.targets).double().mean()))
         assert epoch.metrics["valid/loss"] == pytest.approx(float(F.cross_entropy(outputs, valid.targets)), rel=1e-5)
+
+    @pytest.mark.parametrize("name", ALTERATIONS)
+    def test_validation_examples_and_their_loss_are_never_altered(self, make: MakeStack, name: str) -> None:
+        hall, params = Hall(make, "convnet", uneven()), {"depth": 1, "feature_maps": 4}
+        lane, network = hall.lane(0, **params, **altered(name))
+        stack = hall.stack((lane, network))
+        valid = hall.bench.data.valid
+        kept = valid.inputs.clone()
+        (epoch,) = stack.train_epoch()
+        _, judged = hall.lane(0, **params)
+        judged.load_state_dict(stack.weights(lane))
+        with torch.no_grad():
+            outputs = judged.eval()(kept)
+        assert torch.equal(valid.inputs, kept)
+        assert epoch.value == pytest.approx(float((outputs.argmax(1) == valid.targets).double().mean()))
+        assert epoch.metrics["valid/loss"] == pytest.approx(float(F.cross_entropy(outputs, valid.targets)), rel=1e-5)
+
+    @pytest.mark.parametrize("name", ALTERATIONS)
+    def test_every_alteration_changes_what_is_learned_and_leaves_the_training_examples_as_they_were(
+        self, make: MakeStack, name: str
+    ) -> None:
+        hall, params = Hall(make, "convnet", uneven()), {"depth": 1, "feature_maps": 4}
+        before = hall.bench.data.train.inputs.clone()
+        _, plain = hall.alone(0, epochs=1, **params)
+        assert not same(hall.alone(0, epochs=1, **params, **altered(name))[1], plain)
+        assert torch.equal(hall.bench.data.train.inputs, before)
 
     def test_the_step_whose_loss_is_no_number_is_named(self, make: MakeStack) -> None:
         hall = Hall(make, optimizer="sgd", lr=1e30)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from leadline import Choice, Int, Space, Trainer
+from leadline import Choice, Float, Int, Space, Study, Trainer
 from leadline.trainers.augmentation import DRAWS, OF_IMAGES, Augmentation, augmented, mixed
 from leadline.trainers.messages import Job
 from leadline.trainers.plan import name_of
@@ -298,3 +298,36 @@ def test_mixup_is_for_tables_too_and_every_kind_for_images_of_one_channel_withou
 def test_lanes_of_a_fold_have_draws_of_their_own():
     one, other = (table(replace(lane(**ALL), stream=Stream(0, 0, fold))) for fold in (0, 1))
     assert not any(torch.equal(one[kind], other[kind]) for kind in DRAWS)
+
+
+def test_trials_that_are_altered_in_every_way_are_the_same_alone_and_in_lanes(tmp_path):
+    space = Space(
+        flip=Choice([0.0, 0.5]),
+        mixup=Choice([0.0, 0.4]),
+        shift=Int(0, 1),
+        cutout=Int(0, 2),
+        class_weights=Choice(["equal", "balanced"]),
+        label_smoothing=Float(0.0, 0.3),
+    )
+    targets = [0] * 12 + [1] * 24 + [2] * 36
+    inputs = torch.randn(72, 2, 5, 7, generator=torch.Generator().manual_seed(0))
+    inputs += torch.tensor(targets)[:, None, None, None]
+    studies = [
+        Study(
+            f"lanes-{lanes}",
+            space,
+            Trainer("convnet", (inputs, targets), epochs=2, batch_size=16),
+            metric="cross_entropy",
+            strategy="random",
+            executor="inline",
+            plan="fused",
+            lanes=lanes,
+            storage=tmp_path,
+            mlflow=None,
+        ).run(trials=8, progress=False)
+        for lanes in (1, 4)
+    ]
+    alone, beside = ([(trial.params, trial.curve, trial.state) for trial in study.trials] for study in studies)
+    assert alone == beside
+    assert {plan["stack"] for plan in studies[1].attribute("plans").values()} == {"fused"}
+    assert len(studies[1].attribute("plans")) > 2

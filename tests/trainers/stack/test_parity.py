@@ -2,9 +2,10 @@
 
 import pytest
 import torch
-from contracts.models import DRAWING, MODELS
-from contracts.stack import Hall, blobs
+from contracts.models import DRAWING, FAMILIES, MODELS
+from contracts.stack import ALTERATIONS, Hall, altered, blobs, uneven
 
+from leadline.trainers.losses import LOSSES
 from leadline.trainers.optimizers import OPTIMIZERS
 from leadline.trainers.schedules import SCHEDULES
 from leadline.trainers.stack import FusedStack, LoopedStack
@@ -76,11 +77,36 @@ def test_every_schedule_comes_to_the_same_beside_all_others(warmup):
     assert_parity("mlp", *({"schedule": schedule} for schedule in SCHEDULES), warmup=warmup, gamma=0.3, lr=0.01)
 
 
-def test_a_regression_comes_to_the_same():
+@pytest.mark.parametrize("loss", [loss for loss, (_, task) in LOSSES.items() if task == "regression"])
+def test_a_regression_comes_to_the_same_by_every_loss(loss):
     inputs = torch.randn(96, 6, generator=torch.Generator().manual_seed(0))
     data = inputs, inputs @ torch.arange(6.0) + inputs[:, 0] ** 2
-    halls = (Hall(make, data=data, dtype=torch.float64, lr=0.01) for make in (FusedStack, LoopedStack))
+    halls = (Hall(make, data=data, dtype=torch.float64, lr=0.01, loss=loss) for make in (FusedStack, LoopedStack))
     assert_same_numbers(*(trained(hall, {"dropout": 0.2}, {"weight_decay": 0.1}) for hall in halls))
+
+
+@pytest.mark.parametrize("name", ALTERATIONS)
+def test_altered_examples_and_classes_come_to_the_same_as_each_lane_has_them(name):
+    lanes = [altered(name, which) for which in (0, 1)]
+    halls = (Hall(make, "convnet", uneven(96), dtype=torch.float64) for make in (FusedStack, LoopedStack))
+    params = {"depth": 2, "feature_maps": 7, "dropout": 0.3, "lr": 0.003}
+    assert_same_numbers(*(trained(hall, *({**params, **lane} for lane in lanes)) for hall in halls))
+
+
+def test_a_regression_on_mixed_examples_comes_to_the_same():
+    inputs, _ = blobs(96)
+    halls = (
+        Hall(make, data=(inputs, inputs.sum(1)), dtype=torch.float64, lr=0.01) for make in (FusedStack, LoopedStack)
+    )
+    assert_same_numbers(*(trained(hall, {"mixup": 0.2}, {"mixup": 1.0}) for hall in halls))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_comes_to_the_same_with_rates_and_heads_weighed_as_each_lane_has_them(family):
+    shape, params, other = FAMILIES[family]
+    halls = (Hall(make, family, blobs(48, shape), dtype=torch.float64) for make in (FusedStack, LoopedStack))
+    lanes = {**params, "lr": 0.002}, {**params, **other, "lr": 0.001}
+    assert_same_numbers(*(trained(hall, *lanes, epochs=4) for hall in halls))
 
 
 def test_a_loss_of_the_users_comes_to_the_same():
