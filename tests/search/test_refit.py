@@ -450,7 +450,8 @@ class TestSplits:
             make(classes(), "none", split_by="grouped").run(trials=1, progress=False)
 
     def test_a_way_to_split_that_isnt_there_is_told_before_any_trial(self, make: Make, folder: Path) -> None:
-        with pytest.raises(ll.SettingsError, match=r"`split_by` must be one of stratified, grouped, time, or none, but got 'group'"):
+        told = r"`split_by` must be one of stratified, grouped, time, or none, but got 'group'"
+        with pytest.raises(ll.SettingsError, match=told):
             make(classes(), split_by="group").run(trials=1, progress=False)
         assert not folder.exists()
 
