@@ -206,7 +206,10 @@ def best(name: Name, storage: Storage = None, as_json: Json = False, debug: Debu
 @app.command()
 def test(
     name: Name,
-    retrain: Annotated[int, typer.Option(metavar="N", help="Train the best configuration N times again, too.")] = 0,
+    retrain: Annotated[
+        int | None, typer.Option(min=2, metavar="N", help="Train the best configuration N times again, too.")
+    ] = None,
+    device: Device = None,
     storage: Storage = None,
     allow: Allow = None,
     as_json: Json = False,
@@ -215,16 +218,17 @@ def test(
     """Open the test split, for the best trial alone."""
     from .search.analysis.retraining import retrain as train_again
 
-    study = _load(name, storage, allow or [])
+    study = _load(name, storage, allow or [], **_given(devices=device))
     again = train_again(study, replicates=retrain) if retrain else None
     with _status("Opening the test split ..."):
         study.test()
     opened = study.attribute("tests")
     if as_json:
-        retrained = {"value": again.value, "spread": again.spread, "times": retrain} if again else None
+        told = {"value": again.value, "spread": again.spread, "reason": again.reason} if again else {}
+        retrained = {**told, "times": retrain} if again else None
         print_json({**opened[-1], "opened": len(opened), "retrained": retrained})
     else:
-        print_test(study, opened, again, retrain)
+        print_test(study, opened, again, retrain or 0)
 
 
 @app.command()
@@ -285,7 +289,7 @@ def main() -> None:
         print(f"leadline: {error}" if "\n" not in str(error) else f"leadline:\n{error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, UsageError) else 1)
     except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
+        print("Interrupted. The same command goes on.", file=sys.stderr)
         sys.exit(130)
 
 
@@ -309,6 +313,8 @@ def _start(study: Study, trials: int | None, minutes: float | None, enqueue: Pat
         print_json(whole(study))
     else:
         print_outcome(study, ended, new=len(ended) - had, waiting=sum(trial.state == "waiting" for trial in found))
+    if study.refit_problem:
+        print(f"{study.refit_problem}. The model is the trial's own network.", file=sys.stderr)
     if study.tracking_problem:
         print(
             f"MLflow doesn't have everything yet: {study.tracking_problem}. "

@@ -32,7 +32,8 @@ def rebuild(
     path = folder.weights(trial.number, refitted=refitted)
     found = checkpoints.read(path)
     if found is None:
-        raise StudyError(f"the weights of trial {trial.number} aren't in {path}")
+        hint = "; running the study to its end trains them" if refitted else ""
+        raise StudyError(f"the weights of trial {trial.number} aren't in {path}{hint}")
     tensors, card = found
     if card["params"] != json.loads(json.dumps(trial.params)):
         raise StudyError(f"{path} isn't of trial {trial.number} of this study")
@@ -56,7 +57,8 @@ def write_model(trainer: Trainer, folder: Folder, trial: Trial, *, program: bool
 
     from ..trainers.networks.layers import Rescale
 
-    network, card = rebuild(trainer, folder, trial, refitted=trainer.refit)
+    refitted = trainer.refit and folder.weights(trial.number, refitted=True).exists()
+    network, card = rebuild(trainer, folder, trial, refitted=refitted)
     target = folder.path / "model"
     if _holds(target / "card.json", card := {"trial": trial.number, "program": program, **card}):
         return target

@@ -30,7 +30,7 @@ def checked(study: Study) -> dict[str, Any]:
         **({"grid": f"{grid:,} configurations"} if grid else {}),
         "network": f"{study.trainer.describe()['model']}: {sizes[0]:,} to {sizes[1]:,} parameters",
         "search": f"{study.strategy.name}, pruner {study.describe()['pruner']}",
-        **({"columns": columns} if (columns := explain(data)) else {}),
+        **({"columns": columns} if (columns := explain(data, split.train)) else {}),
     }
 
 
@@ -114,6 +114,8 @@ def print_test(study: Study, opened: list[dict[str, Any]], again: Trial | None, 
     print(_reproduced(last["valid"], last["recorded"]))
     if again is not None and again.value is not None:
         print(f"Trained again {times} times, it comes to {again.value:.4f} ± {again.spread or 0:.4f} on validation.")
+    elif again is not None:
+        print(f"Training it again failed: {again.reason}.")
     often = "once" if len(opened) == 1 else f"{len(opened)} times"
     print(f"The test split of this study has been opened {often}. Choose by validation, not by this number.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StudyError
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
     from .trial import Trial
 
 
-def refit(trainer: Trainer, folder: Folder, trial: Trial, job: Job) -> None:
+def refit(trainer: Trainer, folder: Folder, trial: Trial, job: Job, interrupted: Callable[[], bool]) -> None:
     """Trains a complete trial's configuration on train and valid rows together, for as many epochs as were best.
 
-    Its weights are kept beside the trial's own. Where they are there already, nothing is done. Raises StudyError if the
-    training fails.
+    Its weights are kept beside the trial's own. Where they are there already, and when it is `interrupted`, nothing is
+    done. Raises StudyError if the training fails.
     """
     from ..trainers import checkpoints
     from ..trainers.worker import threads
@@ -37,6 +38,8 @@ def refit(trainer: Trainer, folder: Folder, trial: Trial, job: Job) -> None:
     stack = _stack(trainer, bench, lane, network, job)
     with threads(job.threads):
         for _ in range(card["epoch"]):
+            if interrupted():
+                return
             (epoch,) = stack.train_epoch()
             if epoch.error is not None or epoch.diverged_at is not None:
                 why = epoch.error or f"the loss was no number at epoch {lane.epoch}, step {epoch.diverged_at}"
@@ -45,10 +48,10 @@ def refit(trainer: Trainer, folder: Folder, trial: Trial, job: Job) -> None:
     checkpoints.write(path, stack.weights(lane), {**card, "fold": 0, "refit": True, **data.describe()})
 
 
-def judge(trainer: Trainer, folder: Folder, trial: Trial, job: Job) -> dict[str, Any]:
+def judge(trainer: Trainer, folder: Folder, trial: Trial, job: Job, *, refitted: bool) -> dict[str, Any]:
     """Opens the test split for a complete trial, and returns what is found, by name.
 
-    `value` is the metric on the test rows, of the network that was trained again if the trainer refits. `valid` is the
+    `value` is the metric on the test rows, of the network that was trained again if `refitted`. `valid` is the
     metric on the validation rows of the trial's own network, computed anew, and `recorded` what the trial itself had
     found for it: the same, if the device and the number of threads are. With folds or replicates both are those of
     the one whose weights are kept.
@@ -63,13 +66,14 @@ def judge(trainer: Trainer, folder: Folder, trial: Trial, job: Job) -> dict[str,
         stack = _stack(trainer, bench, lane, network, job)
         data = bench.data_of(lane)
         valid = bench.score(lane, stack.predict(lane, data.valid.inputs), data.valid.targets)
-        if trainer.refit:
+        if refitted:
+            del bench, stack  # a GPU may not hold both
             bench, lane = trainer.bench(job, refitting=True), _lane(trainer, trial, job, fold=0, epoch=card["epoch"])
             network, _ = rebuild(trainer, folder, trial, refitted=True)
             stack, data = _stack(trainer, bench, lane, network, job), bench.data
         test = open_test(trainer.loaded, trainer.split(job.seed), data)
         value = bench.score(lane, stack.predict(lane, test.inputs), test.targets)
-    return {"value": value, "valid": valid, "recorded": card["fold_value"], "refit": trainer.refit}
+    return {"value": value, "valid": valid, "recorded": card["fold_value"], "refit": refitted}
 
 
 def _lane(trainer: Trainer, trial: Trial, job: Job, fold: int, epoch: int = 0) -> Lane:

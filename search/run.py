@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..errors import SettingsError
+from ..errors import SettingsError, StudyError
 from ..trainers.messages import Job
 from . import settings
 from .executors import EXECUTORS
@@ -45,6 +45,7 @@ class Run:
         structure = partial(work.structure, padded=study.plan == "padded")
         self.scheduler = Scheduler(ledger, self._rungs, structure, work.weight, trials=trials, seconds=self.seconds)
         self.tracking_problem: str | None = None
+        self.refit_problem: str | None = None
 
     @property
     def ended_by(self) -> str:
@@ -76,7 +77,7 @@ class Run:
                 self.ledger.commit()
             if not self.scheduler.interrupted:
                 self._refit(shown)
-                finished = True
+                finished = not self.scheduler.interrupted
         finally:
             with shown.status("Writing the best network, and to MLflow what it lacks ..."):
                 self._conclude(tracker, finished=finished)
@@ -187,7 +188,14 @@ class Run:
             return
         if study.folder.weights(best.number).exists():  # a trial that was told has none
             with shown.status(f"Training the best configuration on train and valid rows, {best.best_epoch} epochs ..."):
-                refit(study.trainer, study.folder, best, job_for(study, self.ledger, devices_of(study)[0]))
+                job = job_for(study, self.ledger, devices_of(study)[0])
+                self.ledger.set_attribute("refit_failed", None)
+                try:
+                    refit(study.trainer, study.folder, best, job, lambda: self.scheduler.interrupted)
+                except StudyError as error:  # the study stands without it
+                    self.refit_problem = str(error)
+                    self.ledger.set_attribute("refit_failed", best.number)
+                self.ledger.commit()
 
     def _conclude(self, tracker: Tracker | None, *, finished: bool) -> None:
         """Writes the best network of a run that wasn't interrupted, and has the tracker send what is left."""

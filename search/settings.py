@@ -52,7 +52,7 @@ def options(study: Study) -> dict[str, Any]:
     if trainer is not None:
         hooks = {name: getattr(trainer, name) for name in ("on_epoch", "on_trial_end")}
         named = {name: hook if isinstance(hook, str) else reference_to(hook) for name, hook in hooks.items()}
-        of_trainer = {"checkpoint": trainer.checkpoint, **named}
+        of_trainer = {"checkpoint": trainer.checkpoint, "streamed": trainer.streamed, **named}
     return {"study": own, "trainer": of_trainer}
 
 
@@ -100,6 +100,14 @@ def maximizes(trainer: Trainer | None, metric: Any, direction: str | None) -> bo
         )
         raise SettingsError([Problem(text, ("direction",))])
     return direction == "maximize"
+
+
+def trainer_defaults() -> dict[str, Any]:
+    """Returns the trainer's settings as they are where nobody gives them, in the form of `Trainer.describe`."""
+    from ..trainers.trainer import Trainer
+
+    described = Trainer("mlp").describe()
+    return {name: value for name, value in described.items() if name not in ("model", "data")}
 
 
 def differences(kept: Mapping[str, Any], given: Mapping[str, Any], path: str = "") -> Iterator[str]:

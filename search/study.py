@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from ..trainers.trainer import Trainer
 
 
+FORMAT = 2  # of what is kept with a study; trials of another one were trained otherwise, and can't be gone on with
+
+
 class Study:
     """A search named `name` over `space` (None: the network family's own), of what `trainer` trains or of an objective.
 
@@ -98,6 +101,7 @@ class Study:
         self._going_on: Run | None = None
         self.ended_by = ""  # what ended the last run: "trials", "minutes", "space" or "interrupt"
         self.tracking_problem: str | None = None
+        self.refit_problem: str | None = None
 
     def __repr__(self) -> str:
         return f"Study({self.name!r})"
@@ -138,6 +142,7 @@ class Study:
                 self._going_on.go(progress=progress)
             finally:
                 self.ended_by, self.tracking_problem = self._going_on.ended_by, self._going_on.tracking_problem
+                self.refit_problem = self._going_on.refit_problem
                 self._going_on = None
         return self
 
@@ -265,6 +270,14 @@ class Study:
             "seed": self.seed,
         }
 
+    def confirm(self) -> None:
+        """Raises SettingsError unless settings and data are those that the study in its storage began with."""
+        ledger = self._existing()
+        self._compare(ledger)
+        split = ledger.attribute("split")
+        if self.trainer is not None and split is not None and split["data"] != self.trainer.loaded.digest:
+            raise SettingsError(f"the data of `{self.name}` have changed since it began")
+
     def attribute(self, name: str) -> Any:
         """Returns what was kept with the study: "budget", "split", "plan", "tests", ...; None if nothing."""
         return self._existing().attribute(name)
@@ -279,11 +292,10 @@ class Study:
             raise StudyError("a study of an objective has no test split; its data are yours")
         with self._writing() as ledger:
             best = self.best
-            if ledger.attribute("split")["data"] != self.trainer.loaded.digest:
-                raise SettingsError(
-                    f"the data of `{self.name}` have changed since it began; its test rows aren't the same"
-                )
-            found = judge(self.trainer, self.folder, best, job_for(self, ledger, devices_of(self)[0]))
+            self.confirm()
+            refitted = self.trainer.refit and ledger.attribute("refit_failed") != best.number
+            job = job_for(self, ledger, devices_of(self)[0])
+            found = judge(self.trainer, self.folder, best, job, refitted=refitted)
             opened = {"trial": best.number, "metric": ledger.attribute("metric"), **found, "at": time.time()}
             ledger.set_attribute("tests", [*(ledger.attribute("tests") or []), opened])
             ledger.commit()
@@ -379,9 +391,22 @@ class Study:
             self.folder.claim(identity := uuid.uuid4().hex)
             ledger.set_attribute("id", identity)
             ledger.set_attribute("settings", described)
+            ledger.set_attribute("format", FORMAT)
             ledger.commit()
             return
         self.folder.claim(ledger.attribute("id"))
+        self._compare(ledger)
+
+    def _compare(self, ledger: Ledger) -> None:
+        """Raises SettingsError if the settings that the study was made with are others."""
+        if ledger.attribute("format") != FORMAT:
+            raise SettingsError(
+                f"the study `{self.name}` was made by another version of leadline, whose trainings differ from this "
+                "one's. Give this one another name"
+            )
+        described, kept = self.describe(), dict(ledger.attribute("settings"))
+        if kept["trainer"] and described["trainer"]:  # settings that there are since are as if they had been left out
+            kept["trainer"] = {**settings.trainer_defaults(), **kept["trainer"]}
         differences = [*settings.differences(kept, described)]
         if differences:
             raise SettingsError(
@@ -463,7 +488,9 @@ def _trainer_of(described: dict[str, Any], base: Path | None, allow: Collection[
     """Returns the trainer that describes itself so; None if it has parts that only its own script knows."""
     from ..trainers.trainer import Trainer
 
-    if any(isinstance(value, str) and value.startswith("<") for value in described.values()):
+    data = described["data"]
+    parts = [*described.values(), data["path"] if isinstance(data, dict) else None]
+    if any(isinstance(part, str) and part.startswith("<") for part in parts):
         return None
     return Trainer(**{**described, "parts": tuple(described["parts"])}, base=base, allow=allow)
 

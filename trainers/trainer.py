@@ -247,8 +247,9 @@ class Trainer:
         data = bench.data_of(lane)
         with bench.seeded(lane.stream.key("weights")):
             network = self.build({**lane.params, **widths}, data.in_shape, data.outputs)
-            every = max(1, len(data.train) // INITIAL_ROWS)  # those of one class may lie side by side
-            initialise(network, lane.recipe.init, data.train.inputs[::every][:INITIAL_ROWS].cpu())
+            if lane.recipe.init != "default":
+                every = max(1, len(data.train) // INITIAL_ROWS)  # those of one class may lie side by side
+                initialise(network, lane.recipe.init, data.train.inputs[::every][:INITIAL_ROWS].cpu())
         return network
 
     def structure(self, params: Mapping[str, Any], *, padded: bool = False) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from ...trainers.sanity.cost import available_memory, bytes_told, duration
 from ...trainers.stack import Lane
 from ...trainers.streams import Stream
 from ...trainers.worker import threads
+from ..run import devices_of
 from .charts import chart
 from .networks import Candidate, between, candidates, ordered
 
@@ -121,7 +122,7 @@ def deep_check(
     if study.trainer is None:
         raise SettingsError("a deep check needs a trainer; of an objective nobody knows what it does")
     began = time.monotonic()
-    device = study.devices if isinstance(study.devices, str) else next(iter(study.devices))
+    device = devices_of(study)[0]
     tell("Loading and preparing the data")
     bench = study.trainer.bench(Job(study.seed, study.metric, maximize=study.maximize, device=device))
     looker = _Looker(study, study.trainer, bench, tell)

@@ -38,6 +38,7 @@ def trained_again(
     from ..study import Study
 
     own = trainer_of(study)
+    study.confirm()
     if replicates < 2:
         raise SettingsError([Problem(f"`replicates >= 2` must hold, for a spread, but got {replicates}")])
     split_seed = study.seed if own.split_seed is None else own.split_seed
@@ -50,7 +51,7 @@ def trained_again(
     again = Study(
         study.name[: LONGEST_NAME - len(suffix)] + suffix,
         _space_of(configurations),
-        own.changed(**changed),
+        own.changed(**changed, on_epoch=None, on_trial_end=None),
         metric=study.metric,
         direction="maximize" if study.maximize else "minimize",
         strategy="random",
@@ -76,7 +77,10 @@ def retrain(study: Study, *, replicates: int = 5, **options: Any) -> Trial:
 def trainer_of(study: Study) -> Trainer:
     """Returns the study's trainer. Raises StudyError if it has none."""
     if study.trainer is None:
-        raise StudyError(f"`{study.name}` is a study of an objective: leadline doesn't know how to train its trials")
+        raise StudyError(
+            f"what `{study.name}` trains is known to its Python script alone, an objective, arrays or functions: "
+            "call this there, on the study itself"
+        )
     return study.trainer
 
 

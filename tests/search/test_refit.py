@@ -361,9 +361,12 @@ class TestRefit:
             ended = {"on_trial_end": lambda trial: faults.append("the disk is on fire")}
             return make(classes(), refit=True, loss=loss, plan="looped", lanes=1, **ended)
 
-        with pytest.raises(ll.StudyError, match=r"training trial 0 again, .* failed: the disk is on fire"):
-            study().run(trials=1, progress=False)
+        failed = study().run(trials=1, progress=False)
+        assert "training trial 0 again, on train and valid rows, failed: the disk is on fire" in failed.refit_problem
         faults.clear()
+        failed.test()  # of the trial's own network
+        assert not failed.attribute("tests")[-1]["refit"]
+        failed.close()
         finished = study().run(trials=1, progress=False)
         assert [trial.state for trial in finished.trials] == ["complete"]
         assert refitted(finished)[1]["refit"]

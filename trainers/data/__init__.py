@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...errors import DataError, suggestion
 from . import columns, readers
@@ -109,15 +110,17 @@ def is_remote(source: str) -> bool:
     return source.partition(":")[0] in REMOTE and ":" in source
 
 
-def explain(data: Data) -> dict[str, str]:
-    """Returns how each column of a table would be encoded, in words by its name; nothing for arrays.
+def explain(data: Data, rows: NDArray[np.int64] | None = None) -> dict[str, str]:
+    """Returns how each column of a table would be encoded by these rows, or all; nothing for arrays. In words, by name.
 
     >>> import pandas
     >>> table = pandas.DataFrame({"age": [30, 41, 38], "job": ["clerk", "smith", "smith"]})
     >>> explain(load((table, [0.1, 0.2, 0.3])))
     {'age': 'numbers 30 to 41', 'job': '2 categories: clerk, smith'}
     """
-    return {} if isinstance(data.inputs, np.ndarray) else columns.explain(data.inputs)
+    if isinstance(data.inputs, np.ndarray):
+        return {}
+    return columns.explain(data.inputs if rows is None else data.inputs.iloc[rows])
 
 
 def _from_memory(source: Any, task: Task | None) -> Data:

@@ -198,10 +198,12 @@ def removable(**architecture: Any) -> tuple[str, ...]:
     """Returns the stages and blocks that can be removed, in order.
 
     >>> removable(depth=2, stage2_blocks=2)
-    ('stage1', 'stage1_block1', 'stage2', 'stage2_block1', 'stage2_block2')
+    ('stage1', 'stage2', 'stage2_block1', 'stage2_block2')
     """
     defaults = {parameter.name: parameter.default for parameter in inspect.signature(stages).parameters.values()}
-    return _names(list(_stages({**defaults, **architecture})))
+    chosen = list(_stages({**defaults, **architecture}))
+    only = {stage.block_names[0] for stage in chosen if stage.blocks == 1}  # removing it is removing the stage
+    return tuple(name for name in _names(chosen) if name not in only)
 
 
 def default_space() -> Space:

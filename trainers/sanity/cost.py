@@ -119,7 +119,7 @@ def _validation_seconds(bench: Bench, network: nn.Module, seconds: float) -> flo
     rows = min(FEW, len(valid))
     while True:
         began = time.perf_counter()
-        predict(bench, network, valid[:rows])
+        predict(bench, network, valid[:rows]).cpu()  # which waits for a GPU
         taken = time.perf_counter() - began
         if rows >= len(valid) or 4 * taken > seconds:
             return taken * len(valid) / rows

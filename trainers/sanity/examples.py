@@ -124,7 +124,7 @@ def _names(data: Data, dataset: Dataset) -> list[str]:
     """Returns what to call each input, or each channel of images."""
     columns = dataset.preparation.columns
     if columns is not None:
-        return [f"`{column.name}`" for column in columns for _ in getattr(column, "categories", (0,))]
+        return [f"`{column.name}`" for column in columns for _ in column.standardised]
     what = "channel" if len(dataset.in_shape) > 1 else "input"
     return [f"{what} {place}" for place in range(dataset.in_shape[0])]
 
