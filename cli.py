@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
+from shutil import get_terminal_size
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -52,6 +53,8 @@ Storage = Annotated[str | None, typer.Option(help="Folder or database URL. [defa
 Allow = Annotated[list[str] | None, typer.Option(help="An installed package that module:function may come from.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 Sets = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Override a setting of the file.")]
+Data = Annotated[str | None, typer.Option(help="A data set's name, a path, or module:function.")]
+Model = Annotated[str | None, typer.Option(help="A network family, or module:function.")]
 Executor = Annotated[str | None, typer.Option(help="inline, processes.")]
 Workers = Annotated[str | None, typer.Option(help="Worker processes on each device: auto or a number.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
@@ -62,8 +65,8 @@ Lanes = Annotated[str | None, typer.Option(help="Trials a worker trains at once:
 def run(
     file: File = None,
     study: Annotated[str | None, typer.Option("--study", help="The study's name.")] = None,
-    data: Annotated[str | None, typer.Option(help="A data set's name, a path, or module:function.")] = None,
-    model: Annotated[str | None, typer.Option(help="A network family, or module:function.")] = None,
+    data: Data = None,
+    model: Model = None,
     strategy: Annotated[str | None, typer.Option(help="grid, random, bayes, tpe, gp, skopt-gp, ...")] = None,
     pruner: Annotated[str | None, typer.Option(help="none, median, asha, hyperband.")] = None,
     trials: Annotated[int | None, typer.Option(help="End when the study has had so many trials.")] = None,
@@ -105,6 +108,8 @@ def run(
 @app.command()
 def check(
     file: File = None,
+    data: Data = None,
+    model: Model = None,
     deep: Annotated[
         bool, typer.Option("--deep", help="Look into data, networks, learning rates, costs: a minute.")
     ] = False,
@@ -119,13 +124,14 @@ def check(
     """Validate a study file without training: settings, data, space, networks."""
     if plot is not None and not deep:
         raise UsageError("--plot draws what --deep finds: give both")
-    study, settings = _from_file(file, sets, {}, allow)
+    study, settings = _from_file(file, sets, {"data": _from_here(data), "model": model}, allow)
     found = _looked_into(study, settings, plot) if deep else None
     if as_json:
         print_json({**checked(study), **({} if found is None else {"deep": found.as_json()})})
     else:
         print_checked(study)
-        print("All is well; nothing was created." if found is None else f"\n{found}")
+        width = min(120, get_terminal_size((116, 24)).columns)
+        print("All is well; nothing was created." if found is None else f"\n{found.text(width)}")
     if found is not None and found.verdict == "problem":
         sys.exit(1)
 
@@ -207,7 +213,7 @@ def best(name: Name, storage: Storage = None, as_json: Json = False, debug: Debu
 def test(
     name: Name,
     retrain: Annotated[
-        int | None, typer.Option(min=2, metavar="N", help="Train the best configuration N times again, too.")
+        int | None, typer.Option(min=2, metavar="N", help="Train the best configuration N >= 2 times again, too.")
     ] = None,
     device: Device = None,
     storage: Storage = None,
@@ -239,7 +245,7 @@ def ablate(
     ] = None,
     pairs: Annotated[bool, typer.Option("--pairs", help="Leave out each two layers, too.")] = False,
     switches: Annotated[bool, typer.Option(help="Switch off each regularizer in turn.")] = True,
-    replicates: Annotated[int, typer.Option(help="Train each so many times.")] = 3,
+    replicates: Annotated[int, typer.Option(min=2, help="Train each so many times.")] = 3,
     epochs: Annotated[int | None, typer.Option(help="Epochs of each. [default: as the study]")] = None,
     device: Device = None,
     executor: Executor = None,

@@ -48,7 +48,7 @@ class StudyFile(BaseModel):
     study: StrictStr
     data: StrictStr | dict[str, Any]
     model: StrictStr
-    space: dict[str, Any]
+    space: dict[str, Any] | None = None
     trainer: dict[str, Any] = {}
     metric: StrictStr | None = None
     direction: StrictStr | None = None
@@ -99,6 +99,8 @@ def read(path: Path | None, overrides: Mapping[tuple[str, ...], Any] | None = No
     """
     if path is None:
         text, source = BUILT_IN, Source("the built-in study", None)
+        if ("model",) in (overrides or {}):  # whose space is another
+            text = BUILT_IN[: BUILT_IN.index("space:")] + BUILT_IN[BUILT_IN.index("trainer:") :]
     else:
         text, source = _text(path), Source(str(path), path.absolute().parent)
     settings = _parsed(text, source)
@@ -163,7 +165,17 @@ def _is_grid(strategy: Any) -> bool:
 
 
 def _space(settings: Mapping[str, Any], problems: list[Problem]) -> Space:
-    """Returns the space, or as much of it as is in order, so that the rest can be checked against it."""
+    """Returns the space, or as much of it as is in order, so that the rest can be checked against it.
+
+    Where none is given it is the family's own.
+    """
+    if settings.get("space") is None:
+        from ..trainers.networks import SPACES
+
+        model = settings.get("model")
+        if model in SPACES:
+            return SPACES[model]()
+        problems.append(Problem("`space` is needed: only the network families bring one of their own", ("model",)))
     described = dict(settings["space"]) if isinstance(settings.get("space"), dict) else {}
     while True:
         try:

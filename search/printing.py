@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from .trial import ENDED
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..trainers.data import Data
     from .analysis.ablation import Variant
     from .study import Study
     from .trial import Trial
@@ -25,13 +29,23 @@ def checked(study: Study) -> dict[str, Any]:
     finite = study.space.size
     return {
         "study": study.name,
-        "data": f"{data.name}: {len(split.train)} train, {len(split.valid)} valid, {len(split.test)} test",
+        "data": f"{data.name}: {len(split.train)} train, {len(split.valid)} valid, {len(split.test)} test, {split.by}",
+        "task": f"{data.task} by {study.trainer.metric(study.metric).name}{_classes(data, split.train)}",
+        "inputs": " x ".join(map(str, study.trainer.in_shape)),
         "space": f"{finite:,} configurations" if finite else f"{len(study.space.parameters)} parameters, not finite",
         **({"grid": f"{grid:,} configurations"} if grid else {}),
         "network": f"{study.trainer.describe()['model']}: {sizes[0]:,} to {sizes[1]:,} parameters",
         "search": f"{study.strategy.name}, pruner {study.describe()['pruner']}",
         **({"columns": columns} if (columns := explain(data, split.train)) else {}),
     }
+
+
+def _classes(data: Data, rows: NDArray[Any]) -> str:
+    if data.classes is None:
+        return ""
+    counts = Counter(data.targets[rows].tolist())
+    shown = ", ".join(f"{name} ({counts[place]:,})" for place, name in enumerate(data.classes[:10]))
+    return f", {len(data.classes)} classes: {shown}{', ...' if len(data.classes) > 10 else ''}"
 
 
 def print_checked(study: Study) -> None:

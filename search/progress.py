@@ -119,8 +119,8 @@ class Progress(Listener):
             found = f"trial {self.best.number}: {compact(self.best.params)}"
             lines.append(Text.assemble("best ", (f"{self.best.value:.4f}", "bold green"), f"  {found}"))
         table = Table(box=None, pad_edge=False, header_style="dim")
-        for column in ("trial", "epoch", "value"):
-            table.add_column(column, justify="right", no_wrap=True)
+        for column, width in (("trial", 5), ("epoch", 7), ("value", 6)):
+            table.add_column(column, justify="right", no_wrap=True, min_width=width)
         table.add_column("configuration", no_wrap=True, overflow="ellipsis")
         for trial in list(self.running.values())[:SHOWN]:
             of = f"/{self.epochs}" if self.epochs else ""

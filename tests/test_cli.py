@@ -291,7 +291,7 @@ class TestAblate:
         ("options", "message"),
         [
             (["--remove", "fc9"], "the network has no layer `fc9` to remove. Did you mean `fc"),
-            (["--replicates", "1"], "`replicates >= 2` must hold, for a spread, but got 1"),
+            (["--replicates", "1"], "greater than or equal to 2"),
             (["--epochs", "0"], "`epochs` must be an integer >= 1, but got 0"),
         ],
     )

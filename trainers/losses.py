@@ -36,7 +36,7 @@ def loss_for(given: str | Loss | None, task: str) -> Loss:
     function, meant_for = LOSSES[given]
     if meant_for != task:
         fitting = [name for name, (_, other) in LOSSES.items() if other == task]
-        raise SettingsError(f"`{given}` is a loss for {meant_for}, but this is {task}; take one of {fitting}")
+        raise SettingsError(f"`{given}` is a loss for {meant_for}, but this is {task}; take `{'`, `'.join(fitting)}`")
     return function
 
 

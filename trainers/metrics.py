@@ -166,7 +166,9 @@ def metric_for(given: str | Function | None, task: str) -> Metric:
     metric = METRICS[given]
     if metric.task != task:
         fitting = [name for name, other in METRICS.items() if other.task == task]
-        raise SettingsError(f"`{given}` is a metric for {metric.task}, but this is {task}; take one of {fitting}")
+        raise SettingsError(
+            f"`{given}` is a metric for {metric.task}, but this is {task}; take `{'`, `'.join(fitting)}`"
+        )
     return metric
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
@@ -12,7 +13,7 @@ from ..errors import LeadlineError, Problem, SettingsError, UsageError, suggesti
 from ..spaces import Space
 from . import networks
 from .augmentation import OF_IMAGES
-from .data import OPTIONS, By, prepare
+from .data import OPTIONS, By, folds, prepare
 from .reasons import told
 from .recipe import RECIPE, Recipe
 
@@ -87,6 +88,10 @@ def space_problems(trainer: Trainer, space: Space) -> list[Problem]:
             if name not in named and name not in RECIPE:
                 hint = suggestion(name, named | set(RECIPE))
                 found.append(Problem(f"neither the network nor the trainer takes `{name}`. {hint}", (name,)))
+    auxiliary = trainer.settings["auxiliary"]
+    if "auxiliary" in named and "auxiliary" not in space.names and auxiliary != Recipe.auxiliary:
+        text = "the network has auxiliary heads only where the space has `auxiliary`: fix it there, `auxiliary: 0.3`"
+        found.append(Problem(text, ("auxiliary",)))
     missing = networks.architecture_problems(trainer.builder, {name: None for name in space.names if name in named})
     return found + [Problem(problem.text) for problem in missing]
 
@@ -94,7 +99,10 @@ def space_problems(trainer: Trainer, space: Space) -> list[Problem]:
 def trial_problems(trainer: Trainer, space: Space, metric: Any, seed: int) -> list[Problem]:
     """Builds the network of the space's first configuration, and tries loss and metric on two examples."""
     try:
-        data = prepare(trainer.loaded, trainer.split(seed), streamed=True)
+        rows = trainer.split(seed)
+        if trainer.folds > 1:
+            folds(trainer.loaded, rows, trainer.folds)
+        data = prepare(trainer.loaded, rows, streamed=True)
     except UsageError as error:
         return [problem.inside("data") for problem in error.problems]
     params = next(space.grid(points=1))
@@ -126,11 +134,17 @@ def trial_problems(trainer: Trainer, space: Space, metric: Any, seed: int) -> li
             float(function(outputs, data.train.targets[:2]))
         except Exception as error:  # as above
             return [Problem(f"the {what} failed on two examples: {told(error)}", where)]
-    return [
-        Problem(f"`{name}` is for images, but an example's shape is {data.in_shape}", ("trainer", name))
-        for name in OF_IMAGES
-        if any(_values(trainer, name, space)) and len(data.in_shape) != 3
-    ]
+    told_of = {name: _image_problem(name, max(_values(trainer, name, space)), data.in_shape) for name in OF_IMAGES}
+    return [Problem(text, ("trainer", name)) for name, text in told_of.items() if text]
+
+
+def _image_problem(name: str, most: float, shape: tuple[int, ...]) -> str | None:
+    """Returns what keeps an augmentation of images from being used on examples of that shape."""
+    if most and len(shape) != 3:
+        return f"`{name}` is for images, but an example's shape is {shape}"
+    if name != "flip" and most >= min(shape[1:], default=math.inf):
+        return f"`{name}` must be less than an image's side, in pixels, but got {most} for {shape[1]} x {shape[2]}"
+    return None
 
 
 def _values(trainer: Trainer, name: str, space: Space) -> list[Any]:

@@ -15,7 +15,7 @@ from torch import nn
 from ..errors import Problem, SettingsError, UsageError
 from ..spaces import Space
 from . import networks, settings
-from .data import By, Data, Split, folds, is_remote, load, merged, prepare, split
+from .data import By, Data, Preparation, Split, folds, is_remote, load, merged, prepare, split
 from .losses import Loss, loss_for
 from .messages import Broken, Channel, Job
 from .metrics import Metric, metric_for
@@ -333,6 +333,11 @@ class Trainer:
             network = self.build(params, *self._shapes)
         return sum(parameter.numel() for parameter in network.parameters())
 
+    @property
+    def in_shape(self) -> tuple[int, ...]:
+        """The shape of an example as a network takes it."""
+        return self._shapes[0]
+
     @cached_property
     def _shapes(self) -> tuple[tuple[int, ...], int]:
         """The shape of an example as a network takes it, and the outputs it needs: by an arbitrary split."""
@@ -373,8 +378,10 @@ class Trainer:
         else:
             splits = folds(self.loaded, rows, self.folds) if self.folds > 1 else (rows,)
         streamed = self._streams(device, len(splits))
+        # Folds share a network, and so a table's columns and categories; all else is each fold's own.
+        like = Preparation.fit(self.loaded.inputs, merged(rows).train) if len(splits) > 1 else None
         return Bench(
-            folds=tuple(prepare(self.loaded, one, streamed=streamed).to(device) for one in splits),
+            folds=tuple(prepare(self.loaded, one, streamed=streamed, like=like).to(device) for one in splits),
             device=device,
             loss=self.loss_function,
             metric=self.metric(job.metric),

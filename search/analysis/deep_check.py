@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 ROWS = 128  # training examples whose way through the network is looked at
 SECONDS = {"fits": 24.0, "rates": 16.0, "cost": 12.0}  # at most, for all networks together
+CHART = 72  # characters that the chart of a range test is wide
 WIDTH = 116
 MARKS: dict[Verdict, str] = {"ok": "ok", "warning": "WARNING", "problem": "PROBLEM"}
 
@@ -88,16 +89,20 @@ class DeepCheck:
         return {**whole, "checks": [part.as_json() for part in self.parts]}
 
     def __str__(self) -> str:
-        return "\n".join([*self._lines(), "", self._summary()])
+        return self.text(WIDTH)
 
-    def _lines(self) -> Iterator[str]:
-        width = max(len(part.check) for part in self.parts)
+    def text(self, width: int) -> str:
+        """Returns it all in lines of so many characters."""
+        return "\n".join([*self._lines(width), "", self._summary()])
+
+    def _lines(self, width: int) -> Iterator[str]:
+        longest = max(len(part.check) for part in self.parts)
         for part in self.parts:
-            head = f"{MARKS[part.finding.verdict]:8} {part.check:{width}}  "
+            head = f"{MARKS[part.finding.verdict]:8} {part.check:{longest}}  "
             text = f"{part.of}: {part.finding.text}" if part.of else part.finding.text
-            yield textwrap.fill(text, WIDTH, initial_indent=head, subsequent_indent=" " * len(head))
+            yield textwrap.fill(text, width, initial_indent=head, subsequent_indent=" " * len(head))
             if isinstance(part.finding, Rates) and len(part.finding.smooth) > 1:
-                yield textwrap.indent(chart(part.finding), " " * (len(head) - 2))
+                yield textwrap.indent(chart(part.finding), " " * max(0, min(len(head) - 2, width - CHART)))
 
     def _summary(self) -> str:
         counts = {verdict: sum(part.finding.verdict == verdict for part in self.parts) for verdict in MARKS}

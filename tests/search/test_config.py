@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import leadline as ll
 from leadline.errors import SettingsError
 from leadline.search.config import BUILT_IN, TRIALS, parse_override, read, study_from
+from leadline.trainers.networks import SPACES
 
 GOOD = """\
 study: small
@@ -223,8 +224,19 @@ seed: x
 
     def test_what_is_missing_is_named(self, write: Write) -> None:
         told = problems_of(write("trials: 3\n"))
-        for key in ("study", "data", "model", "space"):
+        for key in ("study", "data", "model"):
             assert any(f"`{key}` is missing" in text for text in told)
+        assert any("`space` is needed" in text for text in told)
+
+    def test_a_family_brings_a_space_of_its_own(self, write: Write) -> None:
+        study, _ = study_from(*read(write("study: own\ndata: digits\nmodel: resnet\n")))
+        assert study.space == SPACES["resnet"]()
+
+    def test_the_built_in_study_with_another_family_searches_that_familys_space(self) -> None:
+        study, _ = study_from(*read(None, {("model",): "mlp"}))
+        assert study.space == SPACES["mlp"]()
+        assert study.trainer is not None
+        assert study.trainer.settings["patience"] == 5
 
     def test_kinds_are_told_in_words(self, write: Write) -> None:
         told = "\n".join(problems_of(write(GOOD + "trials: many\nminutes: [1]\nseed: 1.5\nmlflow: {a: 1}\n")))
@@ -249,7 +261,7 @@ seed: x
             ("model", None), ("model", True), ("model", ["mlp"]), ("model", ""), ("data", "a" * 300), ("data", []),
             ("data", {"path": None}), ("trainer__optimizer", []), ("trainer__loss", True), ("trainer__parts", 3),
             ("trainer__on_epoch", 3), ("strategy", {"name": []}), ("strategy", {"name": "bayes", "startup": "x"}),
-            ("space", None), ("trainer", None), ("metric", 3), ("device", []), ("trainer__precision", []),
+            ("space", 3), ("trainer", None), ("metric", 3), ("device", []), ("trainer__precision", []),
         ],
     )  # fmt: skip
     def test_a_value_of_a_wrong_kind_is_told_too(self, write: Write, place: str, value: Any) -> None:

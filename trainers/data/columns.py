@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -111,6 +111,11 @@ def fit_columns(table: DataFrame) -> tuple[Column, ...]:
     return columns
 
 
+def refit_columns(columns: tuple[Column, ...], table: DataFrame) -> tuple[Column, ...]:
+    """Returns the same columns, encoded into as many numbers, with the medians of these rows."""
+    return tuple(_refitted(column, table[column.name]) for column in columns)
+
+
 def encode_columns(columns: tuple[Column, ...], table: DataFrame) -> NDArray[np.float64]:
     """Returns the table's rows as numbers (n, F).
 
@@ -167,6 +172,15 @@ def _fit(name: str, column: Series[Any]) -> Column | str:
     counts = column.dropna().astype(str).value_counts()
     frequent = sorted(counts.index, key=lambda text: (-counts[text], text))[:MOST_CATEGORIES]
     return Category(name, tuple(sorted(frequent)))
+
+
+def _refitted(column: Column, values: Series[Any]) -> Column:
+    if isinstance(column, Category) or not values.notna().any():
+        return column
+    if isinstance(column, Number):
+        return replace(column, median=float(values.median()))
+    found = features(values)
+    return replace(column, medians=tuple(float(np.nanmedian(found[part])) for part in column.features))
 
 
 def _told(fitted: Column | str, column: Series[Any]) -> str:

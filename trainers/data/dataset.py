@@ -99,11 +99,11 @@ class Dataset:
         return outputs if self.scale is None else self.scale.undo(outputs)
 
 
-def prepare(data: Data, split: Split, *, streamed: bool = False) -> Dataset:
+def prepare(data: Data, split: Split, *, streamed: bool = False, like: Preparation | None = None) -> Dataset:
     """Returns the training and validation rows, prepared by what the training rows alone say.
 
-    `streamed` leaves inputs that are an array where they are, to be prepared when needed. Raises `DataError` where
-    nothing is left to learn from.
+    A table gets the columns and categories of the preparation `like`, where one is given. `streamed` leaves inputs that
+    are an array where they are, to be prepared when needed. Raises `DataError` where nothing is left to learn from.
 
     >>> from leadline.trainers.data import load, split
     >>> data = load((torch.rand(12, 28, 28), [0, 1] * 6))
@@ -111,7 +111,7 @@ def prepare(data: Data, split: Split, *, streamed: bool = False) -> Dataset:
     >>> dataset.in_shape, dataset.outputs, len(dataset.train)
     ((1, 28, 28), 2, 8)
     """
-    preparation = Preparation.fit(data.inputs, split.train)
+    preparation = Preparation.fit(data.inputs, split.train, like)
     scale = Scale.fit(data.targets[split.train]) if data.classes is None else None
     return Dataset(
         name=data.name,

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from ...errors import DataError
-from .columns import Column, describe, encode_columns, fit_columns, restore
+from .columns import Column, describe, encode_columns, fit_columns, refit_columns, restore
 from .source import Inputs, check_inputs, chunks
 
 Rows = NDArray[np.int64]
@@ -36,14 +36,16 @@ class Preparation:
     columns: tuple[Column, ...] | None = None
 
     @classmethod
-    def fit(cls, inputs: Inputs, rows: Rows | None = None) -> Preparation:
+    def fit(cls, inputs: Inputs, rows: Rows | None = None, like: Preparation | None = None) -> Preparation:
         """Returns the preparation fitted on the training rows' inputs (n, ...), or on those `rows` of all inputs.
 
-        With `rows` a memory map is read in chunks, and never as a whole.
+        With `rows` a memory map is read in chunks, and never as a whole. A table gets the columns and categories that
+        the preparation `like` has, so that folds have inputs of one shape.
         """
         columns = None
         if not isinstance(inputs, np.ndarray):
-            columns = fit_columns(inputs if rows is None else inputs.iloc[rows])
+            table = inputs if rows is None else inputs.iloc[rows]
+            columns = refit_columns(like.columns, table) if like and like.columns else fit_columns(table)
         mean, scale, in_shape = _moments(_blocks(inputs, rows, columns))
         if columns is not None:
             plain = np.array([not one for column in columns for one in column.standardised])

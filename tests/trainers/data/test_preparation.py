@@ -120,3 +120,19 @@ def test_a_preparation_survives_json_exactly(inputs):
 def test_inputs_unlike_the_training_rows_are_refused(inputs, message):
     with pytest.raises(DataError, match=message):
         Preparation.fit(np.array([[0.0, 1.0], [1.0, 0.0]])).apply(inputs)
+
+
+def test_folds_of_a_table_have_the_same_columns_and_medians_of_their_own():
+    import pandas
+
+    table = pandas.DataFrame(
+        {"size": [1.0, 2.0, None, 4.0], "kind": ["a", "b", "b", "c"], "day": pandas.date_range("2024-01-01", periods=4)}
+    )
+    whole = Preparation.fit(table)
+    part = Preparation.fit(table, np.array([0, 1]), whole)
+    assert part.in_shape == whole.in_shape
+    assert part.columns is not None
+    assert [column.name for column in part.columns] == ["size", "kind", "day"]
+    assert part.columns[0].median == 1.5
+    assert part.apply(table).shape == whole.apply(table).shape
+    assert Preparation.fit(table, np.array([0, 1])).in_shape != whole.in_shape

@@ -146,7 +146,7 @@ def _common(names: Sequence[str], looks: Sequence[_Look]) -> tuple[int, int]:
         if (look.height, look.width) != (height, width):
             raise DataError(
                 f"{name}: the image is {look.height} x {look.width} pixels (height x width), but most are "
-                f"{height} x {width}. Say size=[{height}, {width}] to have all resized."
+                f"{height} x {width}. `data: {{path: ..., size: [{height}, {width}]}}` resizes all."
             )
     return height, width
 

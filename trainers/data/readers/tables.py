@@ -139,7 +139,10 @@ def _label_column(columns: list[str], label: str | int | None, where: str) -> st
     if len(found) == 1:
         return found[0]
     shown = ", ".join(columns[:30]) + (", ..." if len(columns) > 30 else "")
-    raise DataError(f'{where}: which column is the label? Say label="...", one of: {shown}; or label=-1 for the last.')
+    raise DataError(
+        f"{where}: which column is the label? Say so beside the path, as `label: NAME`, one of: {shown}; or as "
+        "`label: -1`, the last."
+    )
 
 
 def _column(columns: list[str], given: str | int, role: str, where: str) -> str:

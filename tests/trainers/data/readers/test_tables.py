@@ -85,7 +85,7 @@ def test_the_task_may_be_given(table):
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
-        ("a,b\n1,2\n3,4\n", {}, 'which column is the label.*label="...", one of: a, b'),
+        ("a,b\n1,2\n3,4\n", {}, "which column is the label.*`label: NAME`, one of: a, b"),
         ("class,target,x\n1,2,3\n4,5,6\n", {}, "which column is the label"),
         (PEOPLE, {"label": "jop"}, "no column is called `jop`. Did you mean `job`"),
         (PEOPLE, {"label": 3}, "a column from 0 to 2, but got 3"),
