@@ -286,7 +286,7 @@ def an_image_that_cannot_be_read(folder):
 
 
 @broken(
-    says=r"dog/2\.png: the image is 9 x 7 pixels \(height x width\), but most are 4 x 5\\. .*size: \\[4, 5\\]",
+    says=r"dog/2\.png: the image is 9 x 7 pixels \(height x width\), but most are 4 x 5\. .*size: \[4, 5\]",
     file="2.png",
 )
 def an_image_of_another_size(folder):
