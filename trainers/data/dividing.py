@@ -23,15 +23,27 @@ def by_class(data: Data, rows: Rows, keys: NDArray[np.uint64]) -> list[Rows]:
     """
     if data.classes is None:
         return [rows[np.argsort(keys, kind="stable")]]
+    targets, counts = data.targets[rows], check_classes(data, rows)
+    return np.split(rows[np.lexsort((keys, targets))], np.cumsum(counts)[:-1])
+
+
+def check_classes(data: Data, rows: Rows) -> NDArray[np.int64]:
+    """Returns how many of the rows (n,) each class has, (0,) for a regression.
+
+    Raises `DataError` where a class has a single row, or none.
+    """
+    if data.classes is None:
+        return np.zeros(0, dtype=np.int64)
     targets = data.targets[rows]
     counts = np.bincount(targets, minlength=len(data.classes))
-    for name, count in zip(data.classes, counts, strict=True):
+    for place, (name, count) in enumerate(zip(data.classes, counts, strict=True)):
         if count < 2:
+            where = f", row {rows[np.argmax(targets == place)]}," if count else ""
             raise DataError(
                 f"Each class needs two examples, one to train on and one to validate, but class `{name}` "
-                f"of `{data.name}` has {count} in the {len(rows)} rows to split. Leave it out or merge it."
+                f"of `{data.name}` has {count}{where} in the {len(rows)} rows to split. Leave it out or merge it."
             )
-    return np.split(rows[np.lexsort((keys, targets))], np.cumsum(counts)[:-1])
+    return counts
 
 
 def by_group(data: Data, rows: Rows, shares: Sequence[int], source: np.random.PCG64) -> list[Rows]:

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 
 from ...errors import DataError, suggestion
-from .dividing import Rows, by_class, by_group, by_time, groups_of
+from .dividing import Rows, by_class, by_group, by_time, check_classes, groups_of
 from .source import Data
 
 By: TypeAlias = Literal["stratified", "grouped", "time"]
@@ -58,8 +58,8 @@ def split(data: Data, *, seed: int, parts: tuple[int, int, int] = (4, 1, 1), by:
     The same data, seed, parts and `by` give the same split for ever: it is drawn from PCG64's raw stream, which numpy
     promises not to change (NEP 19).
 
-    Raises `DataError` where a part isn't at least 1; the rows, groups or times are too few; a stratified class has a
-    single example; a group is both in the source's test set and outside it; data have groups and an order and `by`
+    Raises `DataError` where a part isn't at least 1; the rows, groups or times are too few; a class has a single
+    example; a group is both in the source's test set and outside it; data have groups and an order and `by`
     doesn't say which of them counts, or it names what they haven't got.
 
     >>> from leadline.trainers.data import load
@@ -73,6 +73,7 @@ def split(data: Data, *, seed: int, parts: tuple[int, int, int] = (4, 1, 1), by:
         raise DataError(f"Data can't be split by `{by}`. {suggestion(str(by), get_args(By))}")
     by = by or _fitting(data)
     free, shares = np.arange(len(data) - data.test), parts[:2] if data.test else parts
+    check_classes(data, free)
     if by == "stratified":
         drawn = _stratified(data, free, parts, seed)
     elif by == "grouped":
@@ -145,7 +146,7 @@ def _fitting(data: Data) -> By:
     if data.groups is not None and data.order is not None:
         raise DataError(
             f"`{data.name}` has groups and an order, but a split keeps groups whole or times apart, not both. Say "
-            'which by "grouped" or "time", or leave one of them out.'
+            "which, `trainer: {split_by: grouped}` or `time`, or leave one of them out."
         )
     return "grouped" if data.groups is not None else "time" if data.order is not None else "stratified"
 

@@ -35,8 +35,10 @@ def timed(draw, fewest=3, most=40, classes=CLASSES):
 
 
 def data_of(n, classes, rng, **own):
+    classes = min(classes, n // 2)
     if classes:
-        return Data("told", np.zeros((n, 1)), rng.integers(classes, size=n), tuple(map(str, range(classes))), **own)
+        targets = rng.permutation(np.concatenate([np.repeat(np.arange(classes), 2), rng.integers(classes, size=n)])[:n])
+        return Data("told", np.zeros((n, 1)), targets, tuple(map(str, range(classes))), **own)
     return Data("measured", np.zeros((n, 1)), np.zeros(n, dtype=np.float32), None, **own)
 
 
@@ -218,7 +220,7 @@ BOTH = {"groups": np.zeros(9, np.int64), "order": np.arange(9.0)}
 @pytest.mark.parametrize(
     ("own", "by", "message"),
     [
-        (BOTH, None, '`measured` has groups and an order, .* Say which by "grouped" or "time"'),
+        (BOTH, None, "`measured` has groups and an order, .* Say which, `trainer: .split_by: grouped.`"),
         (BOTH, "grouped", "3 parts need at least a group each, but the 9 rows of `measured` to divide are of 1"),
         ({"order": np.arange(9) // 5.0}, None, "3 parts need at least a time each, but the 9 rows .* are of 2"),
         ({}, "grouped", "`measured` has no groups to split by"),

@@ -94,7 +94,11 @@ def test_the_sources_own_test_set_is_the_test_part():
 @pytest.mark.parametrize(
     ("data", "parts", "message"),
     [
-        (classified([1, 30]), (4, 1, 1), "two examples, .* class `0` of `classified` has 1 in the 31 rows to split"),
+        (
+            classified([1, 30]),
+            (4, 1, 1),
+            "two examples, .* class `0` of `classified` has 1, row .*, in the 31 rows to split",
+        ),
         (measured(3), (4, 1, 1), "too few rows to split 4:1:1: 3 rows would give"),
         (measured(30), (4, 0, 1), r"three whole numbers of at least 1 .* got \(4, 0, 1\)"),
         (measured(30), (4, 1), "three whole numbers"),
@@ -214,7 +218,7 @@ def test_a_class_that_the_split_left_a_single_row_cannot_be_folded():
     data = classified([2, 60])
     wholes = (split(data, seed=seed) for seed in range(100))
     whole = next(whole for whole in wholes if (data.targets[whole.test] == 0).any())
-    with pytest.raises(DataError, match=r"two examples, .* class `0` of `classified` has 1 in the"):
+    with pytest.raises(DataError, match=r"two examples, .* class `0` of `classified` has 1, row .*, in the"):
         folds(data, whole, 2)
 
 
