@@ -36,18 +36,17 @@ INITIAL_ROWS = 64  # training examples by whose variances weights may be initial
 class Trainer:
     """Trains configurations of `model` on `data`.
 
-    `model` is a family's name (`mlp`, `convnet`), a `module:function`, or a builder: a function of
+    `model` is a family's name (`mlp`, `resnet`, ...), a `module:function`, or a builder: a function of
     `(in_shape, classes, ...)` that returns an `nn.Module`, whose other arguments may be searched. `data` is a data
     set's name, a path, a `module:function`, a function or pair (inputs, targets), or a mapping with one of these as
-    `path` and options beside it (`label`, `task`, `group`, `time`, `drop`, `delimiter`, `header`, `size`:
-    `leadline.trainers.data.load`). `parts` are the sizes of train : valid :
-    test.
+    `path` and options beside it (`label`, `task`, `group`, `time`, `drop`, `delimiter`, `header`, `size`: see
+    `leadline.trainers.data.load`).
 
-    A split keeps each class's share; with data that have groups (`data`'s option `group`) groups stay whole, with data
-    that have an order (`time`) the latest rows are for test and those before for validation. `split_by` "stratified",
-    "grouped" or "time" says which where that isn't clear, `split_seed` draws the split from another seed than the
-    study's. `refit` trains the best configuration on train and validation rows in the end, for as many epochs as were
-    best.
+    `parts` are the sizes of train : valid : test. A split keeps each class's share; where the data have groups (the
+    option `group`) they stay whole, where they have an order (`time`) the latest rows are for test and those before for
+    validation. `split_by` "stratified", "grouped" or "time" says which, `split_seed` draws the split from another seed
+    than the study's. `refit` trains the best configuration on train and validation rows in the end, for as many epochs
+    as were best.
 
     `loss(outputs, targets)` may be yours; `precision` is "auto" (bfloat16 on CUDA, else float32), "float32" or
     "bfloat16". Inputs whose prepared tensors would take over half of the device's memory are `streamed`: read from
