@@ -399,12 +399,12 @@ class Study:
 
     def _compare(self, ledger: Ledger) -> None:
         """Raises SettingsError if the settings that the study was made with are others."""
-        if ledger.attribute("format") != FORMAT:
+        described, kept = self.describe(), dict(ledger.attribute("settings"))
+        if kept["trainer"] and ledger.attribute("format") != FORMAT:
             raise SettingsError(
                 f"the study `{self.name}` was made by another version of leadline, whose trainings differ from this "
-                "one's. Give this one another name"
+                "one's: what it found can be shown, but not gone on with. Run it anew, under another name"
             )
-        described, kept = self.describe(), dict(ledger.attribute("settings"))
         if kept["trainer"] and described["trainer"]:  # settings that there are since are as if they had been left out
             kept["trainer"] = {**settings.trainer_defaults(), **kept["trainer"]}
         differences = [*settings.differences(kept, described)]

@@ -334,6 +334,46 @@ class TestCheck:
         assert said.code == 0, said.err
 
 
+class TestCheckDeep:
+    TABLE = "size,kind,day,label\n" + "".join(
+        f"{i % 7 if i % 5 else ''},{'abc'[i % 3]},2024-01-{i % 28 + 1:02},{i % 2}\n" for i in range(90)
+    )
+
+    @pytest.fixture
+    def gaps(self, here: Path) -> str:
+        """A study of a table with gaps, categories and dates."""
+        (here / "table.csv").write_text(self.TABLE)
+        study = "study: gaps\ndata: {path: table.csv, label: label}\nmodel: mlp\nspace: {depth: 1, lr: 0.01}\n"
+        (here / "gaps.yaml").write_text(study + "trainer: {epochs: 2}\ntrials: 3\n")
+        return "gaps.yaml"
+
+    def test_check_tells_how_each_column_is_taken(self, leadline: Leadline, gaps: str) -> None:
+        columns = leadline("check", gaps, "--json").json["columns"]
+        assert columns["size"].startswith("numbers 0 to 6, ")
+        assert columns["kind"] == "3 categories: a, b, c"
+        assert columns["day"].startswith("dates 2024-01-01 to 2024-01-28")
+
+    def test_deep_tells_of_data_networks_rates_and_costs_and_creates_nothing(
+        self, leadline: Leadline, gaps: str, here: Path
+    ) -> None:
+        before = files(here)
+        said = leadline("check", gaps, "--deep", "--json")
+        found = said.json["deep"]
+        kinds = {check["check"] for check in found["checks"]}
+        assert {"inputs", "targets", "duplicates", "activations", "fits", "learning rate", "cost", "study"} <= kinds
+        assert said.code == (found["verdict"] == "problem")
+        assert files(here) == before
+
+    def test_its_plot_is_written_where_it_is_wanted(self, leadline: Leadline, gaps: str, here: Path) -> None:
+        said = leadline("check", gaps, "--deep", "--plot", "rates.svg")
+        assert "learning rate" in said.out
+        assert "<svg" in (here / "rates.svg").read_text()
+
+    @pytest.mark.parametrize("options", [["--plot", "rates.svg"], ["--deep", "--plot", "rates.txt"]])
+    def test_a_plot_that_cannot_be_is_wrong_input(self, leadline: Leadline, gaps: str, options: list[str]) -> None:
+        assert leadline("check", gaps, *options).code == 2
+
+
 class TestWrongInput:
     def test_every_problem_is_told_with_its_line_and_nothing_is_created(
         self, leadline: Leadline, small: str, here: Path

@@ -541,3 +541,34 @@ def test_a_grid_runs_each_configuration_once_whatever_the_pruner(plain: Make) ->
 def test_the_rungs_of_searched_epochs_are_those_of_the_longest(digits: Make) -> None:
     space = ll.Space(depth=1, epochs=ll.Choice([4, 81]))
     assert digits(space=space, pruner="asha").epochs == 81
+
+
+def test_a_study_of_another_version_can_be_shown_but_not_gone_on_with(folder: Path) -> None:
+    def study() -> ll.Study:
+        trainer = ll.Trainer("mlp", data="digits", epochs=1)
+        return ll.Study("old", ll.Space(depth=1), trainer, storage=folder, mlflow=None, strategy="random")
+
+    with study() as made:
+        made.run(trials=1, progress=False)
+        ledger = made._hold()
+        ledger.set_attribute("format", 1)
+        ledger.commit()
+    assert len(ll.load_study("old", folder).trials) == 1
+    for going_on in (lambda: study().run(trials=2, progress=False), lambda: study().test()):
+        with pytest.raises(ll.SettingsError, match="made by another version of leadline"):
+            going_on()
+
+
+def test_a_setting_that_came_later_is_as_if_it_had_been_left_out(folder: Path) -> None:
+    def study() -> ll.Study:
+        trainer = ll.Trainer("mlp", data="digits", epochs=1)
+        return ll.Study("old", ll.Space(depth=1), trainer, storage=folder, mlflow=None, strategy="random")
+
+    with study() as made:
+        made.run(trials=1, progress=False)
+        ledger = made._hold()
+        kept = ledger.attribute("settings")
+        del kept["trainer"]["flip"]
+        ledger.set_attribute("settings", kept)
+        ledger.commit()
+    assert 0 <= study().test() <= 1
