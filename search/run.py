@@ -17,7 +17,7 @@ from .ledger import Ledger
 from .listeners import Callbacks, Keeper
 from .model import write_model
 from .objective import Objective
-from .pruning import rungs
+from .pruners import rungs
 from .refit import refit
 from .scheduler import Scheduler
 from .tracking import Tracker, store_of

@@ -20,7 +20,7 @@ from . import settings
 from .folder import Folder, is_there, locked, name_problem, open_storage, release, root_of, shown
 from .ledger import Ledger
 from .objective import Objective
-from .pruning import make_pruner
+from .pruners import make_pruner
 from .refit import judge
 from .run import Run, devices_of, job_for
 from .storage import Mirror

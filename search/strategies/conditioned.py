@@ -7,9 +7,8 @@ with the best learning rate at 1e-2 for one architecture and at 1e-4 for the oth
 from __future__ import annotations
 
 import copy
-import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -20,8 +19,10 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from ...errors import SpaceError
+from .encoding import fits, to_unit
 from .grid import GridSampler
-from .skopt import SkoptSampler, fits, to_unit
+from .skopt import SkoptSampler
+from .views import View
 
 _WITH_VALUE = (TrialState.COMPLETE, TrialState.PRUNED)
 _LEAST = 16  # trials that TPE models; 16, 32: regret 0.041, 0.037 after 192 trials of benchmarks/batches.py (n=30)
@@ -139,24 +140,6 @@ def _apart(distribution: BaseDistribution, one: Any, other: Any) -> float:
     return 0.0 if distribution.single() else abs(to_unit(distribution, one) - to_unit(distribution, other))
 
 
-class _View:
-    """A study that shows a sampler only some trials, as Optuna's own does under the Hyperband pruner."""
-
-    def __init__(self, study: Study, choose: Callable[[list[FrozenTrial]], list[FrozenTrial]]) -> None:
-        self._study = study
-        self._chosen = functools.cache(lambda: choose(study.get_trials(deepcopy=False)))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._study, name)
-
-    def _get_trials(self, deepcopy: bool = True, states: Any = None, use_cache: bool = False) -> list[FrozenTrial]:
-        chosen = [trial for trial in self._chosen() if states is None or trial.state in states]
-        return copy.deepcopy(chosen) if deepcopy else chosen
-
-    def get_trials(self, deepcopy: bool = True, states: Any = None) -> list[FrozenTrial]:
-        return self._get_trials(deepcopy, states)
-
-
 class _Tpe(Holding):
     """TPE of the trials nearest to `given`.
 
@@ -171,7 +154,7 @@ class _Tpe(Holding):
     def _near(self, study: Study) -> Study:
         if not self._given:
             return study
-        return cast(Study, _View(study, lambda trials: nearest(trials, self._given, self._least)))
+        return cast(Study, View(study, lambda trials: nearest(trials, self._given, self._least)))
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         # What TPE remembers of the space would be of other trials: those of the last proposal's `given`.
@@ -203,7 +186,7 @@ class _Gp(GPSampler):
         self._modelled: dict[str, BaseDistribution] = {}  # those in `given` that are in the model
 
     def _alike(self, study: Study) -> Study:
-        return cast(Study, _View(study, self._with_given)) if self._given else study
+        return cast(Study, View(study, self._with_given)) if self._given else study
 
     def _with_given(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
         names = self._given.keys() & {name for trial in trials for name in trial.params}

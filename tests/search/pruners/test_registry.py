@@ -5,7 +5,7 @@ import pytest
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
 
 from leadline.errors import SettingsError
-from leadline.search.pruning import PRUNERS, make_pruner, rungs
+from leadline.search.pruners import PRUNERS, make_pruner, rungs
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import SettingsError, suggestion
+from ...errors import SettingsError, suggestion
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner

@@ -1,0 +1,74 @@
+"""The seam: what decides, after the epochs it names, which trials go on, which pause, and which end.
+
+A pruner keeps no state: all its answers follow from the trials' records, so that a resumed study goes on as the
+undisturbed one would have. Times and clocks are not among what it may look at, but for the seconds a trial recorded.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ..trial import Trial
+
+Verdict = Literal["go", "pause", "prune"]
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Go on with this paused trial, from where it stands."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class End:
+    """End this paused trial as pruned."""
+
+    number: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Begin:
+    """Begin a new trial of this configuration from the weights and optimizer state of `parent`, which is paused."""
+
+    params: Mapping[str, Any]
+    parent: int
+
+
+Move = Resume | End | Begin
+
+
+class Pruner(ABC):
+    """Decides about trials after some of their epochs.
+
+    The scheduler asks in this order. After an epoch in `rungs` a trial stands still, until all those of its stack that
+    reached a rung in the same epoch have reported; then `verdicts` says what becomes of them. A trial that is paused
+    leaves its lane, its state is kept. Whenever a lane is free, `moves` is asked first, and what it says is done;
+    where it says nothing, a new trial is proposed if `takes_new`, and the budget has one left.
+    """
+
+    @abstractmethod
+    def rungs(self, number: int, epochs: int) -> frozenset[int]:
+        """Returns the epochs, of 1 ... `epochs`, after which trial `number`, which may take so many, is decided about.
+
+        After its last epoch a trial is complete, and nobody is asked.
+        """
+
+    @abstractmethod
+    def verdicts(self, waiting: Sequence[int], trials: Sequence[Trial]) -> list[Verdict]:
+        """Returns what becomes of the trials with these numbers, whose last epoch (`curve`'s last) is a rung.
+
+        `trials` are all of the study's, by number, the waiting ones with what they have just reported.
+        """
+
+    def moves(self, trials: Sequence[Trial]) -> list[Move]:
+        """Returns what is to be done with paused trials now, nothing by default."""
+        return []
+
+    def takes_new(self, trials: Sequence[Trial]) -> bool:
+        """Tells whether a new trial may be proposed now, beside those that the study has."""
+        return True
