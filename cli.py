@@ -21,6 +21,7 @@ from .search.printing import (
     print_ablation,
     print_best,
     print_checked,
+    print_front,
     print_json,
     print_outcome,
     print_table,
@@ -204,9 +205,11 @@ def best(name: Name, storage: Storage = None, as_json: Json = False, debug: Debu
     study = _load(name, storage)
     trial = study.best
     if as_json:
-        print_json(trial.as_json())
+        several = {"best_trials": [one.as_json() for one in study.best_trials]} if study.goals.several else {}
+        print_json({**trial.as_json(), **several})
     else:
         print_best(study, trial)
+        print_front(study)
 
 
 @app.command()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ..errors import SpaceExhausted
 from ..spaces import Space
+from .goals import ONE, Goals
 from .listeners import Listener
 from .storage import Mirror
 from .strategies import Strategy
@@ -31,8 +31,16 @@ OUTCOMES = {
 class Ledger:
     """Proposes, records and ends trials of one study. What has been done is durable after the next `commit`."""
 
-    def __init__(self, mirror: Mirror, space: Space, strategy: Strategy, pruner: BasePruner, seed: int) -> None:
-        self.mirror, self.space, self.strategy, self.seed = mirror, space, strategy, seed
+    def __init__(
+        self,
+        mirror: Mirror,
+        space: Space,
+        strategy: Strategy,
+        pruner: BasePruner,
+        seed: int,
+        goals: Goals = ONE,
+    ) -> None:
+        self.mirror, self.space, self.strategy, self.seed, self.goals = mirror, space, strategy, seed, goals
         name = mirror.get_study_name_from_id(mirror.study_id)
         self.optuna = optuna.load_study(study_name=name, storage=mirror, pruner=pruner, sampler=strategy.sampler(seed))
         self.listeners: list[Listener] = []
@@ -146,24 +154,34 @@ class Ledger:
         if recorded is not None:
             return bool(recorded["prune"])
         self.mirror.set_trial_intermediate_value(trial_id, epoch, value)
+        entry: Any = {"metrics": dict(metrics or {}), "prune": False, "at": time.time()}
+        self.mirror.set_trial_system_attr(trial_id, f"{EPOCH}{epoch}", entry)  # a pruner may look at the metrics
         prune = decide and self.optuna.pruner.prune(self.optuna, self.mirror.get_trial(trial_id))
-        entry: Any = {"metrics": dict(metrics or {}), "prune": prune, "at": time.time()}
-        self.mirror.set_trial_system_attr(trial_id, f"{EPOCH}{epoch}", entry)
+        if prune:
+            self.mirror.set_trial_system_attr(trial_id, f"{EPOCH}{epoch}", {**entry, "prune": True})
         trial = self.trial(number)
         for listener in self.listeners:
             listener.reported(trial, epoch, metrics or {})
         return prune
 
     def end(
-        self, number: int, outcome: str, value: float | None, reason: str = "", facts: Mapping[str, Any] | None = None
+        self,
+        number: int,
+        outcome: str,
+        value: float | Sequence[float] | None,
+        reason: str = "",
+        facts: Mapping[str, Any] | None = None,
     ) -> Trial:
-        """Ends a trial as "complete", "pruned", "stopped" or "failed"; a value that is no number fails it."""
-        if value is not None and math.isnan(value):
-            outcome, value, reason = "failed", None, "its value was no number"
-        trial_id, state = self.mirror.trial_id(number), OUTCOMES[outcome]
+        """Ends a trial as "complete", "pruned", "stopped" or "failed"; a value that is no number fails it.
+
+        Of several objectives `value` is all of them, or the first, the others being among the facts and the metrics.
+        """
+        trial_id, best = self.mirror.trial_id(number), (facts or {}).get("best_epoch")
+        metrics = self.mirror.get_trial(trial_id).system_attrs.get(f"{EPOCH}{best}", {}).get("metrics", {})
+        outcome, values, problem = self.goals.judged(outcome, value, facts or {}, metrics)
+        state, reason = OUTCOMES[outcome], problem or reason
         for name, fact in {**(facts or {}), "reason": reason}.items():
             self.mirror.set_trial_user_attr(trial_id, name, fact)
-        values = None if value is None or state == TrialState.FAIL else [float(value)]
         self._tell_sampler(trial_id, state, values)
         self.mirror.set_trial_state_values(trial_id, state, values)
         self._ended.append(self.trial(number))

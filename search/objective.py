@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..errors import Pruned
@@ -14,9 +14,12 @@ from .trial import ActiveTrial
 
 
 class Objective:
-    """Runs `function(trial) -> value` for each trial; it may report values, and end itself by raising Pruned."""
+    """Runs `function(trial) -> value` for each trial; it may report values, and end itself by raising Pruned.
 
-    def __init__(self, function: Callable[[ActiveTrial], float]) -> None:
+    For several objectives it returns a tuple, and reports the first.
+    """
+
+    def __init__(self, function: Callable[[ActiveTrial], float | Sequence[float]]) -> None:
         self.function = function
         self._stopped = False
 
@@ -64,7 +67,8 @@ class Objective:
         self._stopped = False
         trial = ActiveTrial(number, params, report)
         try:
-            value = float(self.function(trial))
+            returned = self.function(trial)
+            value = tuple(map(float, returned)) if isinstance(returned, tuple | list) else float(returned)  # type: ignore[arg-type]
         except Pruned:
             if self._stopped:
                 return Ended(number, "stopped", "the study's time was up", trial.last)

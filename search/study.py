@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -15,9 +15,10 @@ import optuna
 
 from ..errors import Problem, SettingsError, StudyError
 from ..spaces import Space
-from ..trainers.references import describe, travels
+from ..trainers.references import travels
 from . import settings
 from .folder import Folder, is_there, locked, name_problem, open_storage, release, root_of, shown
+from .goals import ONE, Goals, goals_of
 from .ledger import Ledger
 from .objective import Objective
 from .pruners import make_pruner
@@ -41,7 +42,7 @@ class Study:
     """A search named `name` over `space` (None: the network family's own), of what `trainer` trains or of an objective.
 
     `metric` is a metric's name or a function of (outputs, targets); `direction` "maximize" or "minimize", by default
-    the metric's own. `strategy` is a name (`grid`, `random`, `bayes`, `tpe`, `gp`, `skopt-gp`, `skopt-rf`,
+    the metric's own. `strategy` is a name (`grid`, `random`, `bayes`, `tpe`, `gp`, `nsga2`, `skopt-gp`, `skopt-rf`,
     `skopt-et`), a mapping of a name and options, or an Optuna sampler; `pruner` a name (`none`, `median`, `asha`,
     `hyperband`) or an Optuna pruner. `storage` is a folder (`leadline-studies` by default), a database's URL, or an
     Optuna storage. `executor` is "inline", "processes" or "auto": processes where all that is trained can be imported,
@@ -52,6 +53,10 @@ class Study:
     "looped", or "auto", whichever is faster; on a CPU auto is one lane where results matter to what comes next. `keep`
     is how many of the best trials keep their weights. `mlflow` is the address of MLflow's store ("auto":
     `MLFLOW_TRACKING_URI`, else beside the studies; None: no tracking).
+
+    For several objectives `metric` is a list: the metric, then costs (`parameters`, `seconds` of training, `latency` in
+    milliseconds an example, `memory` at its peak in bytes, on CUDA) and names of other metrics; `direction` is a list
+    too, or left out. Curves, `best` and the weights that are kept go by the first.
 
     A study of this name that exists goes on, if its settings are the same. Nothing is created before the first trial.
     Raises SettingsError, or SpaceError, holding every problem.
@@ -67,8 +72,8 @@ class Study:
         space: Space | None = None,
         trainer: Trainer | None = None,
         *,
-        metric: str | Callable[..., Any] | None = None,
-        direction: str | None = None,
+        metric: str | Callable[..., Any] | Sequence[Any] | None = None,
+        direction: str | Sequence[str] | None = None,
         strategy: Any = "bayes",
         pruner: str | optuna.pruners.BasePruner = "none",
         seed: int = 0,
@@ -82,16 +87,18 @@ class Study:
         mlflow: str | None = "auto",
     ) -> None:
         space = _default_space(trainer) if space is None else space
-        self.name, self.space, self.trainer, self.metric, self.seed = name, space, trainer, metric, seed
+        self.name, self.space, self.trainer, self.seed = name, space, trainer, seed
         self.storage, self.executor, self.devices = storage, executor, devices
         self.lanes, self.plan, self.workers, self.keep, self.mlflow = lanes, plan, workers, keep, mlflow
         problems = settings.own_problems(self)
+        several = any(isinstance(given, list | tuple) and len(given) > 1 for given in (metric, direction))
+        self.goals = Goals(maximize=(True, False)) if several else ONE  # to check the rest by, if these are wrong
         with settings.gathered(problems):
-            self.maximize = settings.maximizes(trainer, metric, direction)
+            self.goals = goals_of(trainer, metric, direction)
         with settings.gathered(problems, "strategy"):
-            self.strategy = Strategy(strategy, space)
+            self.strategy = Strategy(strategy, space, self.goals)
         with settings.gathered(problems, "pruner"):
-            self.pruner = make_pruner(pruner, self.epochs)
+            self.pruner = make_pruner(pruner, self.epochs, self.goals)
         if problems:
             raise SettingsError(problems)
         self.pruner_given = pruner
@@ -107,6 +114,16 @@ class Study:
         return f"Study({self.name!r})"
 
     @property
+    def metric(self) -> Any:
+        """What trials are judged by, as given: a name, a function, or None; of several objectives the first."""
+        return self.goals.metric
+
+    @property
+    def maximize(self) -> bool:
+        """Whether more of it is better."""
+        return self.goals.maximize[0]
+
+    @property
     def epochs(self) -> int | None:
         """The most epochs that a trial may take; None if its objective decides."""
         searched = self.space.parameters.get("epochs")
@@ -119,7 +136,7 @@ class Study:
 
     def run(
         self,
-        objective: Callable[[ActiveTrial], float] | None = None,
+        objective: Callable[[ActiveTrial], float | Sequence[float]] | None = None,
         *,
         trials: int | None = None,
         minutes: float | None = None,
@@ -128,9 +145,9 @@ class Study:
         """Runs trials until the study has had `trials` of them or `minutes` have passed, whichever comes first.
 
         `trials` counts the whole study; those that a crash left running are taken up again first. With neither, a grid
-        runs whole. `objective(trial)` returns the value of `trial.params`, for a study without a trainer. Returns the
-        study. Raises SettingsError before anything is created if the settings can't work, and StudyError (StudyFailed
-        if trials just fail) if the study can't go on.
+        runs whole. `objective(trial)` returns the value of `trial.params`, for a study without a trainer; of several
+        objectives a tuple of values. Returns the study. Raises SettingsError before anything is created if the settings
+        can't work, and StudyError (StudyFailed if trials just fail) if the study can't go on.
         """
         work = self._work(objective)
         problems = self.problems(objective, trials=trials, minutes=minutes)
@@ -174,10 +191,13 @@ class Study:
 
         return ActiveTrial(trial.number, trial.params, report)
 
-    def tell(self, trial: ActiveTrial | int, value: float | None = None, state: str | None = None) -> Trial:
+    def tell(
+        self, trial: ActiveTrial | int, value: float | Sequence[float] | None = None, state: str | None = None
+    ) -> Trial:
         """Ends a trial from `ask` with its value, or as "pruned" or "failed"; returns its record.
 
-        Raises SettingsError if the trial isn't running, or a complete one has no value.
+        Of several objectives `value` is a tuple. Raises SettingsError if the trial isn't running, or a complete one has
+        no value, or not one for each objective.
         """
         ledger, number = self._hold(), trial if isinstance(trial, int) else trial.number
         if not 0 <= number < len(ledger.trials) or ledger.trial(number).state != "running":
@@ -187,6 +207,9 @@ class Study:
             raise SettingsError(
                 f'`state` is "complete" (with a value), "pruned" or "failed", but got {state!r}, {value}'
             )
+        had = len(value) if isinstance(value, tuple | list) else 1
+        if outcome == "complete" and had != len(self.goals):
+            raise SettingsError(f"`value` must be {len(self.goals)} numbers, one for each objective, but got {value!r}")
         if outcome == "pruned" and value is None:
             value = ledger.trial(number).last
         ledger.asked.discard(number)
@@ -233,26 +256,35 @@ class Study:
 
     @property
     def best(self) -> Trial:
-        """The best complete trial. Raises StudyError if none is complete."""
+        """The best complete trial, of several objectives by the first. Raises StudyError if none is complete."""
         complete = [trial for trial in self.trials if trial.state == "complete" and trial.value is not None]
         if not complete:
             raise StudyError(f"no trial of `{self.name}` is complete")
         return (max if self.maximize else min)(complete, key=lambda trial: trial.value or 0.0)
 
+    @property
+    def best_trials(self) -> list[Trial]:
+        """The Pareto front: the complete trials that no other is at least as good as in every objective, and better in
+        one. The best by the first objective come first."""
+        return self.goals.front(self.trials)
+
     def dataframe(self) -> pandas.DataFrame:
-        """Returns the trials as a pandas frame: a row a trial, parameters as `params_...`."""
+        """Returns the trials as a pandas frame: a row a trial, parameters as `params_...`, of several objectives each
+        one's as `values_0`, `values_1`, ..."""
         import pandas
 
         rows = []
         for trial in self.trials:
             row = trial.as_json()
-            params, _ = row.pop("params"), row.pop("curve")
+            params, _, values = row.pop("params"), row.pop("curve"), row.pop("values")
+            if self.goals.several:
+                row |= {f"values_{place}": value for place, value in enumerate(values or [None] * len(self.goals))}
             rows.append({**row, **{f"params_{name}": value for name, value in params.items()}})
         return pandas.DataFrame(rows)
 
     @property
     def metric_name(self) -> str:
-        """What the trials are judged by, in a word."""
+        """What the trials are judged by, in a word; of several objectives the first."""
         ledger = self._reading()
         kept = ledger.attribute("metric") if ledger is not None else None
         return kept or (self.metric if isinstance(self.metric, str) else "value")
@@ -263,8 +295,7 @@ class Study:
             "name": self.name,
             "space": self.space.describe(),
             "trainer": self.trainer.describe() if self.trainer else None,
-            "metric": self.metric if self.metric is None or isinstance(self.metric, str) else describe(self.metric),
-            "direction": "maximize" if self.maximize else "minimize",
+            **self.goals.describe(),
             "strategy": self.strategy.describe(),
             "pruner": self.pruner_given if isinstance(self.pruner_given, str) else f"<{type(self.pruner).__name__}>",
             "seed": self.seed,
@@ -316,6 +347,8 @@ class Study:
             found.append(Problem("say how long to search: `trials`, `minutes` or both (only a grid ends by itself)"))
         found += self._trainer_problems
         found += settings.device_problems(self.devices)
+        if not found:
+            found += settings.goal_problems(self)
         work = self._work(objective) if objective or self.trainer else None
         if work is not None and self.executor == "processes" and not self.travels(work):
             found.append(
@@ -335,15 +368,16 @@ class Study:
     # Opening
 
     def _open(self, *, write: bool) -> Ledger:
-        direction = optuna.study.StudyDirection.MAXIMIZE if self.maximize else optuna.study.StudyDirection.MINIMIZE
+        kinds = optuna.study.StudyDirection
+        directions = [kinds.MAXIMIZE if more else kinds.MINIMIZE for more in self.goals.maximize]
         with _quiet():
             storage = open_storage(self.storage, self.folder, write=write)
             try:
-                mirror = Mirror.open(storage, self.name, [direction] if write else None)
+                mirror = Mirror.open(storage, self.name, directions if write else None)
             finally:
                 if not write:
                     release(storage)
-            return Ledger(mirror, self.space, self.strategy, self.pruner, self.seed)
+            return Ledger(mirror, self.space, self.strategy, self.pruner, self.seed, self.goals)
 
     def _reading(self) -> Ledger | None:
         """Returns the study as it is in its storage; None if it isn't there."""
@@ -465,7 +499,7 @@ def load_study(
         name,
         Space.parse(kept["space"]),
         trainer,
-        metric=None if str(kept["metric"]).startswith("<") else kept["metric"],
+        metric=_known_metric(kept["metric"]),
         direction=kept["direction"],
         strategy="bayes" if str(kept["strategy"]).startswith("<") else kept["strategy"],
         pruner="none" if kept["pruner"].startswith("<") else kept["pruner"],
@@ -473,6 +507,13 @@ def load_study(
         storage=storage,
         **{**run_with.get("study", {}), **options},
     )
+
+
+def _known_metric(kept: Any) -> Any:
+    """Returns the metric, or metrics, of a study's settings; None for one that only its own script knows."""
+    if isinstance(kept, list):
+        return [_known_metric(one) for one in kept]
+    return None if str(kept).startswith("<") else kept
 
 
 def _default_space(trainer: Trainer | None) -> Space:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,8 +20,9 @@ class Trial:
 
     `state` is "complete", "pruned", "failed", "running" or "waiting"; `value` the metric at the best epoch (None if
     there is none; the mean of folds or replicates, whose standard deviation is `spread`), `last` at the last one;
-    `curve` the metric by epoch, counted from 1; `seconds` of training, `parameters` the network's weights,
-    `peak_memory` in bytes; `reason` says why it ended.
+    `values` those of all objectives, `value` the first of them; `curve` the metric by epoch, counted from 1, `reports`
+    what else was reported then; `seconds` of training, `parameters` the network's weights, `peak_memory` in bytes;
+    `reason` says why it ended.
     """
 
     number: int
@@ -37,31 +38,41 @@ class Trial:
     peak_memory: int | None = None
     spread: float | None = None
     curve: dict[int, float] = field(default_factory=dict)
+    values: tuple[float, ...] = ()
+    reports: dict[int, Mapping[str, float]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, frozen: FrozenTrial, fixed: Mapping[str, Any]) -> Trial:
         """Returns the record of an Optuna trial in a space with these `fixed` values."""
         facts, params = frozen.user_attrs, frozen.params or frozen.system_attrs.get("fixed_params", {})
         started, ended = frozen.datetime_start, frozen.datetime_complete
+        values, curve = tuple(frozen.values or ()), sorted_curve(frozen)
+        value = values[0] if values else None
         return cls(
             number=frozen.number,
             state=STATES[frozen.state.name],
             params={**fixed, **params},
-            value=frozen.value,
+            value=value,
             spread=facts.get("spread"),
-            last=facts.get("last", next(reversed(sorted_curve(frozen).values()), frozen.value)),
+            last=facts.get("last", next(reversed(curve.values()), value)),
             reason=facts.get("reason", ""),
             epochs=facts.get("epochs", len(frozen.intermediate_values)),
             best_epoch=facts.get("best_epoch"),
             seconds=facts.get("seconds", (ended - started).total_seconds() if started and ended else None),
             parameters=facts.get("parameters"),
             peak_memory=facts.get("peak_memory"),
-            curve=sorted_curve(frozen),
+            curve=curve,
+            values=values,
+            reports={
+                epoch: entry["metrics"] for epoch in curve if (entry := frozen.system_attrs.get(f"{EPOCH}{epoch}"))
+            },
         )
 
     def as_json(self) -> dict[str, Any]:
         """Returns the trial as plain JSON."""
-        return {**asdict(self), "curve": {str(epoch): value for epoch, value in self.curve.items()}}
+        plain = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "reports"}
+        curve = {str(epoch): value for epoch, value in self.curve.items()}
+        return {**plain, "params": dict(self.params), "curve": curve, "values": list(self.values)}
 
 
 def sorted_curve(frozen: FrozenTrial) -> dict[int, float]:

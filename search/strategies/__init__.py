@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...errors import Problem, SettingsError, SpaceError, suggestion
+from ..goals import ONE, Goals
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -50,6 +51,12 @@ def _skopt(estimator: str) -> Callable[..., BaseSampler]:
     return make
 
 
+def _nsga2(space: Space, seed: int, population: int = 20) -> BaseSampler:
+    from .several import nsga2
+
+    return nsga2(seed, population)
+
+
 STRATEGIES: dict[str, Callable[..., BaseSampler]] = {
     "grid": _grid,
     "random": _random,
@@ -59,6 +66,15 @@ STRATEGIES: dict[str, Callable[..., BaseSampler]] = {
     "skopt-gp": _skopt("gp"),
     "skopt-rf": _skopt("rf"),
     "skopt-et": _skopt("et"),
+    "nsga2": _nsga2,
+}
+SEVERAL = {  # those that can do several objectives, and how: one that models values is shown pruned trials its own way
+    "grid": _grid,
+    "random": _random,
+    "bayes": _tpe,
+    "tpe": _tpe,
+    "gp": _gp,
+    "nsga2": _nsga2,
 }
 
 
@@ -67,12 +83,13 @@ class Strategy:
 
     Named strategies are stateless: a sampler is made afresh for each proposal, from the study's seed and the trial's
     number, so that a proposal depends on these and on the trials before it alone, also after a resume. A sampler of
-    your own is used as it is. Raises SettingsError, holding every problem, for an unknown name or option.
+    your own is used as it is. Raises SettingsError, holding every problem, for an unknown name or option, and for a
+    name that can't do several objectives where the `goals` are several.
     """
 
-    def __init__(self, given: Any, space: Space) -> None:
+    def __init__(self, given: Any, space: Space, goals: Goals = ONE) -> None:
         self._own: BaseSampler | None = None
-        self.space = space
+        self.space, self.goals = space, goals
         options: dict[str, Any] = {}
         if isinstance(given, Mapping):
             options = dict(given)
@@ -84,6 +101,8 @@ class Strategy:
             return
         if given not in STRATEGIES:
             raise SettingsError(f"no strategy is called `{given}`. {suggestion(given, STRATEGIES)}")
+        if goals.several and given not in SEVERAL:
+            raise SettingsError(f"`{given}` can't do several objectives; `{'`, `'.join(SEVERAL)}` can")
         known = list(inspect.signature(STRATEGIES[given]).parameters)[2:]
         unknown = [option for option in options if option not in known]
         if unknown:
@@ -91,9 +110,11 @@ class Strategy:
                 Problem(f"`{given}` has no option `{option}`. {suggestion(option, known)}", (option,))
                 for option in unknown
             )
-        startup = options.get("startup", 0)
-        if isinstance(startup, bool) or not isinstance(startup, int) or startup < 0:
-            raise SettingsError([Problem(f"`startup` must be an integer >= 0, but got {startup!r}", ("startup",))])
+        for option, least in (("startup", 0), ("population", 2)):
+            number = options.get(option, least)
+            if isinstance(number, bool) or not isinstance(number, int) or number < least:
+                text = f"`{option}` must be an integer >= {least}, but got {number!r}"
+                raise SettingsError([Problem(text, (option,))])
         self.name, self.options = given, options
         if given == "grid":
             try:
@@ -103,12 +124,19 @@ class Strategy:
 
     def sampler(self, seed: int, given: Mapping[str, Any] | None = None) -> BaseSampler:
         """Returns the sampler that makes one proposal, whose values are those in `given` and the rest fits these."""
-        sampler = self._own or STRATEGIES[self.name](self.space, seed, **self.options)
+        sampler = self._own or self._named(seed)
         if not given:
             return sampler
         from .conditioned import condition
 
         return condition(sampler, given)
+
+    def _named(self, seed: int) -> BaseSampler:
+        if not self.goals.several or not self.learns:
+            return STRATEGIES[self.name](self.space, seed, **self.options)
+        from .several import Several
+
+        return Several(SEVERAL[self.name](self.space, seed, **self.options), self.goals.late)
 
     @property
     def learns(self) -> bool:
