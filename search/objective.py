@@ -44,14 +44,14 @@ class Objective:
                 match command:
                     case Start(number, params):
                         try:
-                            ended = self._run(number, dict(params), channel)
+                            ended = self._run(number, dict(params), channel, several=job.objectives > 1)
                         except _Closed:
                             return  # the trial stays running, for the next run to take up
                         channel.send(ended)
                     case Close():
                         return
 
-    def _run(self, number: int, params: dict[str, Any], channel: Channel) -> Ended:
+    def _run(self, number: int, params: dict[str, Any], channel: Channel, *, several: bool) -> Ended:
         def report(epoch: int, value: float) -> bool:
             channel.send(Report(number, epoch, value, waits=True))
             while True:
@@ -67,8 +67,7 @@ class Objective:
         self._stopped = False
         trial = ActiveTrial(number, params, report)
         try:
-            returned = self.function(trial)
-            value = tuple(map(float, returned)) if isinstance(returned, tuple | list) else float(returned)  # type: ignore[arg-type]
+            value = _numbers(self.function(trial), several)
         except Pruned:
             if self._stopped:
                 return Ended(number, "stopped", "the study's time was up", trial.last)
@@ -76,6 +75,10 @@ class Objective:
         except Exception as error:  # the objective is the user's: it may raise anything, and the study goes on
             return Ended(number, "failed", told(error), facts={"traceback": traceback.format_exc()})
         return Ended(number, "complete", "the objective returned", value)
+
+
+def _numbers(returned: Any, several: bool) -> float | tuple[float, ...]:
+    return tuple(map(float, returned)) if several and isinstance(returned, tuple | list) else float(returned)
 
 
 class _Closed(BaseException):

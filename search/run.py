@@ -225,6 +225,7 @@ def job_for(study: Study, ledger: Ledger, device: str) -> Job:
         seed=study.seed,
         metric=study.metric,
         maximize=study.maximize,
+        objectives=len(study.goals),
         metrics=study.goals.metrics,
         latency="latency" in study.goals.further,
         device=device,

@@ -31,6 +31,7 @@ class Job:
     seed: int
     metric: Any  # a name from trainers.metrics, a `module:function`, a callable, or None for the task's own
     maximize: bool
+    objectives: int = 1  # how many numbers an objective of the user's returns
     metrics: Sequence[str] = ()  # others that are computed of each epoch too
     latency: bool = False  # whether that of each trial's network is measured at its end
     device: str = "auto"
