@@ -68,7 +68,7 @@ def run(
     study: Annotated[str | None, typer.Option("--study", help="The study's name.")] = None,
     data: Data = None,
     model: Model = None,
-    strategy: Annotated[str | None, typer.Option(help="grid, random, bayes, tpe, gp, skopt-gp, ...")] = None,
+    strategy: Annotated[str | None, typer.Option(help="grid, random, bayes, tpe, gp, nsga2, ...")] = None,
     pruner: Annotated[str | None, typer.Option(help="none, median, asha, hyperband.")] = None,
     trials: Annotated[int | None, typer.Option(help="End when the study has had so many trials.")] = None,
     minutes: Annotated[float | None, typer.Option(help="End after so many minutes.")] = None,

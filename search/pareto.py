@@ -14,27 +14,15 @@ def ranks(points: Points, maximize: Sequence[bool]) -> list[int]:
     """Returns each point's non-domination rank: 0 where no other dominates it, else one more than its dominators'.
 
     A point dominates another if it is at least as good in every objective and better in one. `maximize` says of each
-    objective whether more is better; NaN is worse than every number. Takes n x n bytes for n points.
+    objective whether more is better; NaN is worse than every number.
 
-    Source: Deb et al., "A fast and elitist multiobjective genetic algorithm: NSGA-II" (2002).
+    Sources: Deb et al., "A fast and elitist multiobjective genetic algorithm: NSGA-II" (2002); Zhang et al., "An
+    efficient approach to nondominated sorting" (2015), whose binary search over fronts this is.
 
     >>> ranks([(0.9, 100), (0.8, 10), (0.7, 50)], [True, False])
     [0, 0, 1]
     """
-    goodness = _goodness(points, maximize)
-    as_good = np.ones((len(goodness), len(goodness)), dtype=bool)  # [i, j]: i is nowhere worse than j
-    for column in goodness.T:
-        as_good &= column[:, None] >= column[None, :]
-    dominates = as_good & ~as_good.T
-    dominators = dominates.sum(axis=0)
-    found = np.full(len(goodness), -1)
-    for rank in range(len(goodness)):
-        front = (dominators == 0) & (found < 0)
-        if not front.any():
-            break
-        found[front] = rank
-        dominators -= dominates[front].sum(axis=0)
-    return [int(rank) for rank in found]
+    return _ranks(_goodness(points, maximize)).tolist()
 
 
 def crowding(points: Points, maximize: Sequence[bool]) -> list[float]:
@@ -48,19 +36,8 @@ def crowding(points: Points, maximize: Sequence[bool]) -> list[float]:
     >>> crowding([(0, 4), (1, 3), (4, 0)], [False, False])
     [inf, 2.0, inf]
     """
-    goodness, found = _goodness(points, maximize), np.zeros(len(points))
-    own = np.array(ranks(points, maximize), dtype=int)
-    for rank in set(own.tolist()):
-        places = np.flatnonzero(own == rank)
-        _, firsts = np.unique(goodness[places], axis=0, return_index=True)
-        places = places[np.sort(firsts)]
-        for column in goodness[places].T:
-            along = np.argsort(column, kind="stable")
-            found[places[along[[0, -1]]]] = np.inf
-            low, high = column[along[0]], column[along[-1]]
-            if low < high and np.isfinite(high - low):
-                found[places[along[1:-1]]] += (column[along[2:]] - column[along[:-2]]) / (high - low)
-    return [float(distance) for distance in found]
+    goodness = _goodness(points, maximize)
+    return _crowding(goodness, _ranks(goodness)).tolist()
 
 
 def standings(points: Points, maximize: Sequence[bool]) -> list[tuple[int, float]]:
@@ -69,8 +46,9 @@ def standings(points: Points, maximize: Sequence[bool]) -> list[tuple[int, float
     >>> standings([(0.9, 100), (0.8, 10), (0.7, 50)], [True, False])
     [(0, -inf), (0, -inf), (1, -inf)]
     """
-    alone = crowding(points, maximize)
-    return [(rank, -distance) for rank, distance in zip(ranks(points, maximize), alone, strict=True)]
+    goodness = _goodness(points, maximize)
+    own = _ranks(goodness)
+    return list(zip(own.tolist(), (-_crowding(goodness, own)).tolist(), strict=True))
 
 
 def order(points: Points, maximize: Sequence[bool]) -> list[int]:
@@ -96,3 +74,37 @@ def _goodness(points: Points, maximize: Sequence[bool]) -> NDArray[np.float64]:
     """Returns the points as (n, objectives) in which more is better everywhere."""
     signed = np.array(points, dtype=float).reshape(len(points), len(maximize)) * np.where(maximize, 1.0, -1.0)
     return np.where(np.isnan(signed), -np.inf, signed)
+
+
+def _ranks(goodness: NDArray[np.float64]) -> NDArray[np.int64]:
+    distinct, places = np.unique(goodness, axis=0, return_inverse=True)
+    fronts: list[list[int]] = []
+    found = np.zeros(len(distinct), dtype=np.int64)
+    for place in reversed(range(len(distinct))):  # sorted: whatever dominates a point comes before it
+        rest = distinct[place, 1:]
+        low, high = 0, len(fronts)
+        while low < high:  # what is dominated in a front is dominated in those before it
+            middle = (low + high) // 2
+            members = fronts[middle] if len(rest) > 1 else fronts[middle][-1:]  # of two objectives the last tells
+            dominated = (distinct[members, 1:] >= rest).all(axis=1).any()
+            low, high = (middle + 1, high) if dominated else (low, middle)
+        if low == len(fronts):
+            fronts.append([])
+        fronts[low].append(place)
+        found[place] = low
+    return found[places.reshape(-1)]
+
+
+def _crowding(goodness: NDArray[np.float64], own: NDArray[np.int64]) -> NDArray[np.float64]:
+    found = np.zeros(len(goodness))
+    for rank in range(int(own.max(initial=-1)) + 1):
+        places = np.flatnonzero(own == rank)
+        _, firsts = np.unique(goodness[places], axis=0, return_index=True)
+        places = places[np.sort(firsts)]
+        for column in goodness[places].T:
+            along = np.argsort(column, kind="stable")
+            found[places[along[[0, -1]]]] = np.inf
+            low, high = column[along[0]], column[along[-1]]
+            if low < high and np.isfinite(high - low):
+                found[places[along[1:-1]]] += (column[along[2:]] - column[along[:-2]]) / (high - low)
+    return found

@@ -84,6 +84,9 @@ def goal_problems(study: Study) -> list[Problem]:
         if others:
             text = f"`memory` is measured on CUDA alone, but the study trains on {', '.join(others)}"
             found.append(Problem(text, ("metric",)))
+        elif study.lanes != 1:
+            text = "`memory` is measured of all that a worker trains, so `lanes` must be 1 to tell trials apart"
+            found.append(Problem(text, ("lanes",)))
     return found
 
 
