@@ -347,8 +347,8 @@ class Study:
             found.append(Problem("say how long to search: `trials`, `minutes` or both (only a grid ends by itself)"))
         found += self._trainer_problems
         found += settings.device_problems(self.devices)
-        if not found:
-            found += settings.goal_problems(self)
+        if not found and self.goals.several:
+            found += settings.goal_problems(self, devices_of(self))
         work = self._work(objective) if objective or self.trainer else None
         if work is not None and self.executor == "processes" and not self.travels(work):
             found.append(

@@ -68,14 +68,7 @@ STRATEGIES: dict[str, Callable[..., BaseSampler]] = {
     "skopt-et": _skopt("et"),
     "nsga2": _nsga2,
 }
-SEVERAL = {  # those that can do several objectives, and how: one that models values is shown pruned trials its own way
-    "grid": _grid,
-    "random": _random,
-    "bayes": _tpe,
-    "tpe": _tpe,
-    "gp": _gp,
-    "nsga2": _nsga2,
-}
+SEVERAL = ("grid", "random", "bayes", "tpe", "gp", "nsga2")  # those that can do several objectives
 
 
 class Strategy:
@@ -134,9 +127,13 @@ class Strategy:
     def _named(self, seed: int) -> BaseSampler:
         if not self.goals.several or not self.learns:
             return STRATEGIES[self.name](self.space, seed, **self.options)
-        from .several import Several
+        from .several import Several, bayes
 
-        return Several(SEVERAL[self.name](self.space, seed, **self.options), self.goals.late)
+        if self.name == "bayes":
+            conditional = any(parameter.when for parameter in self.space.parameters.values())
+            startup = self.options.get("startup", 10)
+            return bayes(seed, startup, len(self.goals), self.goals.late, conditional=conditional)
+        return Several(STRATEGIES[self.name](self.space, seed, **self.options), self.goals.late)
 
     @property
     def learns(self) -> bool:

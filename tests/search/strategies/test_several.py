@@ -179,6 +179,30 @@ def test_proposals_given_part_of_the_configuration_hold_it(name: str) -> None:
     assert [past.params["depth"] for past in study.trials[8:]] == [3, 3, 3]
 
 
+class TestBayes:
+    """A Gaussian process first, and TPE when there are many trials: told by what they propose after equal histories."""
+
+    def proposed(self, name: str, space: Space, trials: int, goals: Goals = TWO) -> dict[str, Any]:
+        study = optuna.create_study(
+            directions=["maximize" if more else "minimize" for more in goals.maximize],
+            sampler=optuna.samplers.RandomSampler(0),
+        )
+        study.optimize(lambda trial: (*objective(trial), 0.0, 0.0)[: len(goals)], n_trials=trials)
+        study.sampler = Strategy({"name": name, "startup": 2}, space, goals).sampler(1)
+        return space.suggest(study.ask())
+
+    def test_it_is_the_process_until_there_are_many_trials(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("leadline.search.strategies.several.MODELLED_TRIALS", 6)
+        assert self.proposed("bayes", SPACE, 5) == self.proposed("gp", SPACE, 5) != self.proposed("tpe", SPACE, 5)
+        assert self.proposed("bayes", SPACE, 6) == self.proposed("tpe", SPACE, 6) != self.proposed("gp", SPACE, 6)
+
+    def test_it_is_tpe_in_a_conditional_space_and_for_many_objectives(self) -> None:
+        conditional = Space(**SPACE.parameters, momentum=Float(0, 1, when={"kind": "a"}))
+        assert self.proposed("bayes", conditional, 5) == self.proposed("tpe", conditional, 5)
+        many = Goals(None, ("b", "c", "d"), (True, False, True, True))
+        assert self.proposed("bayes", SPACE, 5, many) == self.proposed("tpe", SPACE, 5, many)
+
+
 @pytest.mark.parametrize("population", [1, 0, 2.5, "x", True])
 def test_a_population_that_is_none_is_told(population: Any) -> None:
     with pytest.raises(SettingsError, match="`population` must be an integer >= 2"):
