@@ -53,7 +53,7 @@ class StudyFile(BaseModel):
     metric: StrictStr | None = None
     direction: StrictStr | None = None
     strategy: StrictStr | dict[str, Any] = "bayes"
-    pruner: StrictStr = "none"
+    pruner: StrictStr | dict[str, Any] = "none"
     trials: StrictInt | None = None
     minutes: StrictInt | StrictFloat | None = None
     seed: StrictInt = 0

@@ -17,7 +17,6 @@ from .ledger import Ledger
 from .listeners import Callbacks, Keeper
 from .model import write_model
 from .objective import Objective
-from .pruners import rungs
 from .refit import refit
 from .scheduler import Scheduler
 from .tracking import Tracker, store_of
@@ -43,7 +42,9 @@ class Run:
         self.trials, self.minutes = trials, minutes
         self.seconds = None if minutes is None else minutes * 60
         structure = partial(work.structure, padded=study.plan == "padded")
-        self.scheduler = Scheduler(ledger, self._rungs, structure, work.weight, trials=trials, seconds=self.seconds)
+        self.scheduler = Scheduler(
+            ledger, self._rungs, structure, work.weight, study.folder.branch, trials=trials, seconds=self.seconds
+        )
         self.tracking_problem: str | None = None
         self.refit_problem: str | None = None
 
@@ -74,7 +75,7 @@ class Run:
             with self._listening(tracker, shown if progress else None):
                 if self.scheduler.has_work:
                     EXECUTORS[self._executor()](self.work, self._jobs(), self.scheduler)
-                self.ledger.commit()
+                self.scheduler.conclude()
             if not self.scheduler.interrupted:
                 self._refit(shown)
                 finished = not self.scheduler.interrupted
@@ -108,11 +109,9 @@ class Run:
             return self.study.executor
         return "processes" if self.study.travels(self.work) else "inline"
 
-    def _rungs(self, params: Mapping[str, Any]) -> frozenset[int]:
-        if self.study.trainer is None:
-            return frozenset()
-        own = self.study.trainer.recipe(params).epochs
-        return frozenset(rung for rung in rungs(self.study.pruner_given, self.study.epochs or own) if rung <= own)
+    def _rungs(self, number: int, params: Mapping[str, Any]) -> frozenset[int]:
+        trainer = self.study.trainer
+        return frozenset() if trainer is None else self.study.pruner.rungs(number, trainer.recipe(params).epochs)
 
     def _jobs(self) -> list[Job]:
         jobs = []

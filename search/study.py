@@ -20,7 +20,8 @@ from . import settings
 from .folder import Folder, is_there, locked, name_problem, open_storage, release, root_of, shown
 from .ledger import Ledger
 from .objective import Objective
-from .pruners import make_pruner
+from .pruners import described, make_pruner
+from .pruners.base import Pruner
 from .refit import judge
 from .run import Run, devices_of, job_for
 from .storage import Mirror
@@ -70,7 +71,7 @@ class Study:
         metric: str | Callable[..., Any] | None = None,
         direction: str | None = None,
         strategy: Any = "bayes",
-        pruner: str | optuna.pruners.BasePruner = "none",
+        pruner: str | Mapping[str, Any] | Pruner | optuna.pruners.BasePruner = "none",
         seed: int = 0,
         storage: str | Path | BaseStorage | None = None,
         executor: str = "auto",
@@ -86,12 +87,13 @@ class Study:
         self.storage, self.executor, self.devices = storage, executor, devices
         self.lanes, self.plan, self.workers, self.keep, self.mlflow = lanes, plan, workers, keep, mlflow
         problems = settings.own_problems(self)
+        self.maximize = True
         with settings.gathered(problems):
             self.maximize = settings.maximizes(trainer, metric, direction)
         with settings.gathered(problems, "strategy"):
             self.strategy = Strategy(strategy, space)
         with settings.gathered(problems, "pruner"):
-            self.pruner = make_pruner(pruner, self.epochs)
+            self.pruner = make_pruner(pruner, self.epochs, maximize=self.maximize, pausing=trainer is not None)
         if problems:
             raise SettingsError(problems)
         self.pruner_given = pruner
@@ -168,9 +170,10 @@ class Study:
         ledger.commit()
 
         def report(epoch: int, value: float) -> bool:
-            prune = ledger.report(trial.number, epoch, value, decide=True)
+            ledger.report(trial.number, epoch, value)
+            verdicts = ledger.decide({trial.number: epoch})
             ledger.commit()
-            return prune
+            return verdicts[trial.number] == "prune"
 
         return ActiveTrial(trial.number, trial.params, report)
 
@@ -266,7 +269,7 @@ class Study:
             "metric": self.metric if self.metric is None or isinstance(self.metric, str) else describe(self.metric),
             "direction": "maximize" if self.maximize else "minimize",
             "strategy": self.strategy.describe(),
-            "pruner": self.pruner_given if isinstance(self.pruner_given, str) else f"<{type(self.pruner).__name__}>",
+            "pruner": described(self.pruner_given),
             "seed": self.seed,
         }
 
@@ -468,7 +471,7 @@ def load_study(
         metric=None if str(kept["metric"]).startswith("<") else kept["metric"],
         direction=kept["direction"],
         strategy="bayes" if str(kept["strategy"]).startswith("<") else kept["strategy"],
-        pruner="none" if kept["pruner"].startswith("<") else kept["pruner"],
+        pruner="none" if str(kept["pruner"]).startswith("<") else kept["pruner"],
         seed=kept["seed"],
         storage=storage,
         **{**run_with.get("study", {}), **options},
