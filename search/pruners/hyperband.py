@@ -14,7 +14,7 @@ GOLDEN = (math.sqrt(5) - 1) / 2  # its multiples, modulo 1, are spread evenly at
 
 
 class Hyperband(Pruner):
-    """Spreads trials over brackets, each an `Asha` of its own, whose first rungs are those of the first bracket in turn.
+    """Spreads trials over brackets, each an `Asha` of its own, each with another first rung.
 
     A trial's bracket follows from its number, in proportions that give each bracket the same epochs. The last bracket
     trains all of its trials to the end, whatever their first epochs say.

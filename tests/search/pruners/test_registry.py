@@ -74,7 +74,7 @@ def test_none_lets_everything_go_on() -> None:
 @pytest.mark.parametrize("epochs", [1, 5, 9, 30])
 def test_an_optuna_pruner_ends_what_it_ends_in_plain_optuna(epochs: int) -> None:
     def outcomes(wrapped: OptunaPruner | None) -> list[tuple[str, int]]:
-        median = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2)
+        median = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=3)
         study = optuna.create_study(direction="maximize", pruner=median)
         if wrapped is not None:
             wrapped.bind(study)
