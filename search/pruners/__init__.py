@@ -29,7 +29,7 @@ def _median(epochs: int | None, *, maximize: bool, pausing: bool, startup: int =
     from optuna.pruners import MedianPruner
 
     first = first or max(1, (epochs or 1) // 10)
-    return OptunaPruner(MedianPruner(n_startup_trials=startup, n_warmup_steps=first - 1), first)
+    return OptunaPruner(MedianPruner(n_startup_trials=startup, n_warmup_steps=first), first)
 
 
 PRUNERS: dict[str, Callable[..., Pruner]] = {

@@ -31,7 +31,7 @@ class Asha(Pruner):
         reduction: int = 4,
         first: int | None = None,
     ) -> None:
-        self.maximize, self.pausing, self.reduction = maximize, pausing, reduction
+        self.maximize, self.pauses, self.reduction = maximize, pausing, reduction
         self.first = first or max(1, round((epochs or 1) / reduction**2))
 
     def rungs(self, number: int, epochs: int) -> frozenset[int]:
@@ -39,8 +39,8 @@ class Asha(Pruner):
 
     def verdicts(self, waiting: Sequence[int], trials: Sequence[Trial]) -> list[Verdict]:
         standing = {trial.number: stands_at(trial) for trial in trials if trial.number in waiting}
-        passing = {rung: self._passing(trials, rung, least=0 if self.pausing else 1) for rung in set(standing.values())}
-        otherwise: Verdict = "pause" if self.pausing else "prune"
+        passing = {rung: self._passing(trials, rung, least=0 if self.pauses else 1) for rung in set(standing.values())}
+        otherwise: Verdict = "pause" if self.pauses else "prune"
         return ["go" if number in passing[standing[number]] else otherwise for number in waiting]
 
     def moves(self, trials: Sequence[Trial]) -> list[Move]:

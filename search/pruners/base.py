@@ -78,7 +78,7 @@ class Pruner(ABC):
         return []
 
     def last_moves(self, trials: Sequence[Trial]) -> list[Move]:
-        """Returns what is to be done with paused trials when no new one is to come: what `moves` says, by default."""
+        """Returns what is still to be done with paused trials when no new one is to come; what `moves` says."""
         return self.moves(trials)
 
     def takes_new(self, trials: Sequence[Trial]) -> bool:

@@ -14,7 +14,7 @@ GOLDEN = (math.sqrt(5) - 1) / 2  # its multiples, modulo 1, are spread evenly at
 
 
 class Hyperband(Pruner):
-    """Spreads trials over brackets, each an `Asha` of its own: the first begins at `first` epochs, each next one rung later.
+    """Spreads trials over brackets, each an `Asha` of its own, each with another first rung.
 
     A trial's bracket follows from its number, in proportions that give each bracket the same epochs. The last bracket
     trains all of its trials to the end, whatever their first epochs say.
@@ -32,7 +32,7 @@ class Hyperband(Pruner):
         reduction: int = 4,
         first: int | None = None,
     ) -> None:
-        self.epochs = epochs or 1
+        self.epochs, self.pauses = epochs or 1, pausing
         asha = partial(Asha, epochs, maximize=maximize, pausing=pausing, reduction=reduction)
         firsts = [*sorted(asha(first=first).rungs(0, self.epochs)), self.epochs]
         self.brackets = [asha(first=rung) for rung in firsts]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...spaces import Choice, Float, Int, Parameter, Space
+from ...spaces import Float, Int, Parameter, Space
 from ..trial import Trial
 from .base import Begin, End, Move, Pruner, Resume, Verdict
 from .standing import stands_at
