@@ -24,7 +24,8 @@ class PopulationBasedTraining(Pruner):
     begins, from the weights and the optimizer's state of one of the best `share`, with its configuration perturbed
     (explore): numbers are multiplied by 0.8 or 1.25, choices changed, a quarter of the parameters drawn anew. What
     tells networks or optimizers apart stays, as the state couldn't go on otherwise: `structure(params)` names it. The
-    children are trials of their own, with `parent`, and count as such; without a budget for them the population shrinks.
+    children are trials of their own, with `parent`, and count as such; without a budget for them the population
+    shrinks.
 
     So a trial's curve depends on other trials here, unlike everywhere else, but not on where or when they were trained.
 
@@ -35,11 +36,11 @@ class PopulationBasedTraining(Pruner):
 
     def __init__(
         self,
+        epochs: int | None,
+        *,
         space: Space,
         seed: int,
         structure: Callable[[Mapping[str, Any]], Mapping[str, Any]],
-        epochs: int,
-        *,
         maximize: bool = True,
         population: int = 10,
         interval: int | None = None,
@@ -47,7 +48,7 @@ class PopulationBasedTraining(Pruner):
     ) -> None:
         self.space, self.seed, self.structure, self.maximize = space, seed, structure, maximize
         self.population, self.share = population, share
-        self.interval = interval or max(1, round(epochs / 10))
+        self.interval = interval or max(1, round((epochs or 1) / 10))
 
     def rungs(self, number: int, epochs: int) -> frozenset[int]:
         return frozenset(range(self.interval, epochs, self.interval))
