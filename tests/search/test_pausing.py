@@ -163,7 +163,7 @@ def test_a_verdict_once_given_is_given_again(make: Make) -> None:
     answer = scheduler.handle(0, Report(0, 1, 0.5), AtRung({0: 1}))
     assert answer == [(0, Decision(0, "pause"))]
     again = make()  # killed before the worker said that it had paused
-    assert [command for _, command in again.handle(0, Ready(1, "cpu"))][0] == Start(0, {"x": 0}, frozenset({1, 2}))
+    assert next(command for _, command in again.handle(0, Ready(1, "cpu"))) == Start(0, {"x": 0}, frozenset({1, 2}))
     assert again.handle(0, Report(0, 1, 0.5), AtRung({0: 1})) == answer
 
 
