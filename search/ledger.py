@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
-import numpy as np
 import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -18,7 +17,7 @@ from .listeners import Listener
 from .pruners.base import Pruner, Verdict
 from .storage import Mirror
 from .strategies import Strategy
-from .strategies.grid import GridSampler
+from .strategies.proposer import Proposer
 from .trial import EPOCH, PARENT, PAUSED, Trial
 
 OUTCOMES = {
@@ -121,9 +120,10 @@ class Ledger:
         """
         enqueued = [frozen for frozen in self._frozen(TrialState.WAITING) if not frozen.params]
         number = enqueued[0].number if enqueued else len(self._frozen())
-        seed = int(np.random.SeedSequence((self.seed, number)).generate_state(1)[0])
-        sampler = self.strategy.sampler(seed, given) if given else self.strategy.sampler(seed)
-        self.optuna.sampler = sampler
+        self.optuna.sampler = sampler = self.strategy.sampler(self.seed, given)
+        if not enqueued and isinstance(sampler, Proposer):
+            template = sampler.propose(self.optuna)
+            return self._record(self.mirror.get_trial(self.mirror.create_new_trial(self.mirror.study_id, template)))
         if not enqueued and self._exhausted():
             raise SpaceExhausted("every configuration has been proposed")
         # What `optuna.Study.ask` does; but that would take the first trial in line, also if it is one of the shelved.
@@ -241,8 +241,6 @@ class Ledger:
     def _exhausted(self) -> bool:
         if self.optuna._stop_flag:
             return True
-        if isinstance(self.optuna.sampler, GridSampler):
-            return self.optuna.sampler.missing(self.optuna) is None
         size = self.space.size
         frozen = self._frozen()
         if size is None or len(frozen) < size:
