@@ -59,6 +59,11 @@ class Ledger:
         return [self._record(frozen) for frozen in self._frozen(TrialState.WAITING) if frozen.params]
 
     @property
+    def maximize(self) -> bool:
+        """Whether greater values are better."""
+        return self.optuna.direction == optuna.study.StudyDirection.MAXIMIZE
+
+    @property
     def begun(self) -> int:
         """How many trials have begun: all but those that wait in line."""
         return len(self._frozen()) - len(self._frozen(TrialState.WAITING))

@@ -67,6 +67,8 @@ def whole(study: Study) -> dict[str, Any]:
         "study": {
             **study.describe(),
             "budget": study.attribute("budget"),
+            "ended_by": study.attribute("ended_by"),
+            "seconds": study.attribute("seconds"),
             "split": study.attribute("split"),
             "plans": study.attribute("plans") or {},
             "tests": study.attribute("tests") or [],
@@ -102,9 +104,8 @@ def print_outcome(study: Study, ended: list[Trial], *, new: int, waiting: int) -
     counts = {state: sum(trial.state == state for trial in ended) for state in ENDED}
     told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     exhausted = "the grid is complete" if study.strategy.name == "grid" else "the space is exhausted"
-    why = {"minutes": "its time is up", "space": exhausted}.get(
-        study.ended_by, "done" if new else "was finished already"
-    )
+    why = {"space": exhausted, "trials": "done" if new else "was finished already"}.get(study.ended_by)
+    why = why or study.budget.words(study.ended_by)
     print(f"\n{study.name}: {why}, {len(ended)} trials" + (f" ({told})" if told else ""))
     if waiting:
         print(f"{waiting} more wait in line: `leadline resume {where} --trials {len(ended) + waiting}` runs them.")

@@ -17,6 +17,7 @@ from ..errors import Problem, SettingsError, StudyError
 from ..spaces import Space
 from ..trainers.references import describe, travels
 from . import settings
+from .budget import UNBOUNDED, Budget
 from .folder import Folder, is_there, locked, name_problem, open_storage, release, root_of, shown
 from .ledger import Ledger
 from .objective import Objective
@@ -99,7 +100,8 @@ class Study:
         self._held = ExitStack()
         self._book: Ledger | None = None
         self._going_on: Run | None = None
-        self.ended_by = ""  # what ended the last run: "trials", "minutes", "space" or "interrupt"
+        self.budget = UNBOUNDED  # of the last run
+        self.ended_by = ""  # what ended the last run: a part of the budget, "space" or "interrupt"
         self.tracking_problem: str | None = None
         self.refit_problem: str | None = None
 
@@ -123,21 +125,29 @@ class Study:
         *,
         trials: int | None = None,
         minutes: float | None = None,
+        device_hours: float | None = None,
+        total_epochs: int | None = None,
+        target: float | None = None,
+        stall: int | None = None,
         progress: bool = True,
     ) -> Study:
-        """Runs trials until the study has had `trials` of them or `minutes` have passed, whichever comes first.
+        """Runs trials until one of the budgets is used up; `ended_by` says which.
 
-        `trials` counts the whole study; those that a crash left running are taken up again first. With neither, a grid
-        runs whole. `objective(trial)` returns the value of `trial.params`, for a study without a trainer. Returns the
-        study. Raises SettingsError before anything is created if the settings can't work, and StudyError (StudyFailed
+        They hold over the whole study, its earlier runs included: `trials`, `minutes` of running, `device_hours` of
+        training (all trials' seconds together), `total_epochs` of all trials; a `target` that a complete trial's value
+        reaches; `stall` ended trials since the best. What a crash left running is taken up again first. With none, a
+        grid runs whole. `objective(trial)` returns the value of `trial.params`, for a study without a trainer. Returns
+        the study. Raises SettingsError before anything is created if the settings can't work, and StudyError (StudyFailed
         if trials just fail) if the study can't go on.
         """
         work = self._work(objective)
-        problems = self.problems(objective, trials=trials, minutes=minutes)
+        budget = Budget(trials, minutes, device_hours, total_epochs, target, stall)
+        problems = self.problems(objective, budget)
         if problems:
             raise SettingsError(problems)
+        self.budget = budget
         with self._writing() as ledger:
-            self._going_on = Run(self, ledger, work, trials=trials, minutes=minutes)
+            self._going_on = Run(self, ledger, work, budget)
             try:
                 self._going_on.go(progress=progress)
             finally:
@@ -279,7 +289,7 @@ class Study:
             raise SettingsError(f"the data of `{self.name}` have changed since it began")
 
     def attribute(self, name: str) -> Any:
-        """Returns what was kept with the study: "budget", "split", "plan", "tests", ...; None if nothing."""
+        """Returns what was kept with the study: "budget", "ended_by", "split", "plans", "tests", ...; None if nothing."""
         return self._existing().attribute(name)
 
     def test(self) -> float:
@@ -303,17 +313,13 @@ class Study:
 
     # Checks
 
-    def problems(
-        self,
-        objective: Callable[..., Any] | None = None,
-        *,
-        trials: int | None = None,
-        minutes: float | None = None,
-    ) -> list[Problem]:
+    def problems(self, objective: Callable[..., Any] | None = None, budget: Budget = UNBOUNDED) -> list[Problem]:
         """Returns all that would keep a run from working, found without training; creates nothing."""
-        found = settings.budget_problems(trials, minutes)
-        if trials is None and minutes is None and self.strategy.name != "grid":
-            found.append(Problem("say how long to search: `trials`, `minutes` or both (only a grid ends by itself)"))
+        found = budget.problems()
+        if not budget.bounds and self.strategy.name != "grid":
+            known = "`trials`, `minutes`, `device_hours`, `total_epochs` or `stall`"
+            why = "only a grid ends by itself" if budget.target is None else "a target may never be reached"
+            found.append(Problem(f"say how long to search: {known} ({why})"))
         found += self._trainer_problems
         found += settings.device_problems(self.devices)
         work = self._work(objective) if objective or self.trainer else None

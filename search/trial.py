@@ -42,7 +42,6 @@ class Trial:
     def of(cls, frozen: FrozenTrial, fixed: Mapping[str, Any]) -> Trial:
         """Returns the record of an Optuna trial in a space with these `fixed` values."""
         facts, params = frozen.user_attrs, frozen.params or frozen.system_attrs.get("fixed_params", {})
-        started, ended = frozen.datetime_start, frozen.datetime_complete
         return cls(
             number=frozen.number,
             state=STATES[frozen.state.name],
@@ -53,7 +52,7 @@ class Trial:
             reason=facts.get("reason", ""),
             epochs=facts.get("epochs", len(frozen.intermediate_values)),
             best_epoch=facts.get("best_epoch"),
-            seconds=facts.get("seconds", (ended - started).total_seconds() if started and ended else None),
+            seconds=facts.get("seconds", _seconds(frozen)),
             parameters=facts.get("parameters"),
             peak_memory=facts.get("peak_memory"),
             curve=sorted_curve(frozen),
@@ -67,6 +66,16 @@ class Trial:
 def sorted_curve(frozen: FrozenTrial) -> dict[int, float]:
     """Returns an Optuna trial's reported values by epoch, in order."""
     return dict(sorted(frozen.intermediate_values.items()))
+
+
+def _seconds(frozen: FrozenTrial) -> float | None:
+    """Returns the seconds that a trial's epochs took; where they don't tell, those from its beginning to its end."""
+    entries = (entry for name, entry in frozen.system_attrs.items() if name.startswith(EPOCH))
+    reported = [entry["metrics"]["seconds"] for entry in entries if "seconds" in entry["metrics"]]
+    if reported:
+        return float(sum(reported))
+    started, ended = frozen.datetime_start, frozen.datetime_complete
+    return (ended - started).total_seconds() if started and ended else None
 
 
 class ActiveTrial:

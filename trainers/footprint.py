@@ -47,8 +47,8 @@ def footprint(
 ) -> Footprint:
     """Returns the footprint of the network that `build` makes, trained by `recipe` on `examples`.
 
-    It is computed on the meta device, which keeps shapes and no numbers; where builder, network or loss look at numbers,
-    the network is built in earnest, and given a few zeros. Raises what they raise then.
+    It is computed on the meta device, which keeps shapes and no numbers; where builder, network or loss look at
+    numbers, the network is built in earnest, and given a few zeros. Raises what they raise then.
     """
     measure = _Measure(examples, recipe, loss, autocast)
     try:

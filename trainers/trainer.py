@@ -171,9 +171,7 @@ class Trainer:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leaves what was loaded, and the callbacks, in the process they belong to."""
-        state = {
-            name: value for name, value in vars(self).items() if name not in LOADED
-        }
+        state = {name: value for name, value in vars(self).items() if name not in LOADED}
         return {**state, "on_epoch": None, "on_trial_end": None}
 
     # What the settings stand for

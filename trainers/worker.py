@@ -111,9 +111,9 @@ class Worker:
                     self.trainings[number].waiting = False
                     if prune:
                         self.trainings[number].ending = "pruned", "the pruner: others did better at this epoch"
-            case Stop(number):
+            case Stop(number, reason):
                 if number in self.trainings and self.trainings[number].ending is None:
-                    self.trainings[number].ending = "stopped", "the study's time was up"
+                    self.trainings[number].ending = "stopped", reason
             case Adopt(name, stack, lanes):
                 self.plans[name] = stack, lanes
             case Close():

@@ -64,7 +64,7 @@ class TestWhatAFileSays:
         study, file = study_of(write(GOOD))
         assert (study.name, study.strategy.name, study.seed, study.executor) == ("small", "bayes", 0, "processes")
         assert file.trials == TRIALS
-        assert study.problems(trials=file.trials) == []
+        assert study.problems(budget=file.budget) == []
 
     def test_the_built_in_study_is_that_of_the_design(self) -> None:
         study, file = study_of(None)  # type: ignore[arg-type]
