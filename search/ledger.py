@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import optuna
 from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from ..errors import SpaceExhausted
 from ..spaces import Space
+from .limits import Allowed
 from .listeners import Listener
 from .storage import Mirror
 from .strategies import Strategy
@@ -27,12 +30,22 @@ OUTCOMES = {
     "failed": TrialState.FAIL,
 }
 
+COUNTED = 1000  # configurations of a space, of which those within limits are counted
+
 
 class Ledger:
     """Proposes, records and ends trials of one study. What has been done is durable after the next `commit`."""
 
-    def __init__(self, mirror: Mirror, space: Space, strategy: Strategy, pruner: BasePruner, seed: int) -> None:
-        self.mirror, self.space, self.strategy, self.seed = mirror, space, strategy, seed
+    def __init__(
+        self,
+        mirror: Mirror,
+        space: Space,
+        strategy: Strategy,
+        pruner: BasePruner,
+        seed: int,
+        allowed: Allowed | None = None,
+    ) -> None:
+        self.mirror, self.space, self.strategy, self.seed, self.allowed = mirror, space, strategy, seed, allowed
         name = mirror.get_study_name_from_id(mirror.study_id)
         self.optuna = optuna.load_study(study_name=name, storage=mirror, pruner=pruner, sampler=strategy.sampler(seed))
         self.listeners: list[Listener] = []
@@ -112,8 +125,7 @@ class Ledger:
         enqueued = [frozen for frozen in self._frozen(TrialState.WAITING) if not frozen.params]
         number = enqueued[0].number if enqueued else len(self._frozen())
         seed = int(np.random.SeedSequence((self.seed, number)).generate_state(1)[0])
-        sampler = self.strategy.sampler(seed, given) if given else self.strategy.sampler(seed)
-        self.optuna.sampler = sampler
+        self.optuna.sampler = self._sampler(seed, given)
         if not enqueued and self._exhausted():
             raise SpaceExhausted("every configuration has been proposed")
         # What `optuna.Study.ask` does; but that would take the first trial in line, also if it is one of the shelved.
@@ -123,7 +135,11 @@ class Ledger:
             self.mirror.set_trial_state_values(trial_id, TrialState.RUNNING)
         else:
             trial_id = self.mirror.create_new_trial(self.mirror.study_id)
-        self.space.suggest(optuna.trial.Trial(self.optuna, trial_id))
+        try:
+            self.space.suggest(optuna.trial.Trial(self.optuna, trial_id))
+        except SpaceExhausted as error:
+            self.end(number, "failed", None, str(error))
+            raise
         return self.trial(number)
 
     def shelve(self, trial: Trial) -> Trial:
@@ -184,6 +200,13 @@ class Ledger:
                 for listener in self.listeners:
                     listener.ended(trial)
 
+    def _sampler(self, seed: int, given: Mapping[str, Any] | None) -> BaseSampler:
+        if self.allowed is None:
+            return self.strategy.sampler(seed, given)
+        from .strategies.within import within
+
+        return within(lambda attempt: self.strategy.sampler(seed + attempt, given), self.space, self.allowed, seed)
+
     def _tell_sampler(self, trial_id: int, state: TrialState, values: list[float] | None) -> None:
         # A sampler may stop the study when it has nothing left, which Optuna allows inside `optimize` alone.
         local = self.optuna._thread_local
@@ -198,11 +221,19 @@ class Ledger:
             return True
         if isinstance(self.optuna.sampler, GridSampler):
             return self.optuna.sampler.missing(self.optuna) is None
-        size = self.space.size
+        size = self._size
         frozen = self._frozen()
         if size is None or len(frozen) < size:
             return False
         return len({tuple(sorted(trial.params.items(), key=repr)) for trial in frozen}) >= size
+
+    @cached_property
+    def _size(self) -> int | None:
+        """How many configurations may be proposed; None if nobody counts them."""
+        size = self.space.size
+        if self.allowed is None or size is None or size > COUNTED:
+            return size
+        return sum(map(self.allowed, self.space.grid()))
 
     def _frozen(self, *states: TrialState) -> list[FrozenTrial]:
         return self.mirror.get_all_trials(self.mirror.study_id, deepcopy=False, states=states or None)

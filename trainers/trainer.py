@@ -309,16 +309,23 @@ class Trainer:
         They are built on the meta device where the builder allows it: no memory, no weights.
         """
         counts = []
-        for end in (0, -1):
-            params: dict[str, Any] = dict(space.fixed)
-            for name, parameter in space.parameters.items():
-                if space.is_active(name, params):
-                    params[name] = _ordered(parameter)[end]
+        for params in self.ends(space):
             try:
                 counts.append(self._parameters(params))
             except Exception:  # a builder may look at its weights, which the meta device hasn't got
                 counts.append(sum(parameter.numel() for parameter in self._built(params).parameters()))
         return min(counts), max(counts)
+
+    def ends(self, space: Space) -> list[dict[str, Any]]:
+        """Returns the configurations of the space's least and greatest values."""
+        configurations = []
+        for end in (0, -1):
+            params: dict[str, Any] = dict(space.fixed)
+            for name, parameter in space.parameters.items():
+                if space.is_active(name, params):
+                    params[name] = _ordered(parameter)[end]
+            configurations.append(params)
+        return configurations
 
     def weight(self, params: Mapping[str, Any]) -> int:
         """Returns how much work a trial is, compared with others: its network's parameters; 1 where nobody knows."""

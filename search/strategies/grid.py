@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from optuna.distributions import BaseDistribution
@@ -31,11 +31,18 @@ class GridSampler(BaseSampler):
         self._space, self._points = space, points
         self._random = RandomSampler()
         self._given: dict[str, Any] = {}
+        self._allowed: Callable[[Mapping[str, Any]], bool] = lambda params: True
 
     def conditioned(self, given: Mapping[str, Any]) -> GridSampler:
         """Returns the sampler of those configurations that agree with `given` in all the parameters they have."""
         other = copy.copy(self)
         other._given = dict(given)
+        return other
+
+    def within(self, allowed: Callable[[Mapping[str, Any]], bool]) -> GridSampler:
+        """Returns the sampler of those configurations that are `allowed`."""
+        other = copy.copy(self)
+        other._allowed = allowed
         return other
 
     def missing(self, study: Study) -> dict[str, Any] | None:
@@ -50,9 +57,10 @@ class GridSampler(BaseSampler):
         # Not `study.get_trials`: under the Hyperband pruner a sampler is handed a study that shows one bracket only.
         trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
         taken = {trial.system_attrs.get(GRID) or _key(trial.params) for trial in trials if not _waits(trial)}
-        configurations = ({n: v for n, v in p.items() if n in varying} for p in self._space.grid(self._points))
-        for params in configurations:
-            if _key(params) not in taken and all(params[name] == given[name] for name in params.keys() & given.keys()):
+        for whole in self._space.grid(self._points):
+            params = {name: value for name, value in whole.items() if name in varying}
+            agrees = all(params[name] == given[name] for name in params.keys() & given.keys())
+            if agrees and _key(params) not in taken and self._allowed(whole):
                 yield params
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
