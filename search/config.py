@@ -250,7 +250,7 @@ def _validated(settings: Mapping[str, Any], problems: list[Problem]) -> StudyFil
 
 def _kind(annotation: Any) -> str:
     kinds = {"int": "an integer", "float": "a number", "str": "text", "dict": "a mapping", "list": "a list"}
-    return " or ".join(words for kind, words in kinds.items() if re.search(rf"\b{kind}\b(?!, )", str(annotation)))
+    return " or ".join(words for kind, words in kinds.items() if re.search(rf"\b{kind}\b(?!, typing)", str(annotation)))
 
 
 def _text(path: Path) -> str:
