@@ -184,13 +184,15 @@ class Ledger:
                 self._note(number, epochs[number], verdict=verdict)
         return {number: self._epoch(number, epoch)["verdict"] for number, epoch in epochs.items()}
 
-    def pause(self, number: int, facts: Mapping[str, Any]) -> None:
+    def pause(self, number: int, facts: Mapping[str, Any]) -> Trial:
         """Records that a trial left its lane at a rung, and what is known of it until then."""
         for name, fact in facts.items():
             self.mirror.set_trial_user_attr(self.mirror.trial_id(number), name, fact)
         self._mark_paused(number, True)
+        paused = self.trial(number)
         for listener in self.listeners:
-            listener.paused(self.trial(number))
+            listener.paused(paused)
+        return paused
 
     def resume(self, number: int) -> Trial:
         """Records that a paused trial goes on; returns it as it is then."""

@@ -18,7 +18,7 @@ class Objective:
 
     def __init__(self, function: Callable[[ActiveTrial], float]) -> None:
         self.function = function
-        self._stopped = False
+        self._stopped = ""  # why, where the study ended meanwhile
 
     @property
     def travels(self) -> bool:
@@ -56,19 +56,19 @@ class Objective:
                 for command in channel.receive(wait=True):
                     match command:
                         case Decision(of, verdict) if of == number:
-                            return verdict == "prune" or self._stopped
-                        case Stop(of) if of == number:
-                            self._stopped = True
+                            return verdict == "prune" or bool(self._stopped)
+                        case Stop(of, reason) if of == number:
+                            self._stopped = reason
                         case Close():
                             raise _Closed
 
-        self._stopped = False
+        self._stopped = ""
         trial = ActiveTrial(number, params, report)
         try:
             value = float(self.function(trial))
         except Pruned:
             if self._stopped:
-                return Ended(number, "stopped", "the study's time was up", trial.last)
+                return Ended(number, "stopped", self._stopped, trial.last)
             return Ended(number, "pruned", "the objective raised Pruned", trial.last)
         except Exception as error:  # the objective is the user's: it may raise anything, and the study goes on
             return Ended(number, "failed", told(error), facts={"traceback": traceback.format_exc()})

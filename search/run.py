@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SettingsError, StudyError
 from ..trainers.messages import Job
 from . import settings
+from .budget import Budget
 from .executors import EXECUTORS
 from .ledger import Ledger
 from .listeners import Callbacks, Keeper
@@ -33,24 +34,19 @@ ROUNDS = 10  # so often at least a strategy that learns sees what came of its pr
 
 
 class Run:
-    """Trains trials of `study`, whose settings are in order, until it has had `trials` or its time is up."""
+    """Trains trials of `study`, whose settings are in order, until its budget is used up."""
 
-    def __init__(
-        self, study: Study, ledger: Ledger, work: Trainer | Objective, *, trials: int | None, minutes: float | None
-    ) -> None:
-        self.study, self.ledger, self.work = study, ledger, work
-        self.trials, self.minutes = trials, minutes
-        self.seconds = None if minutes is None else minutes * 60
+    def __init__(self, study: Study, ledger: Ledger, work: Trainer | Objective, budget: Budget) -> None:
+        self.study, self.ledger, self.work, self.budget = study, ledger, work, budget
+        self.trials = budget.trials
         structure = partial(work.structure, padded=study.plan == "padded")
-        self.scheduler = Scheduler(
-            ledger, self._rungs, structure, work.weight, study.folder.branch, trials=trials, seconds=self.seconds
-        )
+        self.scheduler = Scheduler(ledger, self._rungs, structure, work.weight, study.folder.branch, budget=budget)
         self.tracking_problem: str | None = None
         self.refit_problem: str | None = None
 
     @property
     def ended_by(self) -> str:
-        """What ended the run: "trials", "minutes", "space" or "interrupt"."""
+        """What ended the run: a part of the budget, "space" or "interrupt"."""
         return self.scheduler.ended_by
 
     def interrupt(self) -> None:
@@ -66,7 +62,7 @@ class Run:
             self.ledger.trials,
             maximize=self.study.maximize,
             trials=self.trials,
-            seconds=self.seconds,
+            seconds=self._seconds_left,
             epochs=self.study.epochs,
         )
         tracker = self._tracker()
@@ -85,7 +81,8 @@ class Run:
 
     def _set_up(self) -> None:
         """Keeps with the study what every run of it must share: the split, and how its stacks are run."""
-        self.ledger.set_attribute("budget", {"trials": self.trials, "minutes": self.minutes})
+        self.ledger.set_attribute("budget", asdict(self.budget))
+        self.ledger.set_attribute("ended_by", None)
         self.ledger.set_attribute("options", settings.options(self.study))
         if self.ledger.attribute("threads") is None:
             # One thread a CPU worker: the same bits on every machine, and no trial waits for a core that others use.
@@ -103,6 +100,11 @@ class Run:
         elif kept["data"] != trainer.loaded.digest:
             name = self.study.name
             raise SettingsError(f"the data of `{name}` have changed since it began; give the study another name")
+
+    @property
+    def _seconds_left(self) -> float | None:
+        minutes = self.budget.minutes
+        return None if minutes is None else max(0.0, minutes * 60 - self.scheduler.seconds)
 
     def _executor(self) -> str:
         if self.study.executor != "auto":

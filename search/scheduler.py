@@ -26,11 +26,13 @@ from ..trainers.messages import (
     Start,
     Stop,
 )
+from .budget import Budget, Tally
 from .ledger import Ledger
 from .pruners.base import Begin, End, Move, Resume
 from .trial import ENDED, Trial
 
 TOGETHER = 0.5  # seconds for which reports that nobody waits for are held together
+NOTED = 5.0  # seconds of running that a crash may leave uncounted
 SHARING = 4  # trials in a row of one structure, where a strategy learns: more cost regret (benchmarks/README.md)
 AHEAD = 8  # proposals ready for each lane, where a strategy doesn't learn from results, so that they can be grouped
 HOPELESS = 8  # so many failures at the beginning, and nothing else, stop the study: it is the study that is wrong
@@ -53,7 +55,7 @@ Rungs = Callable[[int, Mapping[str, Any]], frozenset[int]]
 
 
 class Scheduler:
-    """Keeps the workers busy until the study has had its trials, or its time.
+    """Keeps the workers busy until the study's budget is used up.
 
     `rungs` tells the epochs after which a trial of that number and configuration awaits a decision, `structure` what
     trials of one stack have in common, `weight` how much work a trial is; `leave(parent, child)` leaves the state of a
@@ -74,12 +76,13 @@ class Scheduler:
         weight: Callable[[Mapping[str, Any]], int] = lambda params: 1,
         leave: Callable[[int, int], None] = lambda parent, child: None,
         *,
-        trials: int | None,
-        seconds: float | None,
+        budget: Budget,
     ) -> None:
         self.ledger, self.rungs, self.structure, self.weight, self.leave = ledger, rungs, structure, weight, leave
-        self.trials = trials
-        self.deadline = None if seconds is None else time.monotonic() + seconds
+        self.budget, self.trials = budget, budget.trials
+        self.tally = Tally(ledger.trials, maximize=ledger.maximize)
+        self.before: float = ledger.attribute("seconds") or 0.0  # of running, in earlier runs
+        self.since = self.noted = time.monotonic()
         self.first = ledger.unfinished()  # to be begun before all others: left running, or the pruner's move
         self.pool: list[Trial] = []  # proposed and not begun in this run
         self.shelved = ledger.shelved()  # the same, of an earlier run, whose budget was another
@@ -90,10 +93,11 @@ class Scheduler:
         self.weights: dict[str, int] = {}  # the work of a trial of each structure
         self.closed: set[int] = set()
         self.idle: set[int] = set()  # workers without a trial, while others may come to leave one
-        self.out_of_time = False
+        self.over = False  # whether the budget is used up, apart from its trials
         self.interrupted = False
         self.hopeful = False  # whether a trial has ended otherwise than by failing
-        self.ended_by = "trials"  # "trials", "minutes", "space" or "interrupt"
+        self.ended_by = "trials"  # a part of the budget, "space" or "interrupt"
+        self.tick()
 
     def handle(self, worker: int, *events: Event) -> list[tuple[int, Command]]:
         """Answers what a worker has said. Raises what ends the study: a broken worker, or nothing but failures.
@@ -102,6 +106,8 @@ class Scheduler:
         together: a trial that lost them would report them again.
         """
         commands = [command for event in events for command in self._answer(worker, event)]
+        if time.monotonic() - self.noted > NOTED:
+            self.note_time()
         self.ledger.commit(older_than=0.0 if commands else TOGETHER)
         return commands
 
@@ -114,16 +120,17 @@ class Scheduler:
                 return [(worker, Adopt(blueprint, *self.ledger.adopt(blueprint, stack, lanes, reason)))]
             case Report(number, epoch, value, metrics):
                 self.ledger.report(number, epoch, value, metrics)
+                self.tally.take(self.ledger.trial(number))
                 return self.tick()
             case AtRung(epochs):
                 return [(worker, Decision(number, said)) for number, said in self.ledger.decide(epochs).items()]
             case Ended(number, outcome, reason, value, facts):
                 del self.running[number]
                 if outcome == "paused":
-                    self.ledger.pause(number, facts)
+                    self.tally.take(self.ledger.pause(number, facts))
                     self.hopeful = True
                 else:
-                    self.ledger.end(number, outcome, value, reason, facts)
+                    self.tally.take(self.ledger.end(number, outcome, value, reason, facts))
                     self._give_up_if_hopeless()
                 return self.tick() + self._fill(worker) + self._wake()
             case Broken(problems):
@@ -133,17 +140,28 @@ class Scheduler:
         """Takes note that a worker died: the trials it was training have failed."""
         for number in self._held_by(worker):
             del self.running[number]
-            self.ledger.end(number, "failed", None, reason)
+            self.tally.take(self.ledger.end(number, "failed", None, reason))
         self.ledger.commit()
         self._give_up_if_hopeless()
 
     def tick(self) -> list[tuple[int, Command]]:
-        """Looks at the clock: when the time is up, all trials end with their epoch."""
-        if self.out_of_time or self.deadline is None or time.monotonic() < self.deadline:
+        """Looks at the budget: when it is used up all trials end with their epoch, unless it is one of trials."""
+        ended_by = self.budget.used_up(self.tally, self.seconds / 60)
+        if self.over or self.interrupted or ended_by in (None, "trials"):
             return []
-        self.out_of_time = True
-        self.ended_by = "minutes"
-        return [(worker, Stop(number)) for number, (worker, _) in self.running.items()]
+        self.over, self.ended_by = True, ended_by
+        reason = f"the study ended: {self.budget.words(ended_by)}"
+        return [(worker, Stop(number, reason)) for number, (worker, _) in self.running.items()]
+
+    @property
+    def seconds(self) -> float:
+        """How long the study has been running, earlier runs included."""
+        return self.before + time.monotonic() - self.since
+
+    def note_time(self) -> None:
+        """Keeps with the study how long it has been running."""
+        self.noted = time.monotonic()
+        self.ledger.set_attribute("seconds", round(self.seconds, 3))
 
     def interrupt(self) -> None:
         """Starts no more trials; those running stay running in the study, to be taken up by the next run."""
@@ -153,15 +171,17 @@ class Scheduler:
     @property
     def has_work(self) -> bool:
         """Whether there may be another trial to start."""
-        if self.interrupted or self.out_of_time:
+        if self.interrupted or self.over:
             return False
         return bool(self.first or self.pool or self._may_propose or self._moves())
 
     def conclude(self) -> None:
-        """Ends the trials that are paused for good: the run is over, and nobody has them go on."""
+        """Ends the trials that are still paused, unless the run was interrupted, and notes what ended it, and when."""
         if not self.interrupted:
             for trial in self.ledger.paused:
                 self.ledger.end_paused(trial.number, f"paused at epoch {trial.epochs}: others did better")
+        self.note_time()
+        self.ledger.set_attribute("ended_by", self.ended_by)
         self.ledger.commit()
 
     def _fill(self, worker: int) -> list[tuple[int, Command]]:
@@ -176,7 +196,7 @@ class Scheduler:
         self.idle.discard(worker)
         if held or commands:
             return [*commands, (worker, Go())]
-        if self.running and self.ledger.pruner.pauses and not (self.interrupted or self.out_of_time):
+        if self.running and self.ledger.pruner.pauses and not (self.interrupted or self.over):
             self.idle.add(worker)  # it goes on waiting for its answer
             return []
         self.closed.add(worker)
@@ -207,8 +227,8 @@ class Scheduler:
 
     def _moves(self) -> list[Move]:
         """Returns what the pruner would have done with paused trials now."""
-        pruner, over = self.ledger.pruner, not (self.running or self.pool or self._may_propose)
-        return (pruner.last_moves if over else pruner.moves)(self.ledger.trials)
+        pruner, last = self.ledger.pruner, not (self.running or self.pool or self._may_propose)
+        return (pruner.last_moves if last else pruner.moves)(self.ledger.trials)
 
     def _make_moves(self) -> None:
         for move in self._moves() if not self.first else []:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,10 @@ from ..errors import Problem, SettingsError, StudyError
 from ..spaces import Space
 from ..trainers.references import describe, travels
 from . import settings
+from .budget import UNBOUNDED, Budget
 from .folder import Folder, is_there, locked, name_problem, open_storage, release, root_of, shown
 from .ledger import Ledger
+from .limits import SAMPLE, Allowed, Limits, draws
 from .objective import Objective
 from .pruners import described, make_pruner
 from .pruners.base import Pruner
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from ..trainers.trainer import Trainer
 
 
+NO_NETWORKS = "limits are of networks, but this study has no trainer; leave them out, or give it one"
 FORMAT = 2  # of what is kept with a study; trials of another one were trained otherwise, and can't be gone on with
 
 
@@ -44,15 +48,17 @@ class Study:
     `metric` is a metric's name or a function of (outputs, targets); `direction` "maximize" or "minimize", by default
     the metric's own. `strategy` is a name (`grid`, `random`, `bayes`, `tpe`, `gp`, `skopt-gp`, `skopt-rf`,
     `skopt-et`), a mapping of a name and options, or an Optuna sampler; `pruner` a name (`none`, `median`, `asha`,
-    `hyperband`) or an Optuna pruner. `storage` is a folder (`leadline-studies` by default), a database's URL, or an
-    Optuna storage. `executor` is "inline", "processes" or "auto": processes where all that is trained can be imported,
-    else inline. `devices` is "auto", or a device's name or several; `workers` is how many processes train on each
-    ("auto": one a GPU; on a CPU one a core where neither strategy nor pruner looks at results, else one, as more would
-    make the study's course depend on the clock). `lanes` is how many trials a worker trains at once ("auto": as many as
-    pay), `plan` how: "fused" into one stacked network, "padded" (fused, narrower networks of a family being padded),
-    "looped", or "auto", whichever is faster; on a CPU auto is one lane where results matter to what comes next. `keep`
-    is how many of the best trials keep their weights. `mlflow` is the address of MLflow's store ("auto":
-    `MLFLOW_TRACKING_URI`, else beside the studies; None: no tracking).
+    `hyperband`) or an Optuna pruner. `limits` are the most `parameters`, `flops` (of predicting an example) and
+    `memory` (bytes of training it, or "8GB") that a network may take: what would take more is never proposed. `storage`
+    is a folder (`leadline-studies` by default), a database's URL, or an Optuna storage. `executor` is "inline",
+    "processes" or "auto": processes where all that is trained can be imported, else inline. `devices` is "auto", or a
+    device's name or several; `workers` is how many processes train on each ("auto": one a GPU; on a CPU one a core
+    where neither strategy nor pruner looks at results, else one, as more would make the study's course depend on the
+    clock). `lanes` is how many trials a worker trains at once ("auto": as many as pay), `plan` how: "fused" into one
+    stacked network, "padded" (fused, narrower networks of a family being padded), "looped", or "auto", whichever is
+    faster; on a CPU auto is one lane where results matter to what comes next. `keep` is how many of the best trials
+    keep their weights. `mlflow` is the address of MLflow's store ("auto": `MLFLOW_TRACKING_URI`, else beside the
+    studies; None: no tracking).
 
     A study of this name that exists goes on, if its settings are the same. Nothing is created before the first trial.
     Raises SettingsError, or SpaceError, holding every problem.
@@ -73,6 +79,7 @@ class Study:
         strategy: Any = "bayes",
         pruner: str | Mapping[str, Any] | Pruner | optuna.pruners.BasePruner = "none",
         seed: int = 0,
+        limits: Mapping[str, Any] | Limits | None = None,
         storage: str | Path | BaseStorage | None = None,
         executor: str = "auto",
         devices: str | Collection[str] = "auto",
@@ -90,8 +97,10 @@ class Study:
         self.maximize = True
         with settings.gathered(problems):
             self.maximize = settings.maximizes(trainer, metric, direction)
+        with settings.gathered(problems, "limits"):
+            self.limits = Limits.parse(limits)
         with settings.gathered(problems, "strategy"):
-            self.strategy = Strategy(strategy, space)
+            self.strategy = Strategy(strategy, space, self.allowed)
         with settings.gathered(problems, "pruner"):
             self.pruner = make_pruner(pruner, self.epochs, maximize=self.maximize, pausing=trainer is not None)
         if problems:
@@ -101,7 +110,8 @@ class Study:
         self._held = ExitStack()
         self._book: Ledger | None = None
         self._going_on: Run | None = None
-        self.ended_by = ""  # what ended the last run: "trials", "minutes", "space" or "interrupt"
+        self.budget = UNBOUNDED  # of the last run
+        self.ended_by = ""  # what ended the last run: a part of the budget, "space" or "interrupt"
         self.tracking_problem: str | None = None
         self.refit_problem: str | None = None
 
@@ -125,21 +135,29 @@ class Study:
         *,
         trials: int | None = None,
         minutes: float | None = None,
+        device_hours: float | None = None,
+        total_epochs: int | None = None,
+        target: float | None = None,
+        stall: int | None = None,
         progress: bool = True,
     ) -> Study:
-        """Runs trials until the study has had `trials` of them or `minutes` have passed, whichever comes first.
+        """Runs trials until one of the budgets is used up; `ended_by` says which.
 
-        `trials` counts the whole study; those that a crash left running are taken up again first. With neither, a grid
-        runs whole. `objective(trial)` returns the value of `trial.params`, for a study without a trainer. Returns the
-        study. Raises SettingsError before anything is created if the settings can't work, and StudyError (StudyFailed
-        if trials just fail) if the study can't go on.
+        They hold over the whole study, its earlier runs included: `trials`, `minutes` of running, `device_hours` of
+        training (all trials' seconds together), `total_epochs` of all trials; a `target` that a complete trial's value
+        reaches; `stall` ended trials since the best. What a crash left running is taken up again first. With none, a
+        grid runs whole. `objective(trial)` returns the value of `trial.params`, for a study without a trainer. Returns
+        the study. Raises SettingsError before anything is created if the settings can't work, and StudyError
+        (StudyFailed if trials just fail) if the study can't go on.
         """
         work = self._work(objective)
-        problems = self.problems(objective, trials=trials, minutes=minutes)
+        budget = Budget(trials, minutes, device_hours, total_epochs, target, stall)
+        problems = self.problems(objective, budget)
         if problems:
             raise SettingsError(problems)
+        self.budget = budget
         with self._writing() as ledger:
-            self._going_on = Run(self, ledger, work, trials=trials, minutes=minutes)
+            self._going_on = Run(self, ledger, work, budget)
             try:
                 self._going_on.go(progress=progress)
             finally:
@@ -203,10 +221,25 @@ class Study:
         Raises SpaceError, with every problem, if one isn't in the space. Returns the study.
         """
         self.space.require(configurations)  # before anything is created
+        self._require_within_limits(configurations)
         with self._writing() as ledger:
             ledger.enqueue(configurations)
             ledger.commit()
         return self
+
+    def _require_within_limits(self, configurations: Sequence[Mapping[str, Any]]) -> None:
+        """Raises SettingsError, with every problem, if a configuration breaks a limit whatever it is completed by."""
+        if self.allowed is None or self.trainer is None:
+            return
+        problems = []
+        for index, given in enumerate(configurations):
+            whole = list(islice(draws(self.space, self.seed, given), SAMPLE))
+            if not any(map(self.allowed, whole)):
+                told = self.limits.broken(self.trainer, whole[0])
+                where = (index,) if len(configurations) > 1 else ()
+                problems.append(Problem(f"{dict(given)} is beyond the limits: {told}", where))
+        if problems:
+            raise SettingsError(problems)
 
     def close(self) -> None:
         """Lets go of the study, so that another process may run it."""
@@ -271,6 +304,7 @@ class Study:
             "strategy": self.strategy.describe(),
             "pruner": described(self.pruner_given),
             "seed": self.seed,
+            "limits": self.limits.describe(),
         }
 
     def confirm(self) -> None:
@@ -282,7 +316,7 @@ class Study:
             raise SettingsError(f"the data of `{self.name}` have changed since it began")
 
     def attribute(self, name: str) -> Any:
-        """Returns what was kept with the study: "budget", "split", "plan", "tests", ...; None if nothing."""
+        """Returns what was kept with the study: "budget", "ended_by", "split", "plans", ...; None if nothing."""
         return self._existing().attribute(name)
 
     def test(self) -> float:
@@ -306,18 +340,15 @@ class Study:
 
     # Checks
 
-    def problems(
-        self,
-        objective: Callable[..., Any] | None = None,
-        *,
-        trials: int | None = None,
-        minutes: float | None = None,
-    ) -> list[Problem]:
+    def problems(self, objective: Callable[..., Any] | None = None, budget: Budget = UNBOUNDED) -> list[Problem]:
         """Returns all that would keep a run from working, found without training; creates nothing."""
-        found = settings.budget_problems(trials, minutes)
-        if trials is None and minutes is None and self.strategy.name != "grid":
-            found.append(Problem("say how long to search: `trials`, `minutes` or both (only a grid ends by itself)"))
+        found = budget.problems()
+        if not budget.bounds and self.strategy.name != "grid":
+            known = "`trials`, `minutes`, `device_hours`, `total_epochs` or `stall`"
+            why = "only a grid ends by itself" if budget.target is None else "a target may never be reached"
+            found.append(Problem(f"say how long to search: {known} ({why})"))
         found += self._trainer_problems
+        found += self._limit_problems
         found += settings.device_problems(self.devices)
         work = self._work(objective) if objective or self.trainer else None
         if work is not None and self.executor == "processes" and not self.travels(work):
@@ -334,6 +365,23 @@ class Study:
     @cached_property
     def _trainer_problems(self) -> list[Problem]:
         return [] if self.trainer is None else self.trainer.check(self.space, self.metric, self.seed)
+
+    @cached_property
+    def _limit_problems(self) -> list[Problem]:
+        if not self.limits or self._trainer_problems:
+            return []
+        if self.allowed is None:
+            return [Problem(NO_NETWORKS, ("limits",))]
+        if any(map(self.allowed, islice(draws(self.space, self.seed), SAMPLE))):
+            return []
+        text = f"of {SAMPLE} random configurations none is within {self.limits}. Raise the limits, or search less"
+        return [Problem(text, ("limits",))]
+
+    @property
+    def allowed(self) -> Allowed | None:
+        """What tells whether a configuration keeps the limits; None if there are none, or no networks."""
+        trainer, limits = self.trainer, self.limits
+        return None if trainer is None or not limits else lambda params: limits.broken(trainer, params) is None
 
     # Opening
 
@@ -377,6 +425,8 @@ class Study:
             self.close()
 
     def _hold(self) -> Ledger:
+        if self.limits and self.trainer is None:
+            raise SettingsError([Problem(NO_NETWORKS, ("limits",))])
         if self._book is None:
             self._held.enter_context(locked(self.storage, self.folder))
             try:
@@ -473,6 +523,7 @@ def load_study(
         strategy="bayes" if str(kept["strategy"]).startswith("<") else kept["strategy"],
         pruner="none" if str(kept["pruner"]).startswith("<") else kept["pruner"],
         seed=kept["seed"],
+        limits=kept.get("limits"),
         storage=storage,
         **{**run_with.get("study", {}), **options},
     )

@@ -49,7 +49,6 @@ class Trial:
         facts, marks = frozen.user_attrs, frozen.system_attrs
         params = frozen.params or marks.get("fixed_params", {})
         state = STATES[frozen.state.name]
-        started, ended = frozen.datetime_start, frozen.datetime_complete
         return cls(
             number=frozen.number,
             state="paused" if state == "running" and marks.get(PAUSED) else state,
@@ -60,7 +59,7 @@ class Trial:
             reason=facts.get("reason", ""),
             epochs=facts.get("epochs", len(frozen.intermediate_values)),
             best_epoch=facts.get("best_epoch"),
-            seconds=facts.get("seconds", (ended - started).total_seconds() if started and ended else None),
+            seconds=facts.get("seconds", _seconds(frozen)),
             parameters=facts.get("parameters"),
             peak_memory=facts.get("peak_memory"),
             parent=marks.get(PARENT),
@@ -75,6 +74,16 @@ class Trial:
 def sorted_curve(frozen: FrozenTrial) -> dict[int, float]:
     """Returns an Optuna trial's reported values by epoch, in order."""
     return dict(sorted(frozen.intermediate_values.items()))
+
+
+def _seconds(frozen: FrozenTrial) -> float | None:
+    """Returns the seconds that a trial's epochs took; where they don't tell, those from its beginning to its end."""
+    entries = (entry for name, entry in frozen.system_attrs.items() if name.startswith(EPOCH))
+    reported = [entry["metrics"]["seconds"] for entry in entries if "seconds" in entry["metrics"]]
+    if reported:
+        return float(sum(reported))
+    started, ended = frozen.datetime_start, frozen.datetime_complete
+    return (ended - started).total_seconds() if started and ended else None
 
 
 class ActiveTrial:

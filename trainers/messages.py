@@ -69,9 +69,10 @@ class Decision:
 
 @dataclass(frozen=True)
 class Stop:
-    """End this trial at the end of its epoch: the study's time is up."""
+    """End this trial at the end of its epoch: the study ends, for this reason."""
 
     number: int
+    reason: str = "the study ended"
 
 
 @dataclass(frozen=True)

@@ -116,9 +116,9 @@ class Worker:
                     self.trainings[number].waiting = False
                     if verdict != "go":
                         self.trainings[number].ending = VERDICTS[verdict], "the pruner: others did better at this epoch"
-            case Stop(number):
+            case Stop(number, reason):
                 if number in self.trainings and self.trainings[number].ending is None:
-                    self.trainings[number].ending = "stopped", "the study's time was up"
+                    self.trainings[number].ending = "stopped", reason
             case Adopt(name, stack, lanes):
                 self.plans[name] = stack, lanes
             case Close():

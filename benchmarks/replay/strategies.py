@@ -79,7 +79,10 @@ def main() -> None:
             method, trace = futures[future], future.result()
             traces.append(asked.traces, method, trace)
             last = trace.improvements[-1][1] if trace.improvements else np.inf
-            print(f"{done}/{len(futures)} {method} {trace.table} {trace.seed}: {last:.4f}, {trace.seconds:.1f} s", flush=True)
+            print(
+                f"{done}/{len(futures)} {method} {trace.table} {trace.seed}: {last:.4f}, {trace.seconds:.1f} s",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -200,7 +200,10 @@ def _adam(recorded: Mapping[str, Any]) -> dict[str, float]:
 def _lcbench(folder: Path, task: str) -> Table:
     final = _lookup(folder).lcbench_final(task)
     configurations = [
-        {name: int(row[name]) if isinstance(p, Int) else float(row[name]) for name, p in LCBENCH_SPACE.parameters.items()}
+        {
+            name: int(row[name]) if isinstance(p, Int) else float(row[name])
+            for name, p in LCBENCH_SPACE.parameters.items()
+        }
         for row in final[list(LCBENCH_SPACE.names)].to_dict("records")
     ]
     recorded = [1 - final["final_val_balanced_accuracy"].to_numpy()]

@@ -127,7 +127,7 @@ class Strategy:
     Named strategies are stateless: a proposal depends on the study's seed, the trial's number and on the trials before
     it alone, also after a resume. In a `space` each configuration is proposed once at most, never one that isn't
     `allowed` (None: all are), and none that is likely to fail as others did, where the strategy learns (see `Guarded`).
-    A sampler of your own is used as it is. Raises SettingsError, holding every problem, for an unknown name or option.
+    A sampler of your own is used as it is, but held to what is `allowed`. Raises SettingsError, holding every problem, for an unknown name or option.
     """
 
     def __init__(
@@ -171,7 +171,7 @@ class Strategy:
 
     def sampler(self, seed: int, given: Mapping[str, Any] | None = None) -> BaseSampler:
         """Returns the sampler of a study with this `seed`; its proposals have the values in `given`, the rest fits."""
-        made = self._own or self._guarded(seed)
+        made = self._own if self._own is not None and self.allowed is None else self._guarded(seed)
         if not given:
             return made
         from .conditioned import condition
@@ -184,15 +184,17 @@ class Strategy:
         from .guarded import Guarded
         from .proposer import Proposer
 
-        entry = STRATEGIES[self.name]
         made = self._make(seed)
-        if not isinstance(made, Proposer):
+        if self._own is not None:
+            made = Guarded(self._make, self.space, seed, avoid_failures=False)
+        elif not isinstance(made, Proposer):
+            entry = STRATEGIES[self.name]
             made = Guarded(self._make, self.space, seed, avoid_failures=entry.learns, attempts=entry.attempts)
         made.allowed = self.allowed
         return made
 
     def _make(self, seed: int) -> BaseSampler:
-        return STRATEGIES[self.name].make(self.space, seed, **self.options)
+        return self._own or STRATEGIES[self.name].make(self.space, seed, **self.options)
 
     @property
     def learns(self) -> bool:

@@ -11,6 +11,7 @@ from optuna.storages import JournalStorage
 from optuna.study import StudyDirection
 
 import leadline as ll
+from leadline.search.budget import Budget
 from leadline.search.ledger import Ledger
 from leadline.search.pruners import Asha, Pruner
 from leadline.search.pruners.base import Begin, End, Move, Resume
@@ -35,7 +36,7 @@ def make(tmp_path: Path) -> Make:
         decider = pruner or Asha(4, reduction=2, first=1)
         ledger = Ledger(mirror, SPACE, Strategy("grid", SPACE), decider, 0)
         rungs = lambda number, params: decider.rungs(number, 4)  # noqa: E731
-        return Scheduler(ledger, rungs, leave=leave or (lambda parent, child: None), trials=trials, seconds=None)
+        return Scheduler(ledger, rungs, leave=leave or (lambda parent, child: None), budget=Budget(trials))
 
     return scheduler
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +14,7 @@ from optuna.storages import JournalStorage
 from optuna.study import StudyDirection
 
 import leadline as ll
+from leadline.search.budget import Budget
 from leadline.search.ledger import Ledger
 from leadline.search.pruners import make_pruner
 from leadline.search.scheduler import HOPELESS, SHARING, Scheduler
@@ -53,7 +53,8 @@ def make(tmp_path: Path) -> Make:
         storage = JournalStorage(JournalFile(tmp_path / "journal.log"))
         mirror = Mirror.open(storage, "study", [StudyDirection.MAXIMIZE])
         ledger = Ledger(mirror, space, Strategy("grid", space), make_pruner(pruner or "none", None), 0)
-        return Scheduler(ledger, lambda number, params: frozenset({2}), trials=trials, seconds=seconds)
+        budget = Budget(trials, None if seconds is None else seconds / 60)
+        return Scheduler(ledger, lambda number, params: frozenset({2}), budget=budget)
 
     return scheduler
 
@@ -149,10 +150,11 @@ def test_when_the_time_is_up_every_trial_is_told_once_and_nothing_new_begins(mak
     scheduler.handle(0, Ready(1, "cpu"))
     scheduler.handle(1, Ready(1, "cpu"))
     assert scheduler.tick() == []
-    scheduler.deadline = time.monotonic()
-    assert sorted(scheduler.tick(), key=str) == [(0, Stop(0)), (1, Stop(1))]
+    scheduler.since -= 3600
+    reason = "the study ended: its time is up"
+    assert sorted(scheduler.tick(), key=str) == [(0, Stop(0, reason)), (1, Stop(1, reason))]
     assert scheduler.tick() == []
-    assert scheduler.handle(0, Ended(0, "stopped", "the study's time was up", 0.5)) == [(0, Close())]
+    assert scheduler.handle(0, Ended(0, "stopped", reason, 0.5)) == [(0, Close())]
     assert (states(scheduler), scheduler.ended_by) == (["pruned", "running"], "minutes")
 
 
@@ -266,8 +268,7 @@ def grouping(tmp_path: Path) -> Make:
             ledger,
             structure=lambda params: {"depth": params["depth"]},
             weight=lambda params: int(params["depth"]),
-            trials=trials,
-            seconds=None,
+            budget=Budget(trials),
         )
 
     return scheduler
@@ -413,7 +414,7 @@ def test_a_smaller_budget_leaves_the_rest_in_line(grouping: Make) -> None:
 
 def test_where_time_is_the_budget_no_more_is_asked_ahead_than_there_are_lanes(grouping: Make) -> None:
     scheduler = grouping()
-    scheduler.deadline = time.monotonic() + 3600
+    scheduler.budget = Budget(minutes=60)
     scheduler.handle(0, Ready(4, "cpu"))
     assert len(states(scheduler)) <= 2 * 4
 
