@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import optuna
@@ -22,9 +23,14 @@ import optuna
 from leadline import Float, Space
 from leadline.search.strategies import Strategy
 from leadline.search.strategies.fresh import Fresh
+from leadline.search.warm_start import best_of, standardized
 
 AXES = 4
 AT = (10, 20, 50)
+EARLIER = 50  # trials of an earlier study
+Params = dict[str, Any]
+Objective = Callable[[Params], float]
+Case = tuple[str, np.ndarray]
 Function = Callable[[np.ndarray], float]  # of the difference to the minimum, (AXES,)
 
 
@@ -51,33 +57,65 @@ def moved(minimum: np.ndarray, by: float, seed: int) -> np.ndarray:
     return np.where((place < 0) | (place > 1), minimum - by * signs, place)
 
 
-def regrets(function: Function, minimum: np.ndarray, space: Space, strategy: str, seed: int, trials: int) -> list[float]:
-    """Returns the best value so far, trial by trial."""
-    chosen = Strategy(strategy, space)
+def run(chosen: Strategy, objective: Objective, seed: int, trials: int, first: Sequence[Params] = ()) -> optuna.Study:
+    """Returns the study of an objective that is minimized, in which the `first` configurations come first."""
     study = optuna.create_study(sampler=Fresh(chosen.sampler, seed))
-    study.optimize(lambda trial: function(np.array(list(space.suggest(trial).values())) - minimum), n_trials=trials)
-    return np.minimum.accumulate([trial.value for trial in study.trials]).tolist()
+    for params in first:
+        study.enqueue_trial(params)
+    study.optimize(lambda trial: objective(chosen.space.suggest(trial)), n_trials=trials)
+    return study
 
 
-def cube(guess: Sequence[float] | None = None, confidence: float = 0.5) -> Space:
+def at(function: Function, minimum: np.ndarray) -> Objective:
+    return lambda params: function(np.array(list(params.values())) - minimum)
+
+
+def regrets(study: optuna.Study) -> np.ndarray:
+    """Returns the logarithm of the best value so far, trial by trial."""
+    return np.log(np.minimum.accumulate([trial.value for trial in study.trials]))
+
+
+def cube(guess: np.ndarray | None = None, confidence: float = 0.5) -> Space:
     priors = [None] * AXES if guess is None else [(float(place), confidence) for place in guess]
     return Space({f"x{axis}": Float(0, 1, prior=prior) for axis, prior in enumerate(priors)})
 
 
-def compare_priors(strategy: str, seeds: int, trials: int) -> Iterator[tuple[str, np.ndarray]]:
-    """Yields each kind of guess with the logarithms of the ratios, (functions * seeds, trials)."""
-    cases = [(name, by, c) for name, by in (("right", 0.03), ("off", 0.15), ("wrong", 0.5)) for c in (0.5, 0.8)]
-    ratios: dict[str, list[np.ndarray]] = {f"{name} guess, confidence {c}": [] for name, _, c in cases}
+def guessed(name: str, function: Function, minimum: np.ndarray, seed: int, trials: int) -> Iterator[Case]:
+    """Yields the regrets with each kind of guess."""
+    for kind, by in (("right", 0.03), ("off", 0.15), ("wrong", 0.5)):
+        for confidence in (0.5, 0.8):
+            chosen = Strategy(name, cube(moved(minimum, by, seed), confidence))
+            yield f"{kind} guess, confidence {confidence}", regrets(run(chosen, at(function, minimum), seed, trials))
+
+
+def warmed(name: str, function: Function, minimum: np.ndarray, seed: int, trials: int) -> Iterator[Case]:
+    """Yields the regrets after each kind of earlier study."""
+    for kind, by in (("related", 0.05), ("unrelated", 0.5)):
+        there = at(function, moved(minimum, by, seed))
+        earlier = run(Strategy("tpe", cube()), there, seed + 10_000, EARLIER).trials
+        scores = standardized([trial.value for trial in earlier])
+        known = [{"params": trial.params, "score": score} for trial, score in zip(earlier, scores, strict=True)]
+        for first in (0, 3):
+            chosen = Strategy(name, cube())
+            chosen.earlier = known
+            enqueued = best_of(known, first, maximize=False)
+            study = run(chosen, at(function, minimum), seed, trials, enqueued)
+            yield f"{kind} study, its best {first} first", regrets(study)
+
+
+KINDS = {"priors": guessed, "warm": warmed}
+
+
+def compared(kind: str, name: str, seeds: int, trials: int) -> dict[str, np.ndarray]:
+    """Returns for each case the logarithms of the ratios to the strategy alone: (functions * seeds, trials)."""
+    ratios: dict[str, list[np.ndarray]] = {}
     for function in FUNCTIONS.values():
         for seed in range(seeds):
             minimum = np.random.default_rng(seed).uniform(0.1, 0.9, AXES)
-            alone = np.log(regrets(function, minimum, cube(), strategy, seed, trials))
-            for name, by, c in cases:
-                space = cube(moved(minimum, by, seed), c)
-                told = np.log(regrets(function, minimum, space, strategy, seed, trials))
-                ratios[f"{name} guess, confidence {c}"].append(told - alone)
-    for name, found in ratios.items():
-        yield name, np.array(found)
+            alone = regrets(run(Strategy(name, cube()), at(function, minimum), seed, trials))
+            for case, told in KINDS[kind](name, function, minimum, seed, trials):
+                ratios.setdefault(case, []).append(told - alone)
+    return {case: np.array(found) for case, found in ratios.items()}
 
 
 def main() -> None:
@@ -85,17 +123,17 @@ def main() -> None:
     parser.add_argument("--strategy", default="tpe")
     parser.add_argument("--seeds", type=int, default=40)
     parser.add_argument("--trials", type=int, default=50)
+    parser.add_argument("--only", nargs="+", choices=KINDS, default=list(KINDS))
     given = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    at = [number for number in AT if number <= given.trials]
-    print(f"{given.strategy}, n = {len(FUNCTIONS)} functions x {given.seeds} seeds; after {at} trials")
-    for name, logs in compare_priors(given.strategy, given.seeds, given.trials):
-        cells = [f"{np.exp(mean):5.2f} x/ {np.exp(error):4.2f}" for mean, error in _summary(logs[:, np.array(at) - 1])]
-        print(f"{name:32} {'  '.join(cells)}", flush=True)
-
-
-def _summary(logs: np.ndarray) -> Iterator[tuple[float, float]]:
-    return zip(logs.mean(axis=0), logs.std(axis=0, ddof=1) / math.sqrt(len(logs)), strict=True)
+    shown = [number for number in AT if number <= given.trials]
+    print(f"{given.strategy}, n = {len(FUNCTIONS)} functions x {given.seeds} seeds; after {shown} trials")
+    for kind in given.only:
+        for case, logs in compared(kind, given.strategy, given.seeds, given.trials).items():
+            picked = logs[:, np.array(shown) - 1]
+            means, errors = picked.mean(axis=0), picked.std(axis=0, ddof=1) / math.sqrt(len(picked))
+            cells = [f"{math.exp(m):5.2f} x/ {math.exp(e):4.2f}" for m, e in zip(means, errors, strict=True)]
+            print(f"{case:32} {'   '.join(cells)}", flush=True)
 
 
 if __name__ == "__main__":

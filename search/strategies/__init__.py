@@ -6,7 +6,7 @@ A new strategy is a new file and one line in `STRATEGIES`.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import Problem, SettingsError, SpaceError, suggestion
@@ -72,6 +72,7 @@ class Strategy:
 
     def __init__(self, given: Any, space: Space) -> None:
         self._own: BaseSampler | None = None
+        self.earlier: Sequence[Mapping[str, Any]] = ()  # trials of other studies, as `search.warm_start` takes them
         self.space = space
         options: dict[str, Any] = {}
         if isinstance(given, Mapping):
@@ -104,6 +105,10 @@ class Strategy:
     def sampler(self, seed: int, given: Mapping[str, Any] | None = None) -> BaseSampler:
         """Returns the sampler that makes one proposal, whose values are those in `given` and the rest fits these."""
         sampler = self._own or STRATEGIES[self.name](self.space, seed, **self.options)
+        if self.earlier and self.learns:
+            from .warm import WarmSampler
+
+            sampler = WarmSampler(self.space, sampler, self.earlier)
         if self.space.guesses and self.name != "grid":  # which runs everything anyway
             from .prior import PriorSampler
 
