@@ -4,10 +4,12 @@
 
 Four-dimensional functions on the unit cube with the minimum 0 at a random place: `bowl` (a quadratic, whose axes weigh
 from 1 to 1/8), `ripples` (the same with ten local minima along each axis) and `valley` (Rosenbrock's). A guess is
-`right` (0.03 from the minimum along each axis), `off` (0.15) or `wrong` (half of the range); an earlier study has 50
-trials of `tpe` on the same function with its minimum moved by 0.05 along each axis (`related`), or by half of the range
-(`unrelated`). Printed is the geometric mean, over functions and seeds, of the regret's ratio to that of the same
-strategy and seed with neither, after 10, 20 and 50 trials: below 1 it helped; ± is a standard error, as a factor.
+`right` (0.03 from the minimum along each axis), `off` (0.15) or `wrong` (half of the range). An earlier study is 50
+trials of `tpe` on the same function with its minimum moved by 0.05 along each axis (`related`), somewhere else
+(`unrelated`), or moved by half of the range along each (`opposite`).
+
+Printed is the geometric mean, over functions and seeds, of the regret's ratio to that of the same strategy and seed
+with neither, after 10, 20 and 50 trials: below 1 it helped. `x/` is a standard error, as a factor.
 """
 
 from __future__ import annotations
@@ -90,8 +92,10 @@ def guessed(name: str, function: Function, minimum: np.ndarray, seed: int, trial
 
 def warmed(name: str, function: Function, minimum: np.ndarray, seed: int, trials: int) -> Iterator[Case]:
     """Yields the regrets after each kind of earlier study."""
-    for kind, by in (("related", 0.05), ("unrelated", 0.5)):
-        there = at(function, moved(minimum, by, seed))
+    elsewhere = np.random.default_rng((seed, 2)).uniform(0.1, 0.9, AXES)
+    places = {"related": moved(minimum, 0.05, seed), "unrelated": elsewhere, "opposite": moved(minimum, 0.5, seed)}
+    for kind, place in places.items():
+        there = at(function, place)
         earlier = run(Strategy("tpe", cube()), there, seed + 10_000, EARLIER).trials
         scores = standardized([trial.value for trial in earlier])
         known = [{"params": trial.params, "score": score} for trial, score in zip(earlier, scores, strict=True)]

@@ -35,8 +35,9 @@ class Parameter:
     prior: Prior | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        if isinstance(self.prior, list):
-            object.__setattr__(self, "prior", tuple(self.prior))
+        prior: object = self.prior
+        if isinstance(prior, list):
+            object.__setattr__(self, "prior", tuple(prior))
         values = {name: v if isinstance(v, list | tuple) else (v,) for name, v in (self.when or {}).items()}
         object.__setattr__(self, "when", {name: tuple(v) for name, v in values.items()})
         problems = self._problems()
@@ -101,11 +102,12 @@ class Parameter:
 
     def _prior_problems(self, *, sound: bool) -> list[str]:
         """Returns what is wrong with the prior; whether it is in range only if the parameter itself is `sound`."""
-        if self.prior is None:
+        prior: object = self.prior
+        if prior is None:
             return []
-        if not isinstance(self.prior, tuple) or len(self.prior) != 2:
-            return [f"`prior` is a guess and a confidence, as (guess, confidence), but got {self.prior!r}"]
-        guess, confidence = self.prior
+        if not isinstance(prior, tuple) or len(prior) != 2:
+            return [f"`prior` is a guess and a confidence, as (guess, confidence), but got {prior!r}"]
+        guess, confidence = prior
         problems = []
         if not _is_number(confidence) or not 0 < confidence < 1:
             problems.append(f"`0 < confidence < 1` must hold in `prior`, but got confidence={confidence!r}")

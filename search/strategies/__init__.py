@@ -108,7 +108,7 @@ class Strategy:
         if self.earlier and self.learns:
             from .warm import WarmSampler
 
-            sampler = WarmSampler(self.space, sampler, self.earlier)
+            sampler = WarmSampler(self.space, sampler, self.earlier, seed)
         if self.space.guesses and self.name != "grid":  # which runs everything anyway
             from .prior import PriorSampler
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -17,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ...spaces import Space
 from .conditioned import condition
+from .trust import trust
 
 _PRIOR = 0x7072696F72  # "prior": sets these draws apart from the strategy's own of the same seed
 _LASTING = 10  # trials after which half of the proposals would come from a prior held with confidence 1
@@ -30,9 +29,7 @@ class PriorSampler(BaseSampler):
         trust * b / (b + n),    b = 10 x the priors' mean confidence,
 
     n counting the trials that have begun. `trust` is 1 while trials where the priors are dense (`Space.log_density`
-    above 0) did no worse than the others, else twice the normal tail at the Mann-Whitney statistic of the two: the
-    chance of a rank sum so bad had the guess made no difference, so that a wrong guess is soon dropped. Pruned trials
-    rank below complete ones, by how far they came, and failed ones last. With several objectives only n counts.
+    above 0) did no worse than the others, and falls fast once they do (see `leadline.search.strategies.trust`).
     Parameters without a prior are always proposed by `sampler`, in view of what was drawn (see `condition`).
 
     A proposal is a function of the seed, the trial's number, the history, and of what `sampler` proposes.
@@ -98,48 +95,15 @@ class PriorSampler(BaseSampler):
             return dict(self._space.guesses)
         generator = np.random.default_rng((self._seed, trial.number, _PRIOR))
         share, luck = self._share(len(begun)), generator.random()
-        if luck >= share or luck >= share * trust(self._space, study, begun):  # which takes longer to know
+        if luck >= share or luck >= share * trust(study, begun, self._dense):  # which takes longer to know
             return {}
         return {name: self._space.parameters[name].draw(generator.random()) for name in self._space.guesses}
+
+    def _dense(self, params: Mapping[str, Any]) -> bool:
+        return self._space.log_density(params) > 0
 
     def _share(self, begun: int) -> float:
         """Returns the share of proposals that the priors make after so many trials, if they are trusted."""
         priors = [parameter.prior for parameter in self._space.parameters.values() if parameter.prior is not None]
         lasting = _LASTING * math.fsum(confidence for _, confidence in priors) / len(priors)
         return lasting / (lasting + begun)
-
-
-def trust(space: Space, study: Study, begun: Sequence[FrozenTrial]) -> float:
-    """Returns how far results agree with the priors, in (0, 1]: 1 unless trials near the guesses did worse."""
-    ended = [past for past in begun if past.state.is_finished()]
-    if len(study.directions) > 1:
-        return 1.0
-    sign = -1.0 if study.direction.name == "MINIMIZE" else 1.0
-    near, others = [], []
-    for past in ended:
-        (near if space.log_density(past.params) > 0 else others).append(_rank(past, sign))
-    return no_worse(near, others)
-
-
-def no_worse(some: Sequence[Any], others: Sequence[Any]) -> float:
-    """Returns min(1, 2 P(Z <= z)), z being the Mann-Whitney statistic of `some` against `others`; more is better.
-
-    1 where either is empty. Source: Mann and Whitney 1947, with the normal approximation.
-    """
-    m, k = len(some), len(others)
-    if not m or not k:
-        return 1.0
-    ordered = sorted(others)
-    wins = math.fsum(bisect_left(ordered, one) + bisect_right(ordered, one) for one in some) / 2
-    z = (wins - m * k / 2) / math.sqrt(m * k * (m + k + 1) / 12)
-    return min(1.0, 2 * NormalDist().cdf(z))
-
-
-def _rank(trial: FrozenTrial, sign: float) -> tuple[float, float, float]:
-    """Returns what orders trials from bad to good: how they ended, how far they came, and their value."""
-    if trial.state == TrialState.COMPLETE and trial.value is not None and not math.isnan(trial.value):
-        return (2.0, 0.0, sign * trial.value)
-    if trial.state == TrialState.PRUNED and trial.intermediate_values:
-        epoch = max(trial.intermediate_values)
-        return (1.0, float(epoch), sign * trial.intermediate_values[epoch])
-    return (0.0, 0.0, 0.0)

@@ -5,20 +5,30 @@ from __future__ import annotations
 import copy
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
-from optuna.distributions import BaseDistribution
+import numpy as np
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from ...spaces import Space
 from .conditioned import condition
+from .encoding import encoded
+from .trust import trust
 from .views import View
 
+Params = Mapping[str, Any]
+Entry = Mapping[str, Any]  # `params` and `score` of an earlier trial
+
+SHARED = 10  # trials after which half of the proposals see earlier trials
 LASTING = 30  # own complete trials after which earlier ones are shown no more
+NEAREST = 3  # earlier trials whose mean score tells what is expected of a configuration
+GOOD = 0.75  # part of the earlier scores that a good one is above
+_WARM = 0x7761726D  # "warm": sets these draws apart from the strategy's own of the same seed
 _BEYOND = 2**40  # numbers that no trial of the study has
 _LONG_AGO = datetime(2000, 1, 1)  # the same whenever it is shown
 
@@ -29,37 +39,44 @@ class WarmSampler(BaseSampler):
     `earlier` holds their parameters, as `params`, and their `score`: the distance from their study's median in
     interquartile ranges. They are shown as complete trials before all others. A score s becomes the value a + b s:
     b is the interquartile range of the study's own values (1 before there are four), and a the median of what own
-    trials of the same configurations have in excess of b s; without such, the own median. Of n own complete
-    trials on, only the part 1 - n / 30 of the earlier ones is shown, evenly spread over their scores: with 30, none.
+    trials of the same configurations have in excess of b s; without such, the own median.
+
+    What `sampler` is shown of them wears off: trial n sees them with probability trust x 10 / (10 + n), n counting the
+    trials that have begun, else none; after m complete trials only the part 1 - m / 30, evenly spread over the scores.
+    `trust` is 1 while trials near to what did well earlier (the mean score of the three nearest is in the upper
+    quarter) did no worse than the others, and falls fast once they do (see `leadline.search.strategies.trust`). The
+    proposals made without earlier trials are what tells the two apart.
 
     Nothing else sees them: they are no trials of the study. With several objectives they aren't shown at all.
     """
 
-    def __init__(self, space: Space, sampler: BaseSampler, earlier: Sequence[Mapping[str, Any]]) -> None:
-        self._space, self._sampler = space, sampler
+    def __init__(self, space: Space, sampler: BaseSampler, earlier: Sequence[Entry], seed: int) -> None:
+        self._space, self._sampler, self._seed = space, sampler, seed
         self._earlier = sorted(earlier, key=lambda entry: cast(float, entry["score"]))
+        self._known: tuple[int, list[tuple[Params, float]]] | None = None
 
     def conditioned(self, given: Mapping[str, Any]) -> WarmSampler:
         """Returns the sampler of proposals in view of `given`, whose values it leaves to be held by who asks."""
         other = copy.copy(self)
-        other._sampler = condition(self._sampler, given)
+        other._sampler, other._known = condition(self._sampler, given), None
         return other
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         # Optuna's search spaces are of trials numbered from 0 on; its TPE weighs trials by age, which is their number.
-        return self._sampler.infer_relative_search_space(self._shown(study, _BEYOND), trial)
+        return self._sampler.infer_relative_search_space(self._shown(study, trial, first=_BEYOND), trial)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        return self._sampler.sample_relative(self._shown(study), trial, search_space)
+        return self._sampler.sample_relative(self._shown(study, trial), trial, search_space)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        return self._sampler.sample_independent(self._shown(study), trial, param_name, param_distribution)
+        return self._sampler.sample_independent(self._shown(study, trial), trial, param_name, param_distribution)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        self._known = None
         self._sampler.before_trial(study, trial)
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
@@ -68,39 +85,41 @@ class WarmSampler(BaseSampler):
     def reseed_rng(self) -> None:
         self._sampler.reseed_rng()
 
-    def _shown(self, study: Study, first: int | None = None) -> Study:
-        if len(study.directions) > 1:
-            return study
-        return cast(Study, View(study, lambda trials: [*self._as_own(trials, first), *trials]))
+    def _shown(self, study: Study, trial: FrozenTrial, first: int | None = None) -> Study:
+        """Returns the study as it looks with what this trial may know of earlier ones, numbered from `first` on."""
+        if self._known is None or self._known[0] != trial.number:  # decided once, whatever ends meanwhile
+            self._known = trial.number, self._known_to(study, trial)
+        known = self._known[1]
+        start = -len(known) if first is None else first
+        shown = [self._frozen(start + index, params, value) for index, (params, value) in enumerate(known)]
+        return cast(Study, View(study, lambda trials: [*shown, *trials])) if shown else study
 
-    def _as_own(self, trials: Sequence[FrozenTrial], first: int | None) -> list[FrozenTrial]:
-        own = [t for t in trials if t.state == TrialState.COMPLETE and t.value is not None and math.isfinite(t.value)]
-        kept = spread(self._earlier, len(self._earlier) * max(0, LASTING - len(own)) // LASTING)
-        level, width = self._scale(own)
-        start = -len(kept) if first is None else first
-        return [self._frozen(start + i, entry, level + width * entry["score"]) for i, entry in enumerate(kept)]
+    def _known_to(self, study: Study, trial: FrozenTrial) -> list[tuple[Params, float]]:
+        trials = study.get_trials(deepcopy=False)
+        begun = [past for past in trials if past.number != trial.number and past.state != TrialState.WAITING]
+        known = [] if len(study.directions) > 1 else as_own(self._earlier, begun)
+        share = SHARED / (SHARED + len(begun))
+        luck = np.random.default_rng((self._seed, trial.number, _WARM)).random()
+        if not known or luck >= share or luck >= share * trust(study, begun, self._promising(study)):
+            return []
+        return known
 
-    def _scale(self, own: Sequence[FrozenTrial]) -> tuple[float, float]:
-        """Returns the value of a score of 0, and what a score of 1 has more."""
-        if not own:
-            return 0.0, 1.0
-        values = [cast(float, trial.value) for trial in own]
-        width = 0.0
-        if len(values) >= 4:
-            lower, _, upper = statistics.quantiles(values, n=4, method="inclusive")
-            width = upper - lower
-        width = width or 1.0
-        scores = [(entry["params"], entry["score"]) for entry in self._earlier]
-        excess = [
-            value - width * score
-            for value, trial in zip(values, own, strict=True)
-            for params, score in scores
-            if params == trial.params
-        ]
-        return statistics.median(excess or values), width
+    def _promising(self, study: Study) -> Callable[[Params], bool]:
+        """Returns what tells whether a configuration is near to what did well in earlier studies."""
+        space = {name: d for name, d in self._space.to_distributions().items() if not d.single()}
+        unordered = np.array([isinstance(d, CategoricalDistribution) for d in space.values()])
+        sign = -1.0 if study.direction.name == "MINIMIZE" else 1.0
+        scores = sign * np.array([entry["score"] for entry in self._earlier])
+        points = np.array([encoded(space, entry["params"]) for entry in self._earlier])
 
-    def _frozen(self, number: int, entry: Mapping[str, Any], value: float) -> FrozenTrial:
-        params: dict[str, Any] = entry["params"]
+        def promising(params: Params) -> bool:
+            apart = np.abs(points - np.array(encoded(space, params)))
+            nearest = np.argsort(np.where(unordered, apart != 0, apart).sum(axis=1), kind="stable")[:NEAREST]
+            return bool(scores[nearest].mean() > np.quantile(scores, GOOD))
+
+        return promising
+
+    def _frozen(self, number: int, params: Params, value: float) -> FrozenTrial:
         return FrozenTrial(
             number=number,
             trial_id=number,
@@ -108,12 +127,34 @@ class WarmSampler(BaseSampler):
             value=value,
             datetime_start=_LONG_AGO,
             datetime_complete=_LONG_AGO,
-            params=params,
+            params=dict(params),
             distributions={name: self._space.parameters[name].to_distribution() for name in params},
             user_attrs={},
             system_attrs={},
             intermediate_values={},
         )
+
+
+def as_own(earlier: Sequence[Entry], trials: Sequence[FrozenTrial]) -> list[tuple[Params, float]]:
+    """Returns parameters and values of the `earlier` trials, by score, that are shown beside a study's own `trials`.
+
+    They are fewer the more of these are complete, and their values are on the scale of these.
+    """
+    own = [t for t in trials if t.state == TrialState.COMPLETE and t.value is not None and math.isfinite(t.value)]
+    kept = spread(earlier, len(earlier) * max(0, LASTING - len(own)) // LASTING)
+    values = [cast(float, trial.value) for trial in own]
+    width = 1.0
+    if len(values) >= 4:
+        lower, _, upper = statistics.quantiles(values, n=4, method="inclusive")
+        width = upper - lower or 1.0
+    excess = [
+        value - width * entry["score"]
+        for value, trial in zip(values, own, strict=True)
+        for entry in earlier
+        if entry["params"] == trial.params
+    ]
+    level = statistics.median(excess or values or [0.0])
+    return [(entry["params"], level + width * entry["score"]) for entry in kept]
 
 
 def spread(entries: Sequence[Any], count: int) -> list[Any]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import optuna
 import pytest
 from optuna.samplers import RandomSampler, TPESampler
@@ -18,7 +16,7 @@ from leadline.search.strategies import STRATEGIES, Strategy
 from leadline.search.strategies.conditioned import condition
 from leadline.search.strategies.fresh import Fresh
 from leadline.search.strategies.grid import GridSampler
-from leadline.search.strategies.prior import PriorSampler, no_worse, trust
+from leadline.search.strategies.prior import PriorSampler
 
 SPACE = Space(
     lr=Float(1e-4, 1e-1, log=True, prior=(1e-3, 0.7)),
@@ -107,47 +105,6 @@ def test_a_guess_that_did_worse_is_dropped_and_one_that_did_better_is_kept() -> 
     right = [ended(x, -x) for x in places]
     assert drawn(wrong, sampler, 300) == pytest.approx(0.3, abs=0.08)
     assert drawn(right, sampler, 300) == pytest.approx(8 / 18 * 0.753 + 10 / 18 * 0.3, abs=0.08)
-
-
-@pytest.mark.parametrize(("direction", "trusted"), [("maximize", False), ("minimize", True)])
-def test_worse_is_what_the_direction_says(direction: str, trusted: bool) -> None:
-    study = optuna.create_study(direction=direction)
-    trials = [ended(x, x) for x in (0.1, 0.2, 0.25, 0.3, 0.7, 0.8, 0.9, 1.0)]
-    assert (trust(ONE, study, trials) == 1.0) is trusted
-
-
-def test_pruned_trials_are_worse_than_complete_ones_and_failed_ones_worst() -> None:
-    study = optuna.create_study(direction="maximize")
-    far = [ended(x, 0.1) for x in (0.7, 0.8, 0.9)]
-    pruned = [ended(x, None, TrialState.PRUNED, intermediate_values={1: 0.9}) for x in (0.1, 0.2, 0.3)]
-    failed = [ended(x, None, TrialState.FAIL) for x in (0.1, 0.2, 0.3)]
-    better = [ended(x, 0.2) for x in (0.1, 0.2, 0.3)]
-    lost = trust(ONE, study, [*far, *pruned])
-    assert trust(ONE, study, [*far, *better]) == 1.0
-    assert trust(ONE, study, [*far, *failed]) == lost < 0.1
-    later = [ended(x, None, TrialState.PRUNED, intermediate_values={1: 0.1, 2: 0.1}) for x in (0.7, 0.8, 0.9)]
-    assert trust(ONE, study, [*pruned, *later]) == lost
-
-
-def test_with_several_objectives_only_the_number_of_trials_counts() -> None:
-    study = optuna.create_study(directions=["maximize", "minimize"])
-    assert trust(ONE, study, [ended(0.2, None, TrialState.FAIL), ended(0.9, None, TrialState.FAIL)]) == 1.0
-
-
-@pytest.mark.parametrize(
-    ("some", "others", "expected"),
-    [([], [1], 1.0), ([1], [], 1.0), ([1, 2], [1, 2], 1.0), ([3, 4], [1, 2], 1.0), ([1], [2], 0.3173)],
-)
-def test_the_chance_of_a_rank_sum_so_bad(some: list[int], others: list[int], expected: float) -> None:
-    assert no_worse(some, others) == pytest.approx(expected, abs=1e-4)
-
-
-def test_the_chance_agrees_with_counting_all_orders() -> None:
-    ranks = range(10)
-    sums = [sum(chosen) for chosen in itertools.combinations(ranks, 5)]
-    some = [0, 1, 3, 4, 6]
-    exact = 2 * np.mean([total <= sum(some) for total in sums])
-    assert no_worse(some, [rank for rank in ranks if rank not in some]) == pytest.approx(exact, abs=0.05)
 
 
 @pytest.mark.parametrize("name", NAMES)

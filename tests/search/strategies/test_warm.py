@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from leadline import Choice, Float, Int, Space
 from leadline.search.strategies import STRATEGIES, Strategy
 from leadline.search.strategies.prior import PriorSampler
-from leadline.search.strategies.warm import LASTING, WarmSampler, spread
+from leadline.search.strategies.warm import LASTING, WarmSampler, as_own, spread
 
 MIXED = Space(x=Float(0, 1), depth=Int(1, 5), kind=Choice(["a", "b"]), rate=Float(0, 1, when={"kind": "a"}))
 ONE = Space(x=Float(0, 1))
@@ -33,12 +33,8 @@ def own(x: float, value: float | None, state: TrialState = TrialState.COMPLETE) 
     return create_trial(params={"x": x}, distributions=ONE.to_distributions(), value=value, state=state)
 
 
-def shown(trials: list[FrozenTrial], entries: list[dict[str, Any]]) -> list[FrozenTrial]:
-    """Returns what a sampler sees of `entries` beside the study's own trials."""
-    study = optuna.create_study(direction="maximize")
-    study.add_trials(trials)
-    everything = WarmSampler(ONE, TPESampler(), entries)._shown(study).get_trials(deepcopy=False)
-    return everything[: len(everything) - len(trials)]
+def shown(trials: list[FrozenTrial], entries: list[dict[str, Any]]) -> list[float]:
+    return [value for _, value in as_own(entries, trials)]
 
 
 @pytest.mark.parametrize("name", LEARNING)
@@ -102,20 +98,23 @@ def test_priors_and_earlier_trials_go_together() -> None:
 
 
 def test_numbers_of_earlier_trials_are_none_of_the_studys() -> None:
-    numbers = [trial.number for trial in shown([own(0.5, 1.0)], earlier(10))]
-    assert numbers == list(range(-len(numbers), 0))
+    study = optuna.create_study(direction="maximize")
+    trial = study.trials[study.ask().number]
+    numbers = [past.number for past in warm()._shown(study, trial).get_trials(deepcopy=False)]
+    assert numbers == [*range(-30, 0), 0]
+    assert study.trials[0].number == 0
 
 
 def test_scores_are_brought_onto_the_studys_own_scale() -> None:
     entries = [{"params": {"x": 0.01 * index}, "score": float(index - 2)} for index in range(5)]
     trials = [own(0.5 + value / 1000, float(value)) for value in (90, 100, 110, 120, 130)]
-    values = [trial.value for trial in shown(trials, entries)]
+    values = shown(trials, entries)
     assert values == [110 - 2 * 20, 110 - 20, 110 + 20, 110 + 2 * 20]  # a range of 100 ... 120 between quartiles
 
 
 def test_what_both_have_run_tells_the_level() -> None:
     entries = [{"params": {"x": 0.01 * index}, "score": float(index - 2)} for index in range(5)]
-    values = [trial.value for trial in shown([own(0.04, 100.0), own(0.03, 99.0)], entries)]
+    values = shown([own(0.04, 100.0), own(0.03, 99.0)], entries)
     assert values == [96.0, 97.0, 99.0, 100.0]
 
 
@@ -134,6 +133,28 @@ def test_what_is_left_is_spread_evenly(count: int, expected: list[int]) -> None:
     assert spread(range(6), count) == expected
 
 
+def test_fewer_proposals_see_them_with_every_trial() -> None:
+    assert seen([own(0.8, 1.0)] * 10) == pytest.approx(0.5, abs=0.08)
+
+
+def test_they_are_dropped_where_what_was_good_earlier_is_bad_now() -> None:
+    places = [0.0, 0.1, 0.2, 0.3, 0.4, 0.78, 0.79, 0.8, 0.81, 0.82]
+    assert seen([own(x, -x) for x in places]) < 0.05
+    assert seen([own(x, x) for x in places]) == pytest.approx(0.5, abs=0.08)
+
+
 def test_with_several_objectives_they_are_not_shown() -> None:
     study = optuna.create_study(directions=["maximize", "minimize"])
-    assert WarmSampler(ONE, TPESampler(), earlier())._shown(study) is study
+    assert warm()._shown(study, study.trials[study.ask().number]) is study
+
+
+def warm(seed: int = 0) -> WarmSampler:
+    return WarmSampler(ONE, TPESampler(), earlier(), seed)
+
+
+def seen(trials: list[FrozenTrial]) -> float:
+    """Returns which part of the proposals after `trials` sees earlier ones."""
+    study = optuna.create_study(direction="maximize")
+    study.add_trials(trials)
+    trial = study.trials[study.ask().number]
+    return sum(warm(seed)._shown(study, trial) is not study for seed in range(300)) / 300
