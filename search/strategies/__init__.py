@@ -6,7 +6,7 @@ A new strategy is a new file and one line in `STRATEGIES`.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -127,7 +127,8 @@ class Strategy:
     Named strategies are stateless: a proposal depends on the study's seed, the trial's number and on the trials before
     it alone, also after a resume. In a `space` each configuration is proposed once at most, never one that isn't
     `allowed` (None: all are), and none that is likely to fail as others did, where the strategy learns (see `Guarded`).
-    A sampler of your own is used as it is, but held to what is `allowed`. Raises SettingsError, holding every problem, for an unknown name or option.
+    A sampler of your own is used as it is, but held to what is `allowed`, to priors and to `earlier` trials. Raises
+    SettingsError, holding every problem, for an unknown name or option.
     """
 
     def __init__(
@@ -135,6 +136,7 @@ class Strategy:
     ) -> None:
         self._own: BaseSampler | None = None
         self.space, self.allowed = space, allowed
+        self.earlier: Sequence[Mapping[str, Any]] = ()  # trials of other studies, as `search.warm_start` takes them
         options: dict[str, Any] = {}
         if isinstance(given, Mapping):
             options = dict(given)
@@ -171,7 +173,7 @@ class Strategy:
 
     def sampler(self, seed: int, given: Mapping[str, Any] | None = None) -> BaseSampler:
         """Returns the sampler of a study with this `seed`; its proposals have the values in `given`, the rest fits."""
-        made = self._own if self._own is not None and self.allowed is None else self._guarded(seed)
+        made = self._make(seed) if self._own is not None and self.allowed is None else self._guarded(seed)
         if not given:
             return made
         from .conditioned import condition
@@ -194,7 +196,18 @@ class Strategy:
         return made
 
     def _make(self, seed: int) -> BaseSampler:
-        return self._own or STRATEGIES[self.name].make(self.space, seed, **self.options)
+        made = self._own or STRATEGIES[self.name].make(self.space, seed, **self.options)
+        if self.space is None or self.name == "grid":  # which runs everything anyway
+            return made
+        if self.earlier and self.learns:
+            from .warm import WarmSampler
+
+            made = WarmSampler(self.space, made, self.earlier, seed)
+        if self.space.guesses:
+            from .prior import PriorSampler
+
+            made = PriorSampler(self.space, made, seed)
+        return made
 
     @property
     def learns(self) -> bool:
