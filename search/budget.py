@@ -108,7 +108,7 @@ class Tally:
         if trial.state == "waiting":
             return
         seconds, epochs = self._seen.get(trial.number, (0.0, 0))
-        now = trial.seconds or 0.0, trial.epochs
+        now = trial.seconds or 0.0, len(trial.curve)  # `epochs` of one that began from another's state hold that one's
         self._seen[trial.number] = now
         self.seconds += now[0] - seconds
         self.epochs += now[1] - epochs

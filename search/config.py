@@ -54,7 +54,7 @@ class StudyFile(BaseModel):
     metric: StrictStr | None = None
     direction: StrictStr | None = None
     strategy: StrictStr | dict[str, Any] = "bayes"
-    pruner: StrictStr = "none"
+    pruner: StrictStr | dict[str, Any] = "none"
     trials: StrictInt | None = None
     minutes: StrictInt | StrictFloat | None = None
     device_hours: StrictInt | StrictFloat | None = None

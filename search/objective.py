@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import Pruned
-from ..trainers.messages import Channel, Close, Decision, Ended, Job, Ready, Report, Start, Stop
+from ..trainers.messages import AtRung, Channel, Close, Decision, Ended, Job, Ready, Report, Start, Stop
 from ..trainers.reasons import told
 from ..trainers.references import travels
 from .trial import ActiveTrial
@@ -50,12 +50,13 @@ class Objective:
 
     def _run(self, number: int, params: dict[str, Any], channel: Channel) -> Ended:
         def report(epoch: int, value: float) -> bool:
-            channel.send(Report(number, epoch, value, waits=True))
+            channel.send(Report(number, epoch, value))
+            channel.send(AtRung({number: epoch}))
             while True:
                 for command in channel.receive(wait=True):
                     match command:
-                        case Decision(of, prune) if of == number:
-                            return prune or bool(self._stopped)
+                        case Decision(of, verdict) if of == number:
+                            return verdict == "prune" or bool(self._stopped)
                         case Stop(of, reason) if of == number:
                             self._stopped = reason
                         case Close():

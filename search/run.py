@@ -18,7 +18,6 @@ from .ledger import Ledger
 from .listeners import Callbacks, Keeper
 from .model import write_model
 from .objective import Objective
-from .pruners import rungs
 from .refit import refit
 from .scheduler import Scheduler
 from .tracking import Tracker, store_of
@@ -41,7 +40,7 @@ class Run:
         self.study, self.ledger, self.work, self.budget = study, ledger, work, budget
         self.trials = budget.trials
         structure = partial(work.structure, padded=study.plan == "padded")
-        self.scheduler = Scheduler(ledger, self._rungs, structure, work.weight, budget=budget)
+        self.scheduler = Scheduler(ledger, self._rungs, structure, work.weight, study.folder.branch, budget=budget)
         self.tracking_problem: str | None = None
         self.refit_problem: str | None = None
 
@@ -72,9 +71,7 @@ class Run:
             with self._listening(tracker, shown if progress else None):
                 if self.scheduler.has_work:
                     EXECUTORS[self._executor()](self.work, self._jobs(), self.scheduler)
-                self.scheduler.note_time()
-                self.ledger.set_attribute("ended_by", self.ended_by)
-                self.ledger.commit()
+                self.scheduler.conclude()
             if not self.scheduler.interrupted:
                 self._refit(shown)
                 finished = not self.scheduler.interrupted
@@ -114,11 +111,9 @@ class Run:
             return self.study.executor
         return "processes" if self.study.travels(self.work) else "inline"
 
-    def _rungs(self, params: Mapping[str, Any]) -> frozenset[int]:
-        if self.study.trainer is None:
-            return frozenset()
-        own = self.study.trainer.recipe(params).epochs
-        return frozenset(rung for rung in rungs(self.study.pruner_given, self.study.epochs or own) if rung <= own)
+    def _rungs(self, number: int, params: Mapping[str, Any]) -> frozenset[int]:
+        trainer = self.study.trainer
+        return frozenset() if trainer is None else self.study.pruner.rungs(number, trainer.recipe(params).epochs)
 
     def _jobs(self) -> list[Job]:
         jobs = []

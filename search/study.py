@@ -23,7 +23,8 @@ from .folder import Folder, is_there, locked, name_problem, open_storage, releas
 from .ledger import Ledger
 from .limits import SAMPLE, Allowed, Limits, draws
 from .objective import Objective
-from .pruners import make_pruner
+from .pruners import described, make_pruner
+from .pruners.base import Pruner
 from .refit import judge
 from .run import Run, devices_of, job_for
 from .storage import Mirror
@@ -76,7 +77,7 @@ class Study:
         metric: str | Callable[..., Any] | None = None,
         direction: str | None = None,
         strategy: Any = "bayes",
-        pruner: str | optuna.pruners.BasePruner = "none",
+        pruner: str | Mapping[str, Any] | Pruner | optuna.pruners.BasePruner = "none",
         seed: int = 0,
         limits: Mapping[str, Any] | Limits | None = None,
         storage: str | Path | BaseStorage | None = None,
@@ -93,14 +94,16 @@ class Study:
         self.storage, self.executor, self.devices = storage, executor, devices
         self.lanes, self.plan, self.workers, self.keep, self.mlflow = lanes, plan, workers, keep, mlflow
         problems = settings.own_problems(self)
+        self.maximize = True
         with settings.gathered(problems):
             self.maximize = settings.maximizes(trainer, metric, direction)
+        self.limits = Limits()
         with settings.gathered(problems, "limits"):
             self.limits = Limits.parse(limits)
         with settings.gathered(problems, "strategy"):
-            self.strategy = Strategy(strategy, space)
+            self.strategy = Strategy(strategy, space, self.allowed)
         with settings.gathered(problems, "pruner"):
-            self.pruner = make_pruner(pruner, self.epochs)
+            self.pruner = make_pruner(pruner, self.epochs, maximize=self.maximize, pausing=trainer is not None)
         if problems:
             raise SettingsError(problems)
         self.pruner_given = pruner
@@ -186,9 +189,10 @@ class Study:
         ledger.commit()
 
         def report(epoch: int, value: float) -> bool:
-            prune = ledger.report(trial.number, epoch, value, decide=True)
+            ledger.report(trial.number, epoch, value)
+            verdicts = ledger.decide({trial.number: epoch})
             ledger.commit()
-            return prune
+            return verdicts[trial.number] == "prune"
 
         return ActiveTrial(trial.number, trial.params, report)
 
@@ -299,7 +303,7 @@ class Study:
             "metric": self.metric if self.metric is None or isinstance(self.metric, str) else describe(self.metric),
             "direction": "maximize" if self.maximize else "minimize",
             "strategy": self.strategy.describe(),
-            "pruner": self.pruner_given if isinstance(self.pruner_given, str) else f"<{type(self.pruner).__name__}>",
+            "pruner": described(self.pruner_given),
             "seed": self.seed,
             "limits": self.limits.describe(),
         }
@@ -391,7 +395,7 @@ class Study:
             finally:
                 if not write:
                     release(storage)
-            return Ledger(mirror, self.space, self.strategy, self.pruner, self.seed, self.allowed)
+            return Ledger(mirror, self.space, self.strategy, self.pruner, self.seed)
 
     def _reading(self) -> Ledger | None:
         """Returns the study as it is in its storage; None if it isn't there."""
@@ -518,7 +522,7 @@ def load_study(
         metric=None if str(kept["metric"]).startswith("<") else kept["metric"],
         direction=kept["direction"],
         strategy="bayes" if str(kept["strategy"]).startswith("<") else kept["strategy"],
-        pruner="none" if kept["pruner"].startswith("<") else kept["pruner"],
+        pruner="none" if str(kept["pruner"]).startswith("<") else kept["pruner"],
         seed=kept["seed"],
         limits=kept.get("limits"),
         storage=storage,

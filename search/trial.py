@@ -11,17 +11,21 @@ if TYPE_CHECKING:
 
 STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running", "WAITING": "waiting"}
 ENDED = ("complete", "pruned", "failed")  # the states that no trial leaves
-EPOCH = "leadline:epoch:"  # system attribute of a trial, with the epoch's number: the epoch's metrics
+# System attributes of a trial
+EPOCH = "leadline:epoch:"  # with the epoch's number: its metrics, when it was, and what the pruner said
+PAUSED = "leadline:paused"  # whether it is: Optuna, which knows no such state, has it running
+PARENT = "leadline:parent"  # the number of the trial from whose state it began
 
 
 @dataclass(frozen=True)
 class Trial:
     """One configuration and what came of it.
 
-    `state` is "complete", "pruned", "failed", "running" or "waiting"; `value` the metric at the best epoch (None if
-    there is none; the mean of folds or replicates, whose standard deviation is `spread`), `last` at the last one;
-    `curve` the metric by epoch, counted from 1; `seconds` of training, `parameters` the network's weights,
-    `peak_memory` in bytes; `reason` says why it ended.
+    `state` is "complete", "pruned", "failed", "running", "paused" (it may go on from where it stands) or "waiting";
+    `value` the metric at the best epoch (None if there is none; the mean of folds or replicates, whose standard
+    deviation is `spread`), `last` at the last one; `curve` the metric by epoch, counted from 1; `seconds` of training,
+    `parameters` the network's weights, `peak_memory` in bytes; `reason` says why it ended. A trial that began from the
+    state of another one has its number as `parent`, and a curve that begins after the epoch where that one stood.
     """
 
     number: int
@@ -36,15 +40,18 @@ class Trial:
     parameters: int | None = None
     peak_memory: int | None = None
     spread: float | None = None
+    parent: int | None = None
     curve: dict[int, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, frozen: FrozenTrial, fixed: Mapping[str, Any]) -> Trial:
         """Returns the record of an Optuna trial in a space with these `fixed` values."""
-        facts, params = frozen.user_attrs, frozen.params or frozen.system_attrs.get("fixed_params", {})
+        facts, marks = frozen.user_attrs, frozen.system_attrs
+        params = frozen.params or marks.get("fixed_params", {})
+        state = STATES[frozen.state.name]
         return cls(
             number=frozen.number,
-            state=STATES[frozen.state.name],
+            state="paused" if state == "running" and marks.get(PAUSED) else state,
             params={**fixed, **params},
             value=frozen.value,
             spread=facts.get("spread"),
@@ -52,9 +59,10 @@ class Trial:
             reason=facts.get("reason", ""),
             epochs=facts.get("epochs", len(frozen.intermediate_values)),
             best_epoch=facts.get("best_epoch"),
-            seconds=facts.get("seconds", _seconds(frozen)),
+            seconds=_seconds(frozen) if state == "running" else facts.get("seconds", _seconds(frozen)),
             parameters=facts.get("parameters"),
             peak_memory=facts.get("peak_memory"),
+            parent=marks.get(PARENT),
             curve=sorted_curve(frozen),
         )
 

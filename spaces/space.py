@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -144,7 +145,7 @@ class Space:
         if problems:
             raise SpaceError(problems)
 
-    @property
+    @functools.cached_property
     def size(self) -> int | None:
         """How many configurations there are; None if uncountably many."""
         parents = {parent for parameter in self.parameters.values() for parent in parameter.when}
@@ -168,11 +169,14 @@ class Space:
     def __bool__(self) -> bool:
         return True
 
-    def grid(self, points: int | Mapping[str, int] | None = None) -> Iterator[dict[str, Any]]:
+    def grid(
+        self, points: int | Mapping[str, int] | None = None, given: Mapping[str, Any] | None = None
+    ) -> Iterator[dict[str, Any]]:
         """Yields every configuration of the grid once, fixed values included; dead branches don't multiply.
 
         `points` is how many values a numeric parameter contributes: one number for all continuous ones, or one by name
-        (which also thins integers). Raises SpaceError if a continuous parameter has none.
+        (which also thins integers). A parameter in `given` has that value only, where it is active. Raises SpaceError
+        if a continuous parameter has no points.
         """
         by_name = points if isinstance(points, Mapping) else {}
         problems = [
@@ -182,6 +186,9 @@ class Space:
         ]
         values: dict[str, list[Any]] = {}
         for name, parameter in self.parameters.items():
+            if given and name in given:
+                values[name] = [given[name]]
+                continue
             every = points if isinstance(points, int) and parameter.size is None else None
             try:
                 values[name] = parameter.values(by_name.get(name, every))

@@ -20,7 +20,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ...errors import SpaceError
 from .encoding import fits, to_unit
-from .grid import GridSampler
+from .fresh import Fresh
+from .proposer import Proposer
 from .skopt import SkoptSampler
 from .views import View
 
@@ -34,8 +35,9 @@ def condition(sampler: BaseSampler, given: Mapping[str, Any]) -> BaseSampler:
     How depends on `sampler`, which is left as it is:
     - Optuna's TPE models the trials nearest to `given` (see `nearest`).
     - Optuna's Gaussian process and `SkoptSampler` model all trials and maximize the acquisition with `given` fixed.
-    - `GridSampler` takes the next missing configuration that agrees with `given`; where it is asked for one and there
-      is none, it raises SpaceExhausted.
+    - `Fresh` has each sampler that it makes conditioned.
+    - `GridSampler` takes the next missing configuration that agrees with `given`, and `Guarded` has the strategy it
+      guards conditioned; where one is asked for and there is none, they raise SpaceExhausted.
     - Any other (random, a subclass of the above, your own) proposes as ever, and `given` is held.
     A parameter that isn't active in the trial may stand in `given`: it is never asked for. No state is added: what was
     a function of seed, trial number and history now is one of these and `given`.
@@ -53,7 +55,9 @@ def condition(sampler: BaseSampler, given: Mapping[str, Any]) -> BaseSampler:
     {3}
     """
     given = dict(given)
-    if isinstance(sampler, GridSampler):
+    if isinstance(sampler, Fresh):
+        return sampler.changed(lambda made: condition(made, given))
+    if isinstance(sampler, Proposer):
         return sampler.conditioned(given)
     if isinstance(sampler, SkoptSampler):
         return Holding(sampler.conditioned(given), given)
