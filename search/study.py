@@ -79,7 +79,6 @@ class Study:
         strategy: Any = "bayes",
         pruner: str | Mapping[str, Any] | Pruner | optuna.pruners.BasePruner = "none",
         seed: int = 0,
-        limits: Mapping[str, Any] | Limits | None = None,
         storage: str | Path | BaseStorage | None = None,
         executor: str = "auto",
         devices: str | Collection[str] = "auto",
@@ -88,6 +87,7 @@ class Study:
         workers: str | int = "auto",
         keep: int = 5,
         mlflow: str | None = "auto",
+        limits: Mapping[str, Any] | Limits | None = None,
     ) -> None:
         space = _default_space(trainer) if space is None else space
         self.name, self.space, self.trainer, self.metric, self.seed = name, space, trainer, metric, seed
