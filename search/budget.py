@@ -108,8 +108,7 @@ class Tally:
         if trial.state == "waiting":
             return
         seconds, epochs = self._seen.get(trial.number, (0.0, 0))
-        inherited = min(trial.curve, default=1) - 1  # epochs of the trial from whose state it began
-        now = trial.seconds or 0.0, trial.epochs - inherited
+        now = trial.seconds or 0.0, len(trial.curve)  # `epochs` of one that began from another's state hold that one's
         self._seen[trial.number] = now
         self.seconds += now[0] - seconds
         self.epochs += now[1] - epochs

@@ -81,7 +81,6 @@ class Study:
         strategy: Any = "bayes",
         pruner: str | Mapping[str, Any] | Pruner | optuna.pruners.BasePruner = "none",
         seed: int = 0,
-        limits: Mapping[str, Any] | Limits | None = None,
         storage: str | Path | BaseStorage | None = None,
         executor: str = "auto",
         devices: str | Collection[str] = "auto",
@@ -100,6 +99,7 @@ class Study:
         self.maximize = True
         with settings.gathered(problems):
             self.maximize = settings.maximizes(trainer, metric, direction)
+        self.limits = Limits()
         with settings.gathered(problems, "limits"):
             self.limits = Limits.parse(limits)
         with settings.gathered(problems, "strategy"):

@@ -59,7 +59,7 @@ class Trial:
             reason=facts.get("reason", ""),
             epochs=facts.get("epochs", len(frozen.intermediate_values)),
             best_epoch=facts.get("best_epoch"),
-            seconds=facts.get("seconds", _seconds(frozen)),
+            seconds=_seconds(frozen) if state == "running" else facts.get("seconds", _seconds(frozen)),
             parameters=facts.get("parameters"),
             peak_memory=facts.get("peak_memory"),
             parent=marks.get(PARENT),

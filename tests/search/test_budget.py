@@ -15,8 +15,9 @@ from leadline.search.trial import Trial
 Make = Callable[..., ll.Study]
 
 
-def trial(number: int, value: float | None = None, state: str = "complete", **facts: Any) -> Trial:
-    return Trial(number, state, {}, value, **facts)
+def trial(number: int, value: float | None = None, state: str = "complete", epochs: int = 0, **facts: Any) -> Trial:
+    curve = {epoch: 0.5 for epoch in range(1, epochs + 1)}
+    return Trial(number, state, {}, value, epochs=epochs, curve=curve, **facts)
 
 
 def ended_by(found: list[Trial], *, maximize: bool = True, spent: float = 0.0, **budget: Any) -> str | None:
@@ -86,6 +87,10 @@ class TestATally:
             assert (tally.begun, tally.epochs, tally.seconds, tally.since_best) == (3, 10, 15.5, 2)
             assert tally.reaches(0.5)
             assert not tally.reaches(0.51)
+
+    def test_epochs_of_the_trial_that_another_began_from_count_once(self) -> None:
+        branch = Trial(1, "running", {}, epochs=6, parent=0, curve={5: 0.1, 6: 0.2})
+        assert Tally([trial(0, 0.5, "paused", epochs=4), branch], maximize=True).epochs == 6
 
 
 class TestRules:
