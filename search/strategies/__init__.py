@@ -105,14 +105,10 @@ class Strategy:
     def sampler(self, seed: int, given: Mapping[str, Any] | None = None) -> BaseSampler:
         """Returns the sampler that makes one proposal, whose values are those in `given` and the rest fits these."""
         sampler = self._own or STRATEGIES[self.name](self.space, seed, **self.options)
-        if self.earlier and self.learns:
-            from .warm import WarmSampler
+        if self.name != "grid":  # which runs everything anyway
+            from .informed import informed
 
-            sampler = WarmSampler(self.space, sampler, self.earlier, seed)
-        if self.space.guesses and self.name != "grid":  # which runs everything anyway
-            from .prior import PriorSampler
-
-            sampler = PriorSampler(self.space, sampler, seed)
+            sampler = informed(sampler, self.space, self.earlier if self.learns else (), seed)
         if not given:
             return sampler
         from .conditioned import condition

@@ -11,6 +11,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from leadline import Choice, Float, Int, Space
 from leadline.search.strategies import STRATEGIES, Strategy
+from leadline.search.strategies.fresh import Fresh
+from leadline.search.strategies.informed import informed
 from leadline.search.strategies.prior import PriorSampler
 from leadline.search.strategies.warm import LASTING, WarmSampler, as_own, spread
 
@@ -31,6 +33,11 @@ def mixed(count: int = 20) -> list[dict[str, Any]]:
 
 def own(x: float, value: float | None, state: TrialState = TrialState.COMPLETE) -> FrozenTrial:
     return create_trial(params={"x": x}, distributions=ONE.to_distributions(), value=value, state=state)
+
+
+def begun(study: optuna.Study) -> FrozenTrial:
+    study.ask()
+    return study.trials[-1]
 
 
 def shown(trials: list[FrozenTrial], entries: list[dict[str, Any]]) -> list[float]:
@@ -99,7 +106,7 @@ def test_priors_and_earlier_trials_go_together() -> None:
 
 def test_numbers_of_earlier_trials_are_none_of_the_studys() -> None:
     study = optuna.create_study(direction="maximize")
-    trial = study.trials[study.ask().number]
+    trial = begun(study)
     numbers = [past.number for past in warm()._shown(study, trial).get_trials(deepcopy=False)]
     assert numbers == [*range(-30, 0), 0]
     assert study.trials[0].number == 0
@@ -124,6 +131,24 @@ def test_they_are_shown_less_and_less_as_own_trials_end_and_not_at_all_after_som
     assert counts == [30, 20, 10, 0, 0]
     unended = [own(0.5, None, TrialState.FAIL)] * 5
     assert len(shown(unended, entries)) == 30
+    pruned = [own(0.5, None, TrialState.PRUNED)] * 10
+    assert len(shown(pruned, entries)) == 20
+
+
+def test_of_a_large_study_a_hundred_trials_are_shown() -> None:
+    study = optuna.create_study(direction="maximize")
+    trial = begun(study)
+    large = WarmSampler(ONE, TPESampler(), earlier(5000), 0)
+    values = [past.value for past in large._shown(study, trial).get_trials(deepcopy=False)[:-1]]
+    assert len(values) == 100
+    assert (values[0], values[-1]) == (min(e["score"] for e in earlier(5000)), max(e["score"] for e in earlier(5000)))
+
+
+def test_a_sampler_made_anew_for_each_trial_sees_them_too() -> None:
+    sampler = informed(Fresh(lambda seed: TPESampler(seed=seed), 0), ONE, earlier(), 0)
+    assert isinstance(sampler, Fresh)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    assert abs(ONE.suggest(study.ask())["x"] - 0.8) < 0.2
 
 
 @pytest.mark.parametrize(
@@ -145,7 +170,7 @@ def test_they_are_dropped_where_what_was_good_earlier_is_bad_now() -> None:
 
 def test_with_several_objectives_they_are_not_shown() -> None:
     study = optuna.create_study(directions=["maximize", "minimize"])
-    assert warm()._shown(study, study.trials[study.ask().number]) is study
+    assert warm()._shown(study, begun(study)) is study
 
 
 def warm(seed: int = 0) -> WarmSampler:
@@ -156,5 +181,5 @@ def seen(trials: list[FrozenTrial]) -> float:
     """Returns which part of the proposals after `trials` sees earlier ones."""
     study = optuna.create_study(direction="maximize")
     study.add_trials(trials)
-    trial = study.trials[study.ask().number]
+    trial = begun(study)
     return sum(warm(seed)._shown(study, trial) is not study for seed in range(300)) / 300
