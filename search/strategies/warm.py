@@ -54,7 +54,7 @@ class WarmSampler(BaseSampler):
 
     def __init__(self, space: Space, sampler: BaseSampler, earlier: Sequence[Entry], seed: int) -> None:
         self._space, self._sampler, self._seed = space, sampler, seed
-        self._earlier = spread(sorted(earlier, key=lambda entry: cast(float, entry["score"])), MOST)
+        self._earlier = thinned(earlier, MOST)
         self._known: tuple[int, list[tuple[Params, float]]] | None = None
 
     def conditioned(self, given: Mapping[str, Any]) -> WarmSampler:
@@ -138,12 +138,12 @@ class WarmSampler(BaseSampler):
 
 
 def as_own(earlier: Sequence[Entry], trials: Sequence[FrozenTrial]) -> list[tuple[Params, float]]:
-    """Returns parameters and values of the `earlier` trials, by score, that are shown beside a study's own `trials`.
+    """Returns parameters and values of those `earlier` trials, in order, that are shown beside a study's own `trials`.
 
     They are fewer the more of these are complete or pruned, and their values are on the scale of the complete ones.
     """
     valued = sum(t.state in (TrialState.COMPLETE, TrialState.PRUNED) for t in trials)
-    kept = spread(earlier, len(earlier) * max(0, LASTING - valued) // LASTING)
+    kept = thinned(earlier, len(earlier) * max(0, LASTING - valued) // LASTING)
     own = [t for t in trials if t.state == TrialState.COMPLETE and t.value is not None and math.isfinite(t.value)]
     values = [cast(float, trial.value) for trial in own]
     width = 1.0
@@ -158,6 +158,12 @@ def as_own(earlier: Sequence[Entry], trials: Sequence[FrozenTrial]) -> list[tupl
     ]
     level = statistics.median(excess or values or [0.0])
     return [(entry["params"], level + width * entry["score"]) for entry in kept]
+
+
+def thinned(earlier: Sequence[Entry], count: int) -> list[Entry]:
+    """Returns `count` of the trials, in their order, evenly spread over their scores."""
+    by_score = sorted(range(len(earlier)), key=lambda index: cast(float, earlier[index]["score"]))
+    return [earlier[index] for index in sorted(spread(by_score, count))]
 
 
 def spread(entries: Sequence[Any], count: int) -> list[Any]:
