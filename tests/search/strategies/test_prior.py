@@ -122,7 +122,7 @@ def test_the_same_seed_and_history_propose_the_same_also_after_reopening(name: s
         again.sampler = strategy(name).sampler(seed)
         return SPACE.suggest(again.ask())
 
-    assert all(proposed(seed) == proposed(seed) for seed in range(4))
+    assert all(proposed(seed) == proposed(seed) for seed in range(2))
 
 
 def test_a_sampler_made_anew_for_each_trial_does_too() -> None:
