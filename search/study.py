@@ -89,6 +89,7 @@ class Study:
         workers: str | int = "auto",
         keep: int = 5,
         mlflow: str | None = "auto",
+        limits: Mapping[str, Any] | Limits | None = None,
         warm_start: Any = None,
     ) -> None:
         space = _default_space(trainer) if space is None else space

@@ -199,15 +199,9 @@ class Strategy:
         made = self._own or STRATEGIES[self.name].make(self.space, seed, **self.options)
         if self.space is None or self.name == "grid":  # which runs everything anyway
             return made
-        if self.earlier and self.learns:
-            from .warm import WarmSampler
+        from .informed import informed
 
-            made = WarmSampler(self.space, made, self.earlier, seed)
-        if self.space.guesses:
-            from .prior import PriorSampler
-
-            made = PriorSampler(self.space, made, seed)
-        return made
+        return informed(made, self.space, self.earlier if self.learns else (), seed)
 
     @property
     def learns(self) -> bool:

@@ -25,7 +25,8 @@ Params = Mapping[str, Any]
 Entry = Mapping[str, Any]  # `params` and `score` of an earlier trial
 
 SHARED = 10  # trials after which half of the proposals see earlier trials
-LASTING = 30  # own complete trials after which earlier ones are shown no more
+LASTING = 30  # own trials with a value after which earlier ones are shown no more
+MOST = 100  # earlier trials that are shown: models cost by the trial
 NEAREST = 3  # earlier trials whose mean score tells what is expected of a configuration
 GOOD = 0.75  # part of the earlier scores that a good one is above
 _WARM = 0x7761726D  # "warm": sets these draws apart from the strategy's own of the same seed
@@ -42,7 +43,8 @@ class WarmSampler(BaseSampler):
     trials of the same configurations have in excess of b s; without such, the own median.
 
     What `sampler` is shown of them wears off: trial n sees them with probability trust x 10 / (10 + n), n counting the
-    trials that have begun, else none; after m complete trials only the part 1 - m / 30, evenly spread over the scores.
+    trials that have begun, else none; after m complete or pruned trials only the part 1 - m / 30, evenly spread over
+    the scores, and never more than 100.
     `trust` is 1 while trials near to what did well earlier (the mean score of the three nearest is in the upper
     quarter) did no worse than the others, and falls fast once they do (see `leadline.search.strategies.trust`). The
     proposals made without earlier trials are what tells the two apart.
@@ -52,7 +54,7 @@ class WarmSampler(BaseSampler):
 
     def __init__(self, space: Space, sampler: BaseSampler, earlier: Sequence[Entry], seed: int) -> None:
         self._space, self._sampler, self._seed = space, sampler, seed
-        self._earlier = sorted(earlier, key=lambda entry: cast(float, entry["score"]))
+        self._earlier = thinned(earlier, MOST)
         self._known: tuple[int, list[tuple[Params, float]]] | None = None
 
     def conditioned(self, given: Mapping[str, Any]) -> WarmSampler:
@@ -136,12 +138,13 @@ class WarmSampler(BaseSampler):
 
 
 def as_own(earlier: Sequence[Entry], trials: Sequence[FrozenTrial]) -> list[tuple[Params, float]]:
-    """Returns parameters and values of the `earlier` trials, by score, that are shown beside a study's own `trials`.
+    """Returns parameters and values of those `earlier` trials, in order, that are shown beside a study's own `trials`.
 
-    They are fewer the more of these are complete, and their values are on the scale of these.
+    They are fewer the more of these are complete or pruned, and their values are on the scale of the complete ones.
     """
+    valued = sum(t.state in (TrialState.COMPLETE, TrialState.PRUNED) for t in trials)
+    kept = thinned(earlier, len(earlier) * max(0, LASTING - valued) // LASTING)
     own = [t for t in trials if t.state == TrialState.COMPLETE and t.value is not None and math.isfinite(t.value)]
-    kept = spread(earlier, len(earlier) * max(0, LASTING - len(own)) // LASTING)
     values = [cast(float, trial.value) for trial in own]
     width = 1.0
     if len(values) >= 4:
@@ -155,6 +158,12 @@ def as_own(earlier: Sequence[Entry], trials: Sequence[FrozenTrial]) -> list[tupl
     ]
     level = statistics.median(excess or values or [0.0])
     return [(entry["params"], level + width * entry["score"]) for entry in kept]
+
+
+def thinned(earlier: Sequence[Entry], count: int) -> list[Entry]:
+    """Returns `count` of the trials, in their order, evenly spread over their scores."""
+    by_score = sorted(range(len(earlier)), key=lambda index: cast(float, earlier[index]["score"]))
+    return [earlier[index] for index in sorted(spread(by_score, count))]
 
 
 def spread(entries: Sequence[Any], count: int) -> list[Any]:

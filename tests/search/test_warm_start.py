@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,19 @@ class TestWhatIsTaken:
         again = ll.load_study("second", folder, mlflow=None, executor="inline")
         assert again.warm_start == WarmStart(("first",))
         assert len(again.run(peak, trials=6, progress=False).trials) == 6
+
+    def test_an_earlier_study_is_needed_no_more_once_it_has_begun(
+        self, study: Make, first: ll.Study, folder: Path
+    ) -> None:
+        study("second", strategy="tpe", warm_start=["first"]).run(peak, trials=4, progress=False)
+        shutil.rmtree(folder / "first")
+        again = study("second", strategy="tpe", warm_start=["first"]).run(peak, trials=6, progress=False)
+        assert len(again.trials) == 6
+
+    def test_what_is_enqueued_by_hand_comes_after_it(self, study: Make, first: ll.Study) -> None:
+        second = study("second", warm_start={"from": "first", "first": 1}).enqueue({"x": 0.5, "depth": 1})
+        second.run(peak, trials=2, progress=False)
+        assert [trial.params for trial in second.trials] == [first.best.params, {"x": 0.5, "depth": 1}]
 
     def test_it_is_described_only_where_it_is_given(self, study: Make) -> None:
         assert "warm_start" not in study("second").describe()

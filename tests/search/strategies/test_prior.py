@@ -16,6 +16,7 @@ from leadline.search.strategies import STRATEGIES, Strategy
 from leadline.search.strategies.conditioned import condition
 from leadline.search.strategies.fresh import Fresh
 from leadline.search.strategies.grid import GridSampler
+from leadline.search.strategies.informed import informed
 from leadline.search.strategies.prior import PriorSampler
 
 SPACE = Space(
@@ -27,11 +28,12 @@ SPACE = Space(
 )
 GUESS = {"lr": 1e-3, "depth": 3, "kind": "b", "momentum": 0.9}
 ONE = Space(x=Float(0, 1, prior=(0.2, 0.8)))
+STARTING = ("tpe", "gp", "skopt-gp", "skopt-rf", "skopt-et")  # at random, for `startup` trials
 NAMES = [name for name in STRATEGIES if name != "grid"]
 
 
 def strategy(name: str, space: Space = SPACE) -> Strategy:
-    return Strategy(name if name == "random" else {"name": name, "startup": 2}, space)
+    return Strategy({"name": name, **({"startup": 2} if name in STARTING else {})}, space)
 
 
 def ended(x: float, value: float | None, state: TrialState = TrialState.COMPLETE, **options: Any) -> FrozenTrial:
@@ -66,7 +68,8 @@ def test_every_strategy_proposes_configurations_of_the_space(name: str) -> None:
 
 
 def test_a_space_without_priors_is_proposed_as_ever() -> None:
-    assert isinstance(Strategy("tpe", Space(x=Float(0, 1))).sampler(0), TPESampler)
+    sampler = TPESampler()
+    assert informed(sampler, Space(x=Float(0, 1)), (), 0) is sampler
 
 
 def test_a_grid_runs_everything_anyway() -> None:
@@ -119,7 +122,7 @@ def test_the_same_seed_and_history_propose_the_same_also_after_reopening(name: s
         again.sampler = strategy(name).sampler(seed)
         return SPACE.suggest(again.ask())
 
-    assert all(proposed(seed) == proposed(seed) for seed in range(4))
+    assert all(proposed(seed) == proposed(seed) for seed in range(2))
 
 
 def test_a_sampler_made_anew_for_each_trial_does_too() -> None:

@@ -11,12 +11,13 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from leadline import Choice, Float, Int, Space
 from leadline.search.strategies import STRATEGIES, Strategy
-from leadline.search.strategies.prior import PriorSampler
-from leadline.search.strategies.warm import LASTING, WarmSampler, as_own, spread
+from leadline.search.strategies.fresh import Fresh
+from leadline.search.strategies.informed import informed
+from leadline.search.strategies.warm import LASTING, WarmSampler, as_own, spread, thinned
 
 MIXED = Space(x=Float(0, 1), depth=Int(1, 5), kind=Choice(["a", "b"]), rate=Float(0, 1, when={"kind": "a"}))
 ONE = Space(x=Float(0, 1))
-LEARNING = [name for name in STRATEGIES if name not in ("grid", "random")]
+LEARNING = [name for name in STRATEGIES if Strategy(name, Space(x=Int(0, 3))).learns]
 
 
 def earlier(count: int = 30, best: float = 0.8) -> list[dict[str, Any]]:
@@ -33,13 +34,18 @@ def own(x: float, value: float | None, state: TrialState = TrialState.COMPLETE) 
     return create_trial(params={"x": x}, distributions=ONE.to_distributions(), value=value, state=state)
 
 
+def begun(study: optuna.Study) -> FrozenTrial:
+    study.ask()
+    return study.trials[-1]
+
+
 def shown(trials: list[FrozenTrial], entries: list[dict[str, Any]]) -> list[float]:
     return [value for _, value in as_own(entries, trials)]
 
 
 @pytest.mark.parametrize("name", LEARNING)
 def test_every_strategy_that_learns_starts_near_what_was_good(name: str) -> None:
-    strategy = Strategy({"name": name, "startup": 5}, ONE)
+    strategy = Strategy(name, ONE)
     strategy.earlier = earlier()
     study = optuna.create_study(direction="maximize", sampler=strategy.sampler(0))
     assert abs(ONE.suggest(study.ask())["x"] - 0.8) < 0.2
@@ -48,7 +54,7 @@ def test_every_strategy_that_learns_starts_near_what_was_good(name: str) -> None
 
 @pytest.mark.parametrize("name", LEARNING)
 def test_earlier_trials_of_other_structures_do_no_harm(name: str) -> None:
-    strategy = Strategy({"name": name, "startup": 3}, MIXED)
+    strategy = Strategy(name, MIXED)
     strategy.earlier = mixed()
     study = optuna.create_study(direction="maximize", sampler=strategy.sampler(0))
     study.optimize(lambda trial: MIXED.suggest(trial)["x"], n_trials=5)
@@ -57,7 +63,7 @@ def test_earlier_trials_of_other_structures_do_no_harm(name: str) -> None:
 
 @pytest.mark.parametrize("name", LEARNING)
 def test_given_values_are_held(name: str) -> None:
-    strategy = Strategy({"name": name, "startup": 3}, MIXED)
+    strategy = Strategy(name, MIXED)
     strategy.earlier = mixed()
     study = optuna.create_study(direction="maximize", sampler=strategy.sampler(0, {"kind": "a", "depth": 2}))
     params = MIXED.suggest(study.ask())
@@ -68,7 +74,7 @@ def test_given_values_are_held(name: str) -> None:
 @pytest.mark.parametrize("name", LEARNING)
 def test_the_same_seed_and_history_propose_the_same(name: str) -> None:
     def proposed() -> dict[str, Any]:
-        strategy = Strategy({"name": name, "startup": 3}, MIXED)
+        strategy = Strategy(name, MIXED)
         strategy.earlier = mixed()
         study = optuna.create_study(direction="maximize", sampler=strategy.sampler(5))
         return MIXED.suggest(study.ask())
@@ -80,14 +86,15 @@ def test_the_same_seed_and_history_propose_the_same(name: str) -> None:
 def test_what_does_not_learn_does_not_look_at_them(name: str) -> None:
     strategy = Strategy(name, Space(x=Int(0, 3)))
     strategy.earlier = earlier()
-    assert not isinstance(strategy.sampler(0), WarmSampler)
+    study = optuna.create_study(sampler=strategy.sampler(0))
+    untold = optuna.create_study(sampler=Strategy(name, strategy.space).sampler(0))
+    assert strategy.space.suggest(study.ask()) == strategy.space.suggest(untold.ask())
 
 
 def test_priors_and_earlier_trials_go_together() -> None:
     space = Space(x=Float(0, 1, prior=(0.2, 0.5)))
     strategy = Strategy("tpe", space)
     strategy.earlier = earlier()
-    assert isinstance(strategy.sampler(0), PriorSampler)
     proposals = []
     for seed in range(20):
         study = optuna.create_study(direction="maximize", sampler=strategy.sampler(seed))
@@ -99,7 +106,7 @@ def test_priors_and_earlier_trials_go_together() -> None:
 
 def test_numbers_of_earlier_trials_are_none_of_the_studys() -> None:
     study = optuna.create_study(direction="maximize")
-    trial = study.trials[study.ask().number]
+    trial = begun(study)
     numbers = [past.number for past in warm()._shown(study, trial).get_trials(deepcopy=False)]
     assert numbers == [*range(-30, 0), 0]
     assert study.trials[0].number == 0
@@ -124,6 +131,30 @@ def test_they_are_shown_less_and_less_as_own_trials_end_and_not_at_all_after_som
     assert counts == [30, 20, 10, 0, 0]
     unended = [own(0.5, None, TrialState.FAIL)] * 5
     assert len(shown(unended, entries)) == 30
+    pruned = [own(0.5, None, TrialState.PRUNED)] * 10
+    assert len(shown(pruned, entries)) == 20
+
+
+def test_of_a_large_study_a_hundred_trials_are_shown() -> None:
+    study = optuna.create_study(direction="maximize")
+    trial = begun(study)
+    large = WarmSampler(ONE, TPESampler(), earlier(5000), 0)
+    scores = [entry["score"] for entry in earlier(5000)]
+    values = [past.value for past in large._shown(study, trial).get_trials(deepcopy=False)[:-1]]
+    assert len(values) == 100
+    assert (min(values), max(values)) == (min(scores), max(scores))
+
+
+def test_a_sampler_made_anew_for_each_trial_sees_them_too() -> None:
+    sampler = informed(Fresh(lambda seed: TPESampler(seed=seed), 0), ONE, earlier(), 0)
+    assert isinstance(sampler, Fresh)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    assert abs(ONE.suggest(study.ask())["x"] - 0.8) < 0.2
+
+
+def test_those_left_stay_in_their_order() -> None:
+    entries = [{"score": float(score)} for score in (3, 1, 5, 2, 4)]
+    assert [entry["score"] for entry in thinned(entries, 3)] == [3, 1, 5]
 
 
 @pytest.mark.parametrize(
@@ -145,7 +176,7 @@ def test_they_are_dropped_where_what_was_good_earlier_is_bad_now() -> None:
 
 def test_with_several_objectives_they_are_not_shown() -> None:
     study = optuna.create_study(directions=["maximize", "minimize"])
-    assert warm()._shown(study, study.trials[study.ask().number]) is study
+    assert warm()._shown(study, begun(study)) is study
 
 
 def warm(seed: int = 0) -> WarmSampler:
@@ -156,5 +187,5 @@ def seen(trials: list[FrozenTrial]) -> float:
     """Returns which part of the proposals after `trials` sees earlier ones."""
     study = optuna.create_study(direction="maximize")
     study.add_trials(trials)
-    trial = study.trials[study.ask().number]
+    trial = begun(study)
     return sum(warm(seed)._shown(study, trial) is not study for seed in range(300)) / 300
