@@ -68,7 +68,7 @@ def make_pruner(
     if isinstance(given, Pruner):
         return given
     if not isinstance(given, str):
-        if not hasattr(given, "prune"):
+        if isinstance(given, Mapping) or not hasattr(given, "prune"):
             raise SettingsError(f"a pruner is a name or an Optuna pruner, but got {given!r}")
         if goals.several:
             raise SettingsError(_not_several(f"an Optuna pruner (`{type(given).__name__}`)"))
