@@ -24,6 +24,9 @@ class Listener:
     def reported(self, trial: Trial, epoch: int, metrics: Mapping[str, float]) -> None:
         """A trial reported an epoch."""
 
+    def paused(self, trial: Trial) -> None:
+        """A trial left its lane, to go on later or to be ended."""
+
     def ended(self, trial: Trial) -> None:
         """A trial ended."""
 

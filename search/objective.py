@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..errors import Pruned
-from ..trainers.messages import Channel, Close, Decision, Ended, Job, Ready, Report, Start, Stop
+from ..trainers.messages import AtRung, Channel, Close, Decision, Ended, Job, Ready, Report, Start, Stop
 from ..trainers.reasons import told
 from ..trainers.references import travels
 from .trial import ActiveTrial
@@ -21,7 +21,7 @@ class Objective:
 
     def __init__(self, function: Callable[[ActiveTrial], float | Sequence[float]]) -> None:
         self.function = function
-        self._stopped = False
+        self._stopped = ""  # why, where the study ended meanwhile
 
     @property
     def travels(self) -> bool:
@@ -53,24 +53,25 @@ class Objective:
 
     def _run(self, number: int, params: dict[str, Any], channel: Channel, *, several: bool) -> Ended:
         def report(epoch: int, value: float) -> bool:
-            channel.send(Report(number, epoch, value, waits=True))
+            channel.send(Report(number, epoch, value))
+            channel.send(AtRung({number: epoch}))
             while True:
                 for command in channel.receive(wait=True):
                     match command:
-                        case Decision(of, prune) if of == number:
-                            return prune or self._stopped
-                        case Stop(of) if of == number:
-                            self._stopped = True
+                        case Decision(of, verdict) if of == number:
+                            return verdict == "prune" or bool(self._stopped)
+                        case Stop(of, reason) if of == number:
+                            self._stopped = reason
                         case Close():
                             raise _Closed
 
-        self._stopped = False
+        self._stopped = ""
         trial = ActiveTrial(number, params, report)
         try:
             value = _numbers(self.function(trial), several)
         except Pruned:
             if self._stopped:
-                return Ended(number, "stopped", "the study's time was up", trial.last)
+                return Ended(number, "stopped", self._stopped, trial.last)
             return Ended(number, "pruned", "the objective raised Pruned", trial.last)
         except Exception as error:  # the objective is the user's: it may raise anything, and the study goes on
             return Ended(number, "failed", told(error), facts={"traceback": traceback.format_exc()})

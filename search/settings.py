@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -90,13 +89,6 @@ def goal_problems(study: Study, devices: Collection[str]) -> list[Problem]:
 
 def _integer(value: object, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def budget_problems(trials: int | None, minutes: float | None) -> list[Problem]:
-    """Returns what is wrong with how long to search."""
-    given = {"trials": trials, "minutes": minutes}
-    wrong = {name: number for name, number in given.items() if number is not None and not 0 < number < math.inf}
-    return [Problem(f"`{name} > 0` must hold, but got {number!r}", (name,)) for name, number in wrong.items()]
 
 
 def trainer_defaults() -> dict[str, Any]:

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,16 +18,20 @@ from ..errors import Problem, SettingsError, StudyError
 from ..spaces import Space
 from ..trainers.references import travels
 from . import settings
+from .budget import UNBOUNDED, Budget
 from .folder import Folder, is_there, locked, name_problem, open_storage, release, root_of, shown
 from .goals import ONE, Goals, goals_of
 from .ledger import Ledger
+from .limits import SAMPLE, Allowed, Limits, draws
 from .objective import Objective
-from .pruners import make_pruner
+from .pruners import described, make_pruner
+from .pruners.base import Pruner
 from .refit import judge
 from .run import Run, devices_of, job_for
 from .storage import Mirror
 from .strategies import Strategy
 from .trial import ActiveTrial, Trial
+from .warm_start import WarmStart, best_of, taken
 
 if TYPE_CHECKING:
     import pandas
@@ -35,6 +40,7 @@ if TYPE_CHECKING:
     from ..trainers.trainer import Trainer
 
 
+NO_NETWORKS = "limits are of networks, but this study has no trainer; leave them out, or give it one"
 FORMAT = 2  # of what is kept with a study; trials of another one were trained otherwise, and can't be gone on with
 
 
@@ -44,15 +50,18 @@ class Study:
     `metric` is a metric's name or a function of (outputs, targets); `direction` "maximize" or "minimize", by default
     the metric's own. `strategy` is a name (`grid`, `random`, `bayes`, `tpe`, `gp`, `nsga2`, `skopt-gp`, `skopt-rf`,
     `skopt-et`), a mapping of a name and options, or an Optuna sampler; `pruner` a name (`none`, `median`, `asha`,
-    `hyperband`) or an Optuna pruner. `storage` is a folder (`leadline-studies` by default), a database's URL, or an
-    Optuna storage. `executor` is "inline", "processes" or "auto": processes where all that is trained can be imported,
-    else inline. `devices` is "auto", or a device's name or several; `workers` is how many processes train on each
-    ("auto": one a GPU; on a CPU one a core where neither strategy nor pruner looks at results, else one, as more would
-    make the study's course depend on the clock). `lanes` is how many trials a worker trains at once ("auto": as many as
-    pay), `plan` how: "fused" into one stacked network, "padded" (fused, narrower networks of a family being padded),
-    "looped", or "auto", whichever is faster; on a CPU auto is one lane where results matter to what comes next. `keep`
-    is how many of the best trials keep their weights. `mlflow` is the address of MLflow's store ("auto":
-    `MLFLOW_TRACKING_URI`, else beside the studies; None: no tracking).
+    `hyperband`) or an Optuna pruner. `limits` are the most `parameters`, `flops` (of predicting an example) and
+    `memory` (bytes of training it, or "8GB") that a network may take: what would take more is never proposed. `storage`
+    is a folder (`leadline-studies` by default), a database's URL, or an Optuna storage. `executor` is "inline",
+    "processes" or "auto": processes where all that is trained can be imported, else inline. `devices` is "auto", or a
+    device's name or several; `workers` is how many processes train on each ("auto": one a GPU; on a CPU one a core
+    where neither strategy nor pruner looks at results, else one, as more would make the study's course depend on the
+    clock). `lanes` is how many trials a worker trains at once ("auto": as many as pay), `plan` how: "fused" into one
+    stacked network, "padded" (fused, narrower networks of a family being padded), "looped", or "auto", whichever is
+    faster; on a CPU auto is one lane where results matter to what comes next. `keep` is how many of the best trials
+    keep their weights. `mlflow` is the address of MLflow's store ("auto": `MLFLOW_TRACKING_URI`, else beside the
+    studies; None: no tracking). `warm_start` names earlier studies in this storage whose trials the strategy knows from
+    the start, or is `{"from": names, "first": 3}`: so many of their best configurations are run first.
 
     For several objectives `metric` is a list: the metric, then costs (`parameters`, `seconds` of training, `latency` in
     milliseconds an example, `memory` at its peak in bytes, on CUDA) and names of other metrics; `direction` is a list
@@ -75,7 +84,7 @@ class Study:
         metric: str | Callable[..., Any] | Sequence[Any] | None = None,
         direction: str | Sequence[str] | None = None,
         strategy: Any = "bayes",
-        pruner: str | optuna.pruners.BasePruner = "none",
+        pruner: str | Mapping[str, Any] | Pruner | optuna.pruners.BasePruner = "none",
         seed: int = 0,
         storage: str | Path | BaseStorage | None = None,
         executor: str = "auto",
@@ -85,6 +94,8 @@ class Study:
         workers: str | int = "auto",
         keep: int = 5,
         mlflow: str | None = "auto",
+        limits: Mapping[str, Any] | Limits | None = None,
+        warm_start: Any = None,
     ) -> None:
         space = _default_space(trainer) if space is None else space
         self.name, self.space, self.trainer, self.seed = name, space, trainer, seed
@@ -95,10 +106,15 @@ class Study:
         self.goals = Goals(maximize=(True, False)) if several else ONE  # to check the rest by, if these are wrong
         with settings.gathered(problems):
             self.goals = goals_of(trainer, metric, direction)
+        self.limits = Limits()
+        with settings.gathered(problems, "limits"):
+            self.limits = Limits.parse(limits)
         with settings.gathered(problems, "strategy"):
-            self.strategy = Strategy(strategy, space, self.goals)
+            self.strategy = Strategy(strategy, space, self.goals, self.allowed)
         with settings.gathered(problems, "pruner"):
-            self.pruner = make_pruner(pruner, self.epochs, self.goals)
+            self.pruner = make_pruner(pruner, self.epochs, self.goals, pausing=trainer is not None)
+        with settings.gathered(problems, "warm_start"):
+            self.warm_start = WarmStart.of(warm_start)
         if problems:
             raise SettingsError(problems)
         self.pruner_given = pruner
@@ -106,7 +122,8 @@ class Study:
         self._held = ExitStack()
         self._book: Ledger | None = None
         self._going_on: Run | None = None
-        self.ended_by = ""  # what ended the last run: "trials", "minutes", "space" or "interrupt"
+        self.budget = UNBOUNDED  # of the last run
+        self.ended_by = ""  # what ended the last run: a part of the budget, "space" or "interrupt"
         self.tracking_problem: str | None = None
         self.refit_problem: str | None = None
 
@@ -140,21 +157,29 @@ class Study:
         *,
         trials: int | None = None,
         minutes: float | None = None,
+        device_hours: float | None = None,
+        total_epochs: int | None = None,
+        target: float | None = None,
+        stall: int | None = None,
         progress: bool = True,
     ) -> Study:
-        """Runs trials until the study has had `trials` of them or `minutes` have passed, whichever comes first.
+        """Runs trials until one of the budgets is used up; `ended_by` says which.
 
-        `trials` counts the whole study; those that a crash left running are taken up again first. With neither, a grid
-        runs whole. `objective(trial)` returns the value of `trial.params`, for a study without a trainer; of several
-        objectives a tuple of values. Returns the study. Raises SettingsError before anything is created if the settings
-        can't work, and StudyError (StudyFailed if trials just fail) if the study can't go on.
+        They hold over the whole study, its earlier runs included: `trials`, `minutes` of running, `device_hours` of
+        training (all trials' seconds together), `total_epochs` of all trials; a `target` that a complete trial's value
+        reaches; `stall` ended trials since the best. What a crash left running is taken up again first. With none, a
+        grid runs whole. `objective(trial)` returns the value of `trial.params`, for a study without a trainer; of
+        several objectives a tuple of values. Returns the study. Raises SettingsError before anything is created if the
+        settings can't work, and StudyError (StudyFailed if trials just fail) if the study can't go on.
         """
         work = self._work(objective)
-        problems = self.problems(objective, trials=trials, minutes=minutes)
+        budget = Budget(trials, minutes, device_hours, total_epochs, target, stall)
+        problems = self.problems(objective, budget)
         if problems:
             raise SettingsError(problems)
+        self.budget = budget
         with self._writing() as ledger:
-            self._going_on = Run(self, ledger, work, trials=trials, minutes=minutes)
+            self._going_on = Run(self, ledger, work, budget)
             try:
                 self._going_on.go(progress=progress)
             finally:
@@ -185,9 +210,10 @@ class Study:
         ledger.commit()
 
         def report(epoch: int, value: float) -> bool:
-            prune = ledger.report(trial.number, epoch, value, decide=True)
+            ledger.report(trial.number, epoch, value)
+            verdicts = ledger.decide({trial.number: epoch})
             ledger.commit()
-            return prune
+            return verdicts[trial.number] == "prune"
 
         return ActiveTrial(trial.number, trial.params, report)
 
@@ -223,10 +249,25 @@ class Study:
         Raises SpaceError, with every problem, if one isn't in the space. Returns the study.
         """
         self.space.require(configurations)  # before anything is created
+        self._require_within_limits(configurations)
         with self._writing() as ledger:
             ledger.enqueue(configurations)
             ledger.commit()
         return self
+
+    def _require_within_limits(self, configurations: Sequence[Mapping[str, Any]]) -> None:
+        """Raises SettingsError, with every problem, if a configuration breaks a limit whatever it is completed by."""
+        if self.allowed is None or self.trainer is None:
+            return
+        problems = []
+        for index, given in enumerate(configurations):
+            whole = list(islice(draws(self.space, self.seed, given), SAMPLE))
+            if not any(map(self.allowed, whole)):
+                told = self.limits.broken(self.trainer, whole[0])
+                where = (index,) if len(configurations) > 1 else ()
+                problems.append(Problem(f"{dict(given)} is beyond the limits: {told}", where))
+        if problems:
+            raise SettingsError(problems)
 
     def close(self) -> None:
         """Lets go of the study, so that another process may run it."""
@@ -297,8 +338,10 @@ class Study:
             "trainer": self.trainer.describe() if self.trainer else None,
             **self.goals.describe(),
             "strategy": self.strategy.describe(),
-            "pruner": self.pruner_given if isinstance(self.pruner_given, str) else f"<{type(self.pruner).__name__}>",
+            "pruner": described(self.pruner_given),
             "seed": self.seed,
+            "limits": self.limits.describe(),
+            **({"warm_start": self.warm_start.describe()} if self.warm_start else {}),
         }
 
     def confirm(self) -> None:
@@ -310,7 +353,7 @@ class Study:
             raise SettingsError(f"the data of `{self.name}` have changed since it began")
 
     def attribute(self, name: str) -> Any:
-        """Returns what was kept with the study: "budget", "split", "plan", "tests", ...; None if nothing."""
+        """Returns what was kept with the study: "budget", "ended_by", "split", "plans", ...; None if nothing."""
         return self._existing().attribute(name)
 
     def test(self) -> float:
@@ -334,18 +377,17 @@ class Study:
 
     # Checks
 
-    def problems(
-        self,
-        objective: Callable[..., Any] | None = None,
-        *,
-        trials: int | None = None,
-        minutes: float | None = None,
-    ) -> list[Problem]:
+    def problems(self, objective: Callable[..., Any] | None = None, budget: Budget = UNBOUNDED) -> list[Problem]:
         """Returns all that would keep a run from working, found without training; creates nothing."""
-        found = settings.budget_problems(trials, minutes)
-        if trials is None and minutes is None and self.strategy.name != "grid":
-            found.append(Problem("say how long to search: `trials`, `minutes` or both (only a grid ends by itself)"))
+        found = budget.problems()
+        if not budget.bounds and self.strategy.name != "grid":
+            known = "`trials`, `minutes`, `device_hours`, `total_epochs` or `stall`"
+            why = "only a grid ends by itself" if budget.target is None else "a target may never be reached"
+            found.append(Problem(f"say how long to search: {known} ({why})"))
         found += self._trainer_problems
+        found += self._limit_problems
+        with settings.gathered(found, "warm_start"):
+            _ = self._earlier
         found += settings.device_problems(self.devices)
         if not found and self.goals.several:
             found += settings.goal_problems(self, devices_of(self))
@@ -364,6 +406,23 @@ class Study:
     @cached_property
     def _trainer_problems(self) -> list[Problem]:
         return [] if self.trainer is None else self.trainer.check(self.space, self.metric, self.seed)
+
+    @cached_property
+    def _limit_problems(self) -> list[Problem]:
+        if not self.limits or self._trainer_problems:
+            return []
+        if self.allowed is None:
+            return [Problem(NO_NETWORKS, ("limits",))]
+        if any(map(self.allowed, islice(draws(self.space, self.seed), SAMPLE))):
+            return []
+        text = f"of {SAMPLE} random configurations none is within {self.limits}. Raise the limits, or search less"
+        return [Problem(text, ("limits",))]
+
+    @property
+    def allowed(self) -> Allowed | None:
+        """What tells whether a configuration keeps the limits; None if there are none, or no networks."""
+        trainer, limits = self.trainer, self.limits
+        return None if trainer is None or not limits else lambda params: limits.broken(trainer, params) is None
 
     # Opening
 
@@ -408,17 +467,43 @@ class Study:
             self.close()
 
     def _hold(self) -> Ledger:
+        if self.limits and self.trainer is None:
+            raise SettingsError([Problem(NO_NETWORKS, ("limits",))])
         if self._book is None:
+            earlier = self._earlier  # before anything is created
             self._held.enter_context(locked(self.storage, self.folder))
             try:
                 self._book = self._open(write=True)
-                self._agree(self._book)
+                self._agree(self._book, earlier)
+                self.strategy.earlier = self._book.attribute("warm_start") or ()
             except BaseException:
                 self.close()
                 raise
         return self._book
 
-    def _agree(self, ledger: Ledger) -> None:
+    @cached_property
+    def _earlier(self) -> list[dict[str, Any]]:
+        """The trials of earlier studies that this one starts from, as they were when it began."""
+        if self.warm_start is None:
+            return []
+        ledger = self._reading()
+        kept = ledger.attribute("warm_start") if ledger is not None else None
+        if kept is not None:
+            return list(kept)
+        problems: list[Problem] = []
+        earlier = []
+        for name in self.warm_start.studies:
+            with settings.gathered(problems):
+                if name == self.name:
+                    raise SettingsError(f"`{name}` can't start from itself")
+                earlier.append(load_study(name, self.storage))
+        with settings.gathered(problems):
+            found = taken(earlier, self.space, maximize=self.maximize)
+        if problems:
+            raise SettingsError(problems)
+        return found
+
+    def _agree(self, ledger: Ledger, earlier: list[dict[str, Any]]) -> None:
         """Keeps the settings with a new study; raises SettingsError if an old one has others."""
         described, kept = self.describe(), ledger.attribute("settings")
         if kept is None:
@@ -426,6 +511,9 @@ class Study:
             ledger.set_attribute("id", identity)
             ledger.set_attribute("settings", described)
             ledger.set_attribute("format", FORMAT)
+            if self.warm_start is not None:
+                ledger.set_attribute("warm_start", earlier)
+                ledger.enqueue(best_of(earlier, self.warm_start.first, maximize=self.maximize))
             ledger.commit()
             return
         self.folder.claim(ledger.attribute("id"))
@@ -502,9 +590,11 @@ def load_study(
         metric=_known_metric(kept["metric"]),
         direction=kept["direction"],
         strategy="bayes" if str(kept["strategy"]).startswith("<") else kept["strategy"],
-        pruner="none" if kept["pruner"].startswith("<") else kept["pruner"],
+        pruner="none" if str(kept["pruner"]).startswith("<") else kept["pruner"],
         seed=kept["seed"],
+        limits=kept.get("limits"),
         storage=storage,
+        warm_start=kept.get("warm_start"),
         **{**run_with.get("study", {}), **options},
     )
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 KIND, STUDY, NUMBER = "leadline.kind", "leadline.study", "leadline.trial"  # tags: "study" or "trial"; names; numbers
 IDENTITY = "leadline.id"  # tag: which study it is; others may have had, or have elsewhere, the same name
 PARENT = "mlflow.parentRunId"
+LINEAGE = "leadline.parent"  # tag: the trial from whose state a trial began
 PARETO = "pareto"  # tag of a trial, of several objectives: whether no other dominated it when the study last ended
 OBJECTIVE = "objective"  # a trial's value, once, under one name in every study: what runs are sorted by
 REPORTED = "reported"  # the curve of a trial whose reports name no metrics
@@ -80,6 +81,9 @@ class Tracker(Listener):
         self._mark(trial.number)
 
     def reported(self, trial: Trial, epoch: int, metrics: Mapping[str, float]) -> None:
+        self._mark(trial.number)
+
+    def paused(self, trial: Trial) -> None:
         self._mark(trial.number)
 
     def ended(self, trial: Trial) -> None:
@@ -206,6 +210,7 @@ class Tracker(Listener):
         assert self._client is not None
         began = frozen.datetime_start.timestamp() if frozen.datetime_start else time.time()
         core = {KIND: "trial", NUMBER: str(trial.number), PARENT: self.parent_id, **self.tags, **tags}
+        core |= {} if trial.parent is None else {LINEAGE: str(trial.parent)}
         name = f"{self.name}-{trial.number:04d}"
         created = self._client.create_run(self.experiment_id, round(began * 1000), tags=core, run_name=name)
         self._runs[trial.number] = _Run(created.info.run_id)

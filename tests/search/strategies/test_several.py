@@ -16,18 +16,19 @@ from leadline import Choice, Float, Int, Space
 from leadline.errors import SettingsError
 from leadline.search.goals import Goals
 from leadline.search.pareto import front
-from leadline.search.strategies import SEVERAL, STRATEGIES, Strategy
+from leadline.search.strategies import STRATEGIES, Strategy
 from leadline.search.strategies.conditioned import condition
 from leadline.search.strategies.several import Several, nsga2
 
 SPACE = Space(x=Float(0, 1), y=Float(0, 1), depth=Int(1, 5), kind=Choice(["a", "b"]))
 TWO = Goals(None, ("value_1",), (True, False))
 X = {"x": FloatDistribution(0, 1)}
+SEVERAL = [name for name, entry in STRATEGIES.items() if entry.several]
 MODELS = ["bayes", "tpe", "gp", "nsga2"]
 
 
 def strategy(name: str) -> Strategy:
-    own: dict[str, dict[str, Any]] = {"grid": {"points": 3}, "random": {}, "nsga2": {"population": 4}}
+    own: dict[str, dict[str, Any]] = {"grid": {"points": 3}, "random": {}, "qmc": {}, "nsga2": {"population": 4}}
     return Strategy({"name": name, **own.get(name, {"startup": 4})}, SPACE, TWO)
 
 
@@ -205,5 +206,5 @@ class TestBayes:
 
 @pytest.mark.parametrize("population", [1, 0, 2.5, "x", True])
 def test_a_population_that_is_none_is_told(population: Any) -> None:
-    with pytest.raises(SettingsError, match="`population` must be an integer >= 2"):
+    with pytest.raises(SettingsError, match="`population` must be an integer >= 4"):
         Strategy({"name": "nsga2", "population": population}, SPACE, TWO)
