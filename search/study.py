@@ -340,7 +340,7 @@ class Study:
             "strategy": self.strategy.describe(),
             "pruner": described(self.pruner_given),
             "seed": self.seed,
-            "limits": self.limits.describe(),
+            **({"limits": self.limits.describe()} if self.limits else {}),
             **({"warm_start": self.warm_start.describe()} if self.warm_start else {}),
         }
 
