@@ -21,6 +21,7 @@ from .search.printing import (
     print_ablation,
     print_best,
     print_checked,
+    print_front,
     print_json,
     print_outcome,
     print_table,
@@ -72,7 +73,7 @@ def run(
     study: Annotated[str | None, typer.Option("--study", help="The study's name.")] = None,
     data: Data = None,
     model: Model = None,
-    strategy: Annotated[str | None, typer.Option(help="grid, random, bayes, tpe, gp, skopt-gp, ...")] = None,
+    strategy: Annotated[str | None, typer.Option(help="grid, random, bayes, tpe, gp, nsga2, ...")] = None,
     pruner: Annotated[str | None, typer.Option(help="none, median, asha, hyperband.")] = None,
     trials: Annotated[int | None, typer.Option(help="End when the study has had so many trials.")] = None,
     minutes: Annotated[float | None, typer.Option(help="End after so many minutes of running, in all.")] = None,
@@ -226,9 +227,11 @@ def best(name: Name, storage: Storage = None, as_json: Json = False, debug: Debu
     study = _load(name, storage)
     trial = study.best
     if as_json:
-        print_json(trial.as_json())
+        several = {"best_trials": [one.as_json() for one in study.best_trials]} if study.goals.several else {}
+        print_json({**trial.as_json(), **several})
     else:
         print_best(study, trial)
+        print_front(study)
 
 
 @app.command()

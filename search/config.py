@@ -51,8 +51,8 @@ class StudyFile(BaseModel):
     model: StrictStr
     space: dict[str, Any] | None = None
     trainer: dict[str, Any] = {}
-    metric: StrictStr | None = None
-    direction: StrictStr | None = None
+    metric: StrictStr | list[StrictStr] | None = None
+    direction: StrictStr | list[StrictStr] | None = None
     strategy: StrictStr | dict[str, Any] = "bayes"
     pruner: StrictStr | dict[str, Any] = "none"
     trials: StrictInt | None = None
@@ -143,7 +143,8 @@ def study_from(settings: dict[str, Any], source: Source, allow: Collection[str] 
     if study is not None and trainer is not None and file is not None:
         problems += study.problems(budget=file.budget)
     elif trainer is not None:
-        problems += trainer.check(space, settings.get("metric"), 0)
+        metric = settings.get("metric")
+        problems += trainer.check(space, metric[0] if isinstance(metric, list) and metric else metric, 0)
         problems += file.budget.problems() if file else []
     if problems or study is None or file is None:
         raise source.error(problems)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import optuna
@@ -13,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ..errors import SpaceExhausted
 from ..spaces import Space
+from .goals import ONE, Goals
 from .listeners import Listener
 from .pruners.base import Pruner, Verdict
 from .storage import Mirror
@@ -31,8 +31,16 @@ OUTCOMES = {
 class Ledger:
     """Proposes, records and ends trials of one study. What has been done is durable after the next `commit`."""
 
-    def __init__(self, mirror: Mirror, space: Space, strategy: Strategy, pruner: Pruner, seed: int) -> None:
-        self.mirror, self.space, self.strategy, self.seed = mirror, space, strategy, seed
+    def __init__(
+        self,
+        mirror: Mirror,
+        space: Space,
+        strategy: Strategy,
+        pruner: Pruner,
+        seed: int,
+        goals: Goals = ONE,
+    ) -> None:
+        self.mirror, self.space, self.strategy, self.seed, self.goals = mirror, space, strategy, seed, goals
         self.pruner = pruner
         name = mirror.get_study_name_from_id(mirror.study_id)
         self.optuna = optuna.load_study(study_name=name, storage=mirror, sampler=strategy.sampler(seed))
@@ -55,7 +63,7 @@ class Ledger:
     @property
     def maximize(self) -> bool:
         """Whether greater values are better."""
-        return self.optuna.direction == StudyDirection.MAXIMIZE
+        return self.optuna.directions[0] == StudyDirection.MAXIMIZE
 
     def unfinished(self) -> list[Trial]:
         """Returns the trials that another process left running."""
@@ -203,19 +211,28 @@ class Ledger:
     def end_paused(self, number: int, reason: str) -> Trial:
         """Ends a paused trial as pruned, with the best value that it had come to."""
         values, best = self.trial(number).curve.values(), max if self.maximize else min
+        facts = self.mirror.get_trial(self.mirror.trial_id(number)).user_attrs
         self._mark_paused(number, False)
-        return self.end(number, "pruned", best(values), reason)
+        return self.end(number, "pruned", best(values), reason, facts)
 
     def end(
-        self, number: int, outcome: str, value: float | None, reason: str = "", facts: Mapping[str, Any] | None = None
+        self,
+        number: int,
+        outcome: str,
+        value: float | Sequence[float] | None,
+        reason: str = "",
+        facts: Mapping[str, Any] | None = None,
     ) -> Trial:
-        """Ends a trial as "complete", "pruned", "stopped" or "failed"; a value that is no number fails it."""
-        if value is not None and math.isnan(value):
-            outcome, value, reason = "failed", None, "its value was no number"
-        trial_id, state = self.mirror.trial_id(number), OUTCOMES[outcome]
+        """Ends a trial as "complete", "pruned", "stopped" or "failed"; a value that is no number fails it.
+
+        Of several objectives `value` is all of them, or the first, the others being among the facts and the metrics.
+        """
+        trial_id, best = self.mirror.trial_id(number), (facts or {}).get("best_epoch")
+        metrics = self.mirror.get_trial(trial_id).system_attrs.get(f"{EPOCH}{best}", {}).get("metrics", {})
+        outcome, values, problem = self.goals.judged(outcome, value, facts or {}, metrics)
+        state, reason = OUTCOMES[outcome], problem or reason
         for name, fact in {**(facts or {}), "reason": reason}.items():
             self.mirror.set_trial_user_attr(trial_id, name, fact)
-        values = None if value is None or state == TrialState.FAIL else [float(value)]
         self._tell_sampler(trial_id, state, values)
         self.mirror.set_trial_state_values(trial_id, state, values)
         self._ended.append(self.trial(number))

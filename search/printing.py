@@ -98,6 +98,7 @@ def whole(study: Study) -> dict[str, Any]:
             "plans": study.attribute("plans") or {},
             "tests": study.attribute("tests") or [],
             "best": study.best.number if complete else None,
+            "best_trials": [trial.number for trial in study.goals.front(trials)],
         },
         "trials": [trial.as_json() for trial in trials],
     }
@@ -105,12 +106,13 @@ def whole(study: Study) -> dict[str, Any]:
 
 def print_trials(study: Study) -> None:
     """Prints a table of the study's trials."""
-    names = study.space.names
+    names, further = study.space.names, study.goals.further
     rows = [
         [
             str(trial.number),
             trial.state,
             short(trial.value),
+            *(short(value) for value in trial.values[1:] or [None] * len(further)),
             str(trial.epochs),
             "" if trial.seconds is None else f"{trial.seconds:.1f}",
             *(short(trial.params.get(name)) for name in names),
@@ -118,7 +120,7 @@ def print_trials(study: Study) -> None:
         ]
         for trial in study.trials
     ]
-    print_table(["trial", "state", "value", "epochs", "seconds", *names, "reason"], rows)
+    print_table(["trial", "state", "value", *further, "epochs", "seconds", *names, "reason"], rows)
 
 
 def print_outcome(study: Study, ended: list[Trial], *, new: int, waiting: int) -> None:
@@ -138,6 +140,7 @@ def print_outcome(study: Study, ended: list[Trial], *, new: int, waiting: int) -
         print(f"No trial is complete. `leadline show {where}` tells why each ended.")
         return
     print_best(study, study.best)
+    print_front(study)
     print()
     if study.mlflow is not None:
         print(f"MLflow:  {store_of(study.mlflow, study.folder)}")
@@ -177,6 +180,22 @@ def print_best(study: Study, trial: Trial) -> None:
     print(f"Best: trial {trial.number}, {metric} {short(trial.value)}{spread}{goal}{epoch}{size}")
     for name, value in trial.params.items():
         print(f"  {name}: {short(value)}")
+
+
+def print_front(study: Study) -> None:
+    """Prints the Pareto front of a study of several objectives, nothing of one."""
+    if not study.goals.several:
+        return
+    front, names = study.best_trials, study.space.names
+    print(f"\nNo trial is better than one of these {len(front)} in one objective without being worse in another:")
+    header = ["trial", study.metric_name, *study.goals.further, *names]
+    print_table(
+        header,
+        [
+            [str(trial.number), *map(short, trial.values), *(short(trial.params.get(name)) for name in names)]
+            for trial in front
+        ],
+    )
 
 
 def print_ablation(study: Study, ablation: Study, variants: list[Variant], replicates: int) -> None:

@@ -15,7 +15,7 @@ from . import settings
 from .budget import Budget
 from .executors import EXECUTORS
 from .ledger import Ledger
-from .listeners import Callbacks, Keeper
+from .listeners import Callbacks, Keeper, Sizes
 from .model import write_model
 from .objective import Objective
 from .refit import refit
@@ -163,6 +163,8 @@ class Run:
     def _listening(self, tracker: Tracker | None, shown: Progress | None) -> Iterator[None]:
         study, listeners = self.study, self.ledger.listeners
         if study.trainer is not None:
+            if "parameters" in study.goals.further:
+                listeners.append(Sizes(self.ledger, study.trainer.size))
             listeners.append(Keeper(study.folder, self.ledger.trials, study.keep, maximize=study.maximize))
             listeners.append(Callbacks(study.trainer.callback("on_epoch"), study.trainer.callback("on_trial_end")))
         if tracker is not None:
@@ -224,6 +226,9 @@ def job_for(study: Study, ledger: Ledger, device: str) -> Job:
         seed=study.seed,
         metric=study.metric,
         maximize=study.maximize,
+        objectives=len(study.goals),
+        metrics=study.goals.metrics,
+        latency="latency" in study.goals.further,
         device=device,
         threads=ledger.attribute("threads") if device == "cpu" else None,
         lanes=None if study.lanes == "auto" else int(study.lanes),

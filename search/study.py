@@ -16,10 +16,11 @@ import optuna
 
 from ..errors import Problem, SettingsError, StudyError
 from ..spaces import Space
-from ..trainers.references import describe, travels
+from ..trainers.references import travels
 from . import settings
 from .budget import UNBOUNDED, Budget
 from .folder import Folder, is_there, locked, name_problem, open_storage, release, root_of, shown
+from .goals import ONE, Goals, goals_of
 from .ledger import Ledger
 from .limits import SAMPLE, Allowed, Limits, draws
 from .objective import Objective
@@ -47,7 +48,7 @@ class Study:
     """A search named `name` over `space` (None: the network family's own), of what `trainer` trains or of an objective.
 
     `metric` is a metric's name or a function of (outputs, targets); `direction` "maximize" or "minimize", by default
-    the metric's own. `strategy` is a name (`grid`, `random`, `bayes`, `tpe`, `gp`, `skopt-gp`, `skopt-rf`,
+    the metric's own. `strategy` is a name (`grid`, `random`, `bayes`, `tpe`, `gp`, `nsga2`, `skopt-gp`, `skopt-rf`,
     `skopt-et`), a mapping of a name and options, or an Optuna sampler; `pruner` a name (`none`, `median`, `asha`,
     `hyperband`) or an Optuna pruner. `limits` are the most `parameters`, `flops` (of predicting an example) and
     `memory` (bytes of training it, or "8GB") that a network may take: what would take more is never proposed. `storage`
@@ -61,6 +62,10 @@ class Study:
     keep their weights. `mlflow` is the address of MLflow's store ("auto": `MLFLOW_TRACKING_URI`, else beside the
     studies; None: no tracking). `warm_start` names earlier studies in this storage whose trials the strategy knows from
     the start, or is `{"from": names, "first": 3}`: so many of their best configurations are run first.
+
+    For several objectives `metric` is a list: the metric, then costs (`parameters`, `seconds` of training, `latency` in
+    milliseconds an example, `memory` at its peak in bytes, on CUDA) and names of other metrics; `direction` is a list
+    too, or left out. Curves, `best` and the weights that are kept go by the first.
 
     A study of this name that exists goes on, if its settings are the same. Nothing is created before the first trial.
     Raises SettingsError, or SpaceError, holding every problem.
@@ -76,8 +81,8 @@ class Study:
         space: Space | None = None,
         trainer: Trainer | None = None,
         *,
-        metric: str | Callable[..., Any] | None = None,
-        direction: str | None = None,
+        metric: str | Callable[..., Any] | Sequence[Any] | None = None,
+        direction: str | Sequence[str] | None = None,
         strategy: Any = "bayes",
         pruner: str | Mapping[str, Any] | Pruner | optuna.pruners.BasePruner = "none",
         seed: int = 0,
@@ -93,20 +98,21 @@ class Study:
         warm_start: Any = None,
     ) -> None:
         space = _default_space(trainer) if space is None else space
-        self.name, self.space, self.trainer, self.metric, self.seed = name, space, trainer, metric, seed
+        self.name, self.space, self.trainer, self.seed = name, space, trainer, seed
         self.storage, self.executor, self.devices = storage, executor, devices
         self.lanes, self.plan, self.workers, self.keep, self.mlflow = lanes, plan, workers, keep, mlflow
         problems = settings.own_problems(self)
-        self.maximize = True
+        several = any(isinstance(given, list | tuple) and len(given) > 1 for given in (metric, direction))
+        self.goals = Goals(maximize=(True, False)) if several else ONE  # to check the rest by, if these are wrong
         with settings.gathered(problems):
-            self.maximize = settings.maximizes(trainer, metric, direction)
+            self.goals = goals_of(trainer, metric, direction)
         self.limits = Limits()
         with settings.gathered(problems, "limits"):
             self.limits = Limits.parse(limits)
         with settings.gathered(problems, "strategy"):
-            self.strategy = Strategy(strategy, space, self.allowed)
+            self.strategy = Strategy(strategy, space, self.goals, self.allowed)
         with settings.gathered(problems, "pruner"):
-            self.pruner = make_pruner(pruner, self.epochs, maximize=self.maximize, pausing=trainer is not None)
+            self.pruner = make_pruner(pruner, self.epochs, self.goals, pausing=trainer is not None)
         with settings.gathered(problems, "warm_start"):
             self.warm_start = WarmStart.of(warm_start)
         if problems:
@@ -125,6 +131,16 @@ class Study:
         return f"Study({self.name!r})"
 
     @property
+    def metric(self) -> Any:
+        """What trials are judged by, as given: a name, a function, or None; of several objectives the first."""
+        return self.goals.metric
+
+    @property
+    def maximize(self) -> bool:
+        """Whether more of it is better."""
+        return self.goals.maximize[0]
+
+    @property
     def epochs(self) -> int | None:
         """The most epochs that a trial may take; None if its objective decides."""
         searched = self.space.parameters.get("epochs")
@@ -137,7 +153,7 @@ class Study:
 
     def run(
         self,
-        objective: Callable[[ActiveTrial], float] | None = None,
+        objective: Callable[[ActiveTrial], float | Sequence[float]] | None = None,
         *,
         trials: int | None = None,
         minutes: float | None = None,
@@ -152,9 +168,9 @@ class Study:
         They hold over the whole study, its earlier runs included: `trials`, `minutes` of running, `device_hours` of
         training (all trials' seconds together), `total_epochs` of all trials; a `target` that a complete trial's value
         reaches; `stall` ended trials since the best. What a crash left running is taken up again first. With none, a
-        grid runs whole. `objective(trial)` returns the value of `trial.params`, for a study without a trainer. Returns
-        the study. Raises SettingsError before anything is created if the settings can't work, and StudyError
-        (StudyFailed if trials just fail) if the study can't go on.
+        grid runs whole. `objective(trial)` returns the value of `trial.params`, for a study without a trainer; of
+        several objectives a tuple of values. Returns the study. Raises SettingsError before anything is created if the
+        settings can't work, and StudyError (StudyFailed if trials just fail) if the study can't go on.
         """
         work = self._work(objective)
         budget = Budget(trials, minutes, device_hours, total_epochs, target, stall)
@@ -201,10 +217,13 @@ class Study:
 
         return ActiveTrial(trial.number, trial.params, report)
 
-    def tell(self, trial: ActiveTrial | int, value: float | None = None, state: str | None = None) -> Trial:
+    def tell(
+        self, trial: ActiveTrial | int, value: float | Sequence[float] | None = None, state: str | None = None
+    ) -> Trial:
         """Ends a trial from `ask` with its value, or as "pruned" or "failed"; returns its record.
 
-        Raises SettingsError if the trial isn't running, or a complete one has no value.
+        Of several objectives `value` is a tuple. Raises SettingsError if the trial isn't running, or a complete one has
+        no value, or not one for each objective.
         """
         ledger, number = self._hold(), trial if isinstance(trial, int) else trial.number
         if not 0 <= number < len(ledger.trials) or ledger.trial(number).state != "running":
@@ -214,6 +233,9 @@ class Study:
             raise SettingsError(
                 f'`state` is "complete" (with a value), "pruned" or "failed", but got {state!r}, {value}'
             )
+        had = len(value) if isinstance(value, tuple | list) else 1
+        if outcome == "complete" and had != len(self.goals):
+            raise SettingsError(f"`value` must be {len(self.goals)} numbers, one for each objective, but got {value!r}")
         if outcome == "pruned" and value is None:
             value = ledger.trial(number).last
         ledger.asked.discard(number)
@@ -275,26 +297,35 @@ class Study:
 
     @property
     def best(self) -> Trial:
-        """The best complete trial. Raises StudyError if none is complete."""
+        """The best complete trial, of several objectives by the first. Raises StudyError if none is complete."""
         complete = [trial for trial in self.trials if trial.state == "complete" and trial.value is not None]
         if not complete:
             raise StudyError(f"no trial of `{self.name}` is complete")
         return (max if self.maximize else min)(complete, key=lambda trial: trial.value or 0.0)
 
+    @property
+    def best_trials(self) -> list[Trial]:
+        """The Pareto front: the complete trials that no other is at least as good as in every objective, and better in
+        one. The best by the first objective come first."""
+        return self.goals.front(self.trials)
+
     def dataframe(self) -> pandas.DataFrame:
-        """Returns the trials as a pandas frame: a row a trial, parameters as `params_...`."""
+        """Returns the trials as a pandas frame: a row a trial, parameters as `params_...`, of several objectives each
+        one's as `values_0`, `values_1`, ..."""
         import pandas
 
         rows = []
         for trial in self.trials:
             row = trial.as_json()
-            params, _ = row.pop("params"), row.pop("curve")
+            params, _, values = row.pop("params"), row.pop("curve"), row.pop("values")
+            if self.goals.several:
+                row |= {f"values_{place}": value for place, value in enumerate(values or [None] * len(self.goals))}
             rows.append({**row, **{f"params_{name}": value for name, value in params.items()}})
         return pandas.DataFrame(rows)
 
     @property
     def metric_name(self) -> str:
-        """What the trials are judged by, in a word."""
+        """What the trials are judged by, in a word; of several objectives the first."""
         ledger = self._reading()
         kept = ledger.attribute("metric") if ledger is not None else None
         return kept or (self.metric if isinstance(self.metric, str) else "value")
@@ -305,8 +336,7 @@ class Study:
             "name": self.name,
             "space": self.space.describe(),
             "trainer": self.trainer.describe() if self.trainer else None,
-            "metric": self.metric if self.metric is None or isinstance(self.metric, str) else describe(self.metric),
-            "direction": "maximize" if self.maximize else "minimize",
+            **self.goals.describe(),
             "strategy": self.strategy.describe(),
             "pruner": described(self.pruner_given),
             "seed": self.seed,
@@ -359,6 +389,8 @@ class Study:
         with settings.gathered(found, "warm_start"):
             _ = self._earlier
         found += settings.device_problems(self.devices)
+        if not found:
+            found += settings.goal_problems(self)
         work = self._work(objective) if objective or self.trainer else None
         if work is not None and self.executor == "processes" and not self.travels(work):
             found.append(
@@ -397,15 +429,16 @@ class Study:
     # Opening
 
     def _open(self, *, write: bool) -> Ledger:
-        direction = optuna.study.StudyDirection.MAXIMIZE if self.maximize else optuna.study.StudyDirection.MINIMIZE
+        kinds = optuna.study.StudyDirection
+        directions = [kinds.MAXIMIZE if more else kinds.MINIMIZE for more in self.goals.maximize]
         with _quiet():
             storage = open_storage(self.storage, self.folder, write=write)
             try:
-                mirror = Mirror.open(storage, self.name, [direction] if write else None)
+                mirror = Mirror.open(storage, self.name, directions if write else None)
             finally:
                 if not write:
                     release(storage)
-            return Ledger(mirror, self.space, self.strategy, self.pruner, self.seed)
+            return Ledger(mirror, self.space, self.strategy, self.pruner, self.seed, self.goals)
 
     def _reading(self) -> Ledger | None:
         """Returns the study as it is in its storage; None if it isn't there."""
@@ -557,7 +590,7 @@ def load_study(
         name,
         Space.parse(kept["space"]),
         trainer,
-        metric=None if str(kept["metric"]).startswith("<") else kept["metric"],
+        metric=_known_metric(kept["metric"]),
         direction=kept["direction"],
         strategy="bayes" if str(kept["strategy"]).startswith("<") else kept["strategy"],
         pruner="none" if str(kept["pruner"]).startswith("<") else kept["pruner"],
@@ -567,6 +600,13 @@ def load_study(
         warm_start=kept.get("warm_start"),
         **{**run_with.get("study", {}), **options},
     )
+
+
+def _known_metric(kept: Any) -> Any:
+    """Returns the metric, or metrics, of a study's settings; None for one that only its own script knows."""
+    if isinstance(kept, list):
+        return [_known_metric(one) for one in kept]
+    return None if str(kept).startswith("<") else kept
 
 
 def _default_space(trainer: Trainer | None) -> Space:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,9 +23,10 @@ class Trial:
 
     `state` is "complete", "pruned", "failed", "running", "paused" (it may go on from where it stands) or "waiting";
     `value` the metric at the best epoch (None if there is none; the mean of folds or replicates, whose standard
-    deviation is `spread`), `last` at the last one; `curve` the metric by epoch, counted from 1; `seconds` of training,
-    `parameters` the network's weights, `peak_memory` in bytes; `reason` says why it ended. A trial that began from the
-    state of another one has its number as `parent`, and a curve that begins after the epoch where that one stood.
+    deviation is `spread`), `last` at the last one; `values` those of all objectives, `value` the first of them; `curve`
+    the metric by epoch, counted from 1, `reports` what else was reported then; `seconds` of training, `parameters` the
+    network's weights, `peak_memory` in bytes; `reason` says why it ended. A trial that began from the state of another
+    one has its number as `parent`, and a curve that begins after the epoch where that one stood.
     """
 
     number: int
@@ -42,6 +43,8 @@ class Trial:
     spread: float | None = None
     parent: int | None = None
     curve: dict[int, float] = field(default_factory=dict)
+    values: tuple[float, ...] = ()
+    reports: dict[int, Mapping[str, float]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, frozen: FrozenTrial, fixed: Mapping[str, Any]) -> Trial:
@@ -49,13 +52,15 @@ class Trial:
         facts, marks = frozen.user_attrs, frozen.system_attrs
         params = frozen.params or marks.get("fixed_params", {})
         state = STATES[frozen.state.name]
+        values, curve = tuple(frozen.values or ()), sorted_curve(frozen)
+        value = values[0] if values else None
         return cls(
             number=frozen.number,
             state="paused" if state == "running" and marks.get(PAUSED) else state,
             params={**fixed, **params},
-            value=frozen.value,
+            value=value,
             spread=facts.get("spread"),
-            last=facts.get("last", next(reversed(sorted_curve(frozen).values()), frozen.value)),
+            last=facts.get("last", next(reversed(curve.values()), value)),
             reason=facts.get("reason", ""),
             epochs=facts.get("epochs", len(frozen.intermediate_values)),
             best_epoch=facts.get("best_epoch"),
@@ -63,12 +68,16 @@ class Trial:
             parameters=facts.get("parameters"),
             peak_memory=facts.get("peak_memory"),
             parent=marks.get(PARENT),
-            curve=sorted_curve(frozen),
+            curve=curve,
+            values=values,
+            reports={epoch: entry["metrics"] for epoch in curve if (entry := marks.get(f"{EPOCH}{epoch}"))},
         )
 
     def as_json(self) -> dict[str, Any]:
         """Returns the trial as plain JSON."""
-        return {**asdict(self), "curve": {str(epoch): value for epoch, value in self.curve.items()}}
+        plain = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "reports"}
+        curve = {str(epoch): value for epoch, value in self.curve.items()}
+        return {**plain, "params": dict(self.params), "curve": curve, "values": list(self.values)}
 
 
 def sorted_curve(frozen: FrozenTrial) -> dict[int, float]:

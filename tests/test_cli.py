@@ -141,6 +141,22 @@ class TestAStudyFromBeginningToEnd:
         assert f"{best['value']:.4g}" in leadline("best", "small").out
         assert "small" in leadline("ls").out
 
+    def test_of_several_objectives_run_and_best_show_the_front(self, leadline: Leadline, small: str) -> None:
+        said = leadline("run", small, "--set", "metric=[accuracy, parameters]", "--set", "strategy=nsga2")
+        assert said.code == 0, said.err
+        study = ll.load_study("small")
+        table = said.out[said.out.index("No trial is better than one of these") :].splitlines()
+        assert table[1].split() == ["trial", "accuracy", "parameters", "depth", "feature_maps", "lr"]
+        shown = [line.split()[0] for line in table[2 : 2 + len(study.best_trials)]]
+        assert shown == [str(trial.number) for trial in study.best_trials]
+        assert "No trial is better" in leadline("best", "small").out
+        best = leadline("best", "small", "--json").json
+        assert [trial["number"] for trial in best["best_trials"]] == [trial.number for trial in study.best_trials]
+        assert best["values"] == [best["value"], best["parameters"]]
+        assert "parameters" in leadline("show", "small").out
+        assert leadline("resume", "small", "--trials", "4").code == 0
+        assert leadline("test", "small").code == 0
+
     def test_the_test_split_is_opened_on_request_and_each_opening_counted(self, leadline: Leadline, small: str) -> None:
         leadline("run", small)
         first = leadline("test", "small", "--json").json

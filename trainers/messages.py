@@ -33,6 +33,9 @@ class Job:
     seed: int
     metric: Any  # a name from trainers.metrics, a `module:function`, a callable, or None for the task's own
     maximize: bool
+    objectives: int = 1  # how many numbers an objective of the user's returns
+    metrics: Sequence[str] = ()  # others that are computed of each epoch too
+    latency: bool = False  # whether that of each trial's network is measured at its end
     device: str = "auto"
     threads: int | None = None  # torch threads of a CPU worker; None leaves them
     lanes: int | None = 1  # None: as many as pay
@@ -134,12 +137,15 @@ class AtRung:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a trial ended, or that it is paused; `value` is the metric at its best epoch, None if it failed."""
+    """How a trial ended, or that it is paused.
+
+    `value` is the metric at its best epoch, or what an objective returned; None if it failed.
+    """
 
     number: int
     outcome: Outcome
     reason: str
-    value: float | None = None
+    value: float | Sequence[float] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)  # epochs, seconds, parameters, peak memory, ...
 
 

@@ -329,10 +329,14 @@ class Trainer:
 
     def weight(self, params: Mapping[str, Any]) -> int:
         """Returns how much work a trial is, compared with others: its network's parameters; 1 where nobody knows."""
+        return self.size(params) or 1
+
+    def size(self, params: Mapping[str, Any]) -> int | None:
+        """Returns how many parameters a configuration's network has, without building it; None where nobody knows."""
         try:
             return self._parameters(params)
         except Exception:  # the builder is the user's; a trial will tell what is wrong with it
-            return 1
+            return None
 
     def _parameters(self, params: Mapping[str, Any]) -> int:
         with torch.device("meta"):
@@ -418,6 +422,7 @@ class Trainer:
             device=device,
             loss=self.loss_function,
             metric=self.metric(job.metric),
+            further=tuple(self.metric(name) for name in job.metrics),
             autocast=self._autocast(device),
         )
 

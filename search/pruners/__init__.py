@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...errors import Problem, SettingsError, suggestion
+from ..goals import ONE, Goals
 from .asha import Asha
 from .base import Pruner
 from .hyperband import Hyperband
@@ -18,7 +19,7 @@ from .wrapped import NoPruner, OptunaPruner
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
 
-GIVEN = ("epochs", "maximize", "pausing")  # what a study says, not its user
+GIVEN = ("epochs", "maximize", "pausing", "order")  # what a study says, not its user
 
 
 def _none(epochs: int | None, *, maximize: bool, pausing: bool) -> Pruner:
@@ -38,22 +39,24 @@ PRUNERS: dict[str, Callable[..., Pruner]] = {
     "asha": Asha,
     "hyperband": Hyperband,
 }
+SEVERAL = ("none", "asha")  # those that can do several objectives
 LEAST = {"reduction": 2, "first": 1, "startup": 0}  # of the options
 
 
 def make_pruner(
     given: str | Mapping[str, Any] | BasePruner | Pruner,
     epochs: int | None,
+    goals: Goals = ONE,
     *,
-    maximize: bool = True,
     pausing: bool = True,
 ) -> Pruner:
     """Returns the pruner given by a name, a mapping with `name` and options, an Optuna pruner, or one of ours.
 
-    It decides about trials of at most `epochs` epochs (None: unknown), whose metric is to be large if `maximize`. Where
-    trials can't be paused (not `pausing`), what it would pause is ended. `none` never prunes. `median` ends a trial
-    below the median of those before it, after `first` epochs (a tenth of them all) and `startup` trials (Golovin et
-    al., 2017; Optuna's). The others are documented in their files. Raises SettingsError, holding every problem.
+    It decides about trials of at most `epochs` epochs (None: unknown), by the first of the `goals`; of several, `asha`
+    goes by non-domination, and the others can't. Where trials can't be paused (not `pausing`), what it would pause is
+    ended. `none` never prunes. `median` ends a trial below the median of those before it, after `first` epochs (a tenth
+    of them all) and `startup` trials (Golovin et al., 2017; Optuna's). The others are documented in their files. Raises
+    SettingsError, holding every problem, for what is unknown or can't be done.
 
     >>> sorted(make_pruner({"name": "asha", "reduction": 3, "first": 1}, epochs=30).rungs(0, 30))
     [1, 3, 9]
@@ -65,14 +68,20 @@ def make_pruner(
     if isinstance(given, Pruner):
         return given
     if not isinstance(given, str):
-        if not hasattr(given, "prune"):
+        if isinstance(given, Mapping) or not hasattr(given, "prune"):
             raise SettingsError(f"a pruner is a name or an Optuna pruner, but got {given!r}")
+        if goals.several:
+            raise SettingsError(_not_several(f"an Optuna pruner (`{type(given).__name__}`)"))
         return OptunaPruner(given)
     if given not in PRUNERS:
         raise SettingsError(f"no pruner is called `{given}`. {suggestion(given, PRUNERS)}")
     if problems := [*_option_problems(given, options)]:
         raise SettingsError(problems)
-    return PRUNERS[given](epochs, maximize=maximize, pausing=pausing, **options)
+    if goals.several and given not in SEVERAL:
+        raise SettingsError(_not_several(f"`{given}`"))
+    if goals.several and given == "asha":
+        options["order"] = goals.order
+    return PRUNERS[given](epochs, maximize=goals.maximize[0], pausing=pausing, **options)
 
 
 def described(given: str | Mapping[str, Any] | BasePruner | Pruner) -> Any:
@@ -80,6 +89,10 @@ def described(given: str | Mapping[str, Any] | BasePruner | Pruner) -> Any:
     if isinstance(given, Mapping):
         return dict(given)
     return given if isinstance(given, str) else f"<{type(given).__name__}>"
+
+
+def _not_several(named: str) -> str:
+    return f"{named} can't do several objectives; `{'`, `'.join(SEVERAL)}` can"
 
 
 def _option_problems(name: str, options: Mapping[str, Any]) -> list[Problem]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from ..trial import Trial
 from .base import Move, Pruner, Resume, Verdict
 from .standing import ranking, stands_at
+
+Order = Callable[[Sequence[Trial], int], list[int]]
 
 
 class Asha(Pruner):
@@ -17,7 +20,8 @@ class Asha(Pruner):
     the best of a rung that others have reached since. So no epoch is ever trained twice, and nobody waits for a rung to
     fill. Trials that report together are judged together. When no new trial is to come, at least the best of each rung
     passes, so that a study of a few trials ends with a complete one too. What can't pause (not `pausing`) ends instead,
-    and the best of a rung always passes.
+    and the best of a rung always passes. `order(trials, rung)` returns the numbers of those that have come so far, the
+    best first (None: by the best value of their first epochs).
 
     Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning" (2020), with promotion as in algorithm 2.
     """
@@ -30,8 +34,10 @@ class Asha(Pruner):
         pausing: bool = True,
         reduction: int = 4,
         first: int | None = None,
+        order: Order | None = None,
     ) -> None:
         self.maximize, self.pauses, self.reduction = maximize, pausing, reduction
+        self.order = order or partial(by_value, maximize=maximize)
         self.first = first or max(1, round((epochs or 1) / reduction**2))
 
     def rungs(self, number: int, epochs: int) -> frozenset[int]:
@@ -58,8 +64,8 @@ class Asha(Pruner):
 
     def _passing(self, trials: Sequence[Trial], rung: int, *, least: int) -> list[int]:
         """Returns the numbers of those that may pass the rung, the best first."""
-        ranked = ranking(trials, rung, maximize=self.maximize)
-        return [trial.number for trial in ranked[: max(least, len(ranked) // self.reduction)]]
+        ranked = self.order(trials, rung)
+        return ranked[: max(least, len(ranked) // self.reduction)]
 
     def _promotions(self, trials: Sequence[Trial], *, least: int) -> list[Move]:
         paused = {trial.number: stands_at(trial) for trial in trials if trial.state == "paused"}
@@ -69,3 +75,8 @@ class Asha(Pruner):
             for number in self._passing(trials, rung, least=least)
             if paused.get(number) == rung
         ]
+
+
+def by_value(trials: Sequence[Trial], rung: int, *, maximize: bool) -> list[int]:
+    """Returns the numbers of those that count after that rung, the best first."""
+    return [trial.number for trial in ranking(trials, rung, maximize=maximize)]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...errors import Problem, SettingsError, SpaceError, suggestion
+from ..goals import ONE, Goals
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -43,7 +44,7 @@ def _random(space: Space | None, seed: int) -> BaseSampler:
 def _qmc(space: Space | None, seed: int) -> BaseSampler:
     from .qmc import QmcSampler
 
-    return QmcSampler(seed, space and space.to_distributions())
+    return QmcSampler(seed, None if space is None else space.to_distributions())
 
 
 def _tpe(space: Space | None, seed: int, startup: int = 10) -> BaseSampler:
@@ -63,7 +64,7 @@ def _gp(space: Space | None, seed: int, startup: int = 10) -> BaseSampler:
 def _cmaes(space: Space | None, seed: int, population: int | None = None) -> BaseSampler:
     from .cmaes import CmaesSampler
 
-    return CmaesSampler(seed, space and space.to_distributions(), population)
+    return CmaesSampler(seed, None if space is None else space.to_distributions(), population)
 
 
 def _skopt(estimator: str, most: int) -> Callable[..., BaseSampler]:
@@ -76,18 +77,26 @@ def _skopt(estimator: str, most: int) -> Callable[..., BaseSampler]:
     return make
 
 
+def _nsga2(space: Space | None, seed: int, population: int = 20) -> BaseSampler:
+    from .several import nsga2
+
+    return nsga2(seed, population)
+
+
 @dataclass(frozen=True)
 class Entry:
     """A strategy in the registry.
 
     `make(space, seed, **options)` returns the sampler, for a space that is known or None; its proposals are a function
     of seed, trial number and history. `learns`: whether they depend on results. `attempts`: how often it is asked for
-    one trial at most, if what it proposes won't do; 1 where asking is dear or would give the same again.
+    one trial at most, if what it proposes won't do; 1 where asking is dear or would give the same again. `several`:
+    whether it can do several objectives.
     """
 
     make: Callable[..., BaseSampler]
     learns: bool = True
     attempts: int = 1
+    several: bool = False
 
     @property
     def options(self) -> list[str]:
@@ -95,13 +104,14 @@ class Entry:
 
 
 STRATEGIES: dict[str, Entry] = {
-    "grid": Entry(_grid, learns=False),
-    "random": Entry(_random, learns=False, attempts=8),
-    "qmc": Entry(_qmc, learns=False, attempts=8),
-    "bayes": Entry(_tpe, attempts=8),
-    "tpe": Entry(_tpe, attempts=8),
-    "gp": Entry(_gp),
+    "grid": Entry(_grid, learns=False, several=True),
+    "random": Entry(_random, learns=False, attempts=8, several=True),
+    "qmc": Entry(_qmc, learns=False, attempts=8, several=True),
+    "bayes": Entry(_tpe, attempts=8, several=True),
+    "tpe": Entry(_tpe, attempts=8, several=True),
+    "gp": Entry(_gp, several=True),
     "cmaes": Entry(_cmaes, attempts=2),
+    "nsga2": Entry(_nsga2, attempts=8, several=True),
     "skopt-gp": Entry(_skopt("gp", SKOPT_GP_SEES)),
     "skopt-rf": Entry(_skopt("rf", SKOPT_FOREST_SEES)),
     "skopt-et": Entry(_skopt("et", SKOPT_FOREST_SEES)),
@@ -128,14 +138,19 @@ class Strategy:
     it alone, also after a resume. In a `space` each configuration is proposed once at most, never one that isn't
     `allowed` (None: all are), and none that is likely to fail as others did, where the strategy learns (see `Guarded`).
     A sampler of your own is used as it is, but held to what is `allowed`, to priors and to `earlier` trials. Raises
-    SettingsError, holding every problem, for an unknown name or option.
+    SettingsError, holding every problem, for an unknown name or option, and for a name that can't do several objectives
+    where the `goals` are several.
     """
 
     def __init__(
-        self, given: Any, space: Space | None, allowed: Callable[[dict[str, Any]], bool] | None = None
+        self,
+        given: Any,
+        space: Space | None,
+        goals: Goals = ONE,
+        allowed: Callable[[dict[str, Any]], bool] | None = None,
     ) -> None:
         self._own: BaseSampler | None = None
-        self.space, self.allowed = space, allowed
+        self.space, self.goals, self.allowed = space, goals, allowed
         self.earlier: Sequence[Mapping[str, Any]] = ()  # trials of other studies, as `search.warm_start` takes them
         options: dict[str, Any] = {}
         if isinstance(given, Mapping):
@@ -148,6 +163,9 @@ class Strategy:
             return
         if given not in STRATEGIES:
             raise SettingsError(f"no strategy is called `{given}`. {suggestion(given, STRATEGIES)}")
+        if goals.several and not STRATEGIES[given].several:
+            able = [name for name, entry in STRATEGIES.items() if entry.several]
+            raise SettingsError(f"`{given}` can't do several objectives; `{'`, `'.join(able)}` can")
         known = STRATEGIES[given].options
         problems = [
             Problem(f"`{given}` has no option `{option}`. {suggestion(option, known)}", (option,))
@@ -199,6 +217,10 @@ class Strategy:
         made = self._own or STRATEGIES[self.name].make(self.space, seed, **self.options)
         if self.space is None or self.name == "grid":  # which runs everything anyway
             return made
+        if self.goals.several and self._own is None and self.learns:
+            from .several import Several
+
+            made = Several(made, self.goals.late)
         from .informed import informed
 
         return informed(made, self.space, self.earlier if self.learns else (), seed)

@@ -22,6 +22,7 @@ from ...errors import SpaceError
 from .encoding import fits, to_unit
 from .fresh import Fresh
 from .proposer import Proposer
+from .several import Several
 from .views import View
 
 _WITH_VALUE = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -67,6 +68,8 @@ def condition(sampler: BaseSampler, given: Mapping[str, Any]) -> BaseSampler:
         return sampler.changed(lambda made: condition(made, given))
     if isinstance(sampler, Proposer):
         return sampler.conditioned(given)
+    if isinstance(sampler, Several):
+        return sampler.changed(lambda inner: condition(inner, given))
     if isinstance(sampler, Conditionable):
         return Holding(sampler.conditioned(given), given)
     if type(sampler) is TPESampler:

@@ -98,11 +98,13 @@ class _Fit:
         """Returns the covariance of the log odds at `points` (m, coordinates) and at those fitted. (m, n)"""
         apart = ((points[:, None] - self._points) ** 2).mean(axis=2)
         trend = points @ self._points.T / points.shape[1]
-        return _TREND**2 * trend + _LOCAL**2 * np.exp(-apart / (2 * (2 * self._scale) ** 2))
+        kernel: np.ndarray = _TREND**2 * trend + _LOCAL**2 * np.exp(-apart / (2 * (2 * self._scale) ** 2))
+        return kernel
 
 
 def _logistic(odds: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-odds))
+    chances: np.ndarray = 1 / (1 + np.exp(-odds))
+    return chances
 
 
 def _solved(lower: np.ndarray, right: np.ndarray) -> np.ndarray:

@@ -161,7 +161,7 @@ class Guarded(Proposer):
         """Yields those candidates that aren't taken: the likely ones in order, then the others by their chance."""
         fresh = {self._key(params): params for params in candidates if self._key(params) not in taken}
         chances = model.probabilities(list(fresh.values()))
-        order = sorted(range(len(fresh)), key=lambda i: -min(chances[i], LIKELY))  # stable
+        order = sorted(range(len(fresh)), key=lambda i: -min(float(chances[i]), LIKELY))  # stable
         yield from (list(fresh.values())[i] for i in order)
 
     def _left(self, taken: set[Key], given: Params, rng: np.random.Generator) -> Params | None:

@@ -238,6 +238,25 @@ def test_an_objectives_reports_are_its_curve(plain: Make, folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("used")
+def test_of_several_objectives_each_is_a_metric_and_the_front_is_tagged_anew_at_each_end(
+    plain: Make, folder: Path
+) -> None:
+    def gain_and_price(trial: ll.ActiveTrial) -> tuple[float, float]:
+        return trial.params["x"] % 5, trial.params["x"]
+
+    study = plain(mlflow="auto", metric=("gain", "price"), direction=("maximize", "minimize"))
+    for xs, front in (((9, 5, 8), ["true", "true", "true"]), ((3, 4), ["false"] * 3 + ["true"] * 2)):
+        study.enqueue(*({"x": x} for x in xs)).run(gain_and_price, trials=len(front), progress=False)
+        _, children = runs_of(MlflowClient(store(folder)), "plain")
+        tags = [children[number].data.tags.get("pareto", "false") for number in range(len(front))]
+        assert tags == front
+        assert tags == [str(trial in study.best_trials).lower() for trial in study.trials]
+    for trial in study.trials:
+        metrics = children[trial.number].data.metrics
+        assert (metrics["objective"], metrics["objective.price"]) == trial.values
+
+
+@pytest.mark.usefixtures("used")
 def test_an_infinite_value_is_sent_as_the_largest_that_mlflow_keeps(plain: Make, folder: Path) -> None:
     study = plain(mlflow="auto").run(lambda trial: math.inf, trials=1, progress=False)
     assert study.tracking_problem is None

@@ -95,6 +95,6 @@ def test_an_optuna_pruner_ends_what_it_ends_in_plain_optuna(epochs: int) -> None
                 study.tell(trial, quality)
         return [(trial.state.name, len(trial.intermediate_values)) for trial in study.trials]
 
-    wrapped = make_pruner({"name": "median", "first": 3}, epochs, maximize=True)
+    wrapped = make_pruner({"name": "median", "first": 3}, epochs)
     assert isinstance(wrapped, OptunaPruner)
     assert outcomes(wrapped) == outcomes(None)
