@@ -420,9 +420,11 @@ class Study:
 
     @property
     def allowed(self) -> Allowed | None:
-        """What tells whether a configuration keeps the limits; None if there are none, or no networks."""
-        trainer, limits = self.trainer, self.limits
-        return None if trainer is None or not limits else lambda params: limits.broken(trainer, params) is None
+        """What tells whether a configuration, fixed values or not, keeps the limits; None if there are none."""
+        trainer, limits, fixed = self.trainer, self.limits, self.space.fixed
+        if trainer is None or not limits:
+            return None
+        return lambda params: limits.broken(trainer, {**fixed, **params}) is None
 
     # Opening
 
@@ -513,7 +515,8 @@ class Study:
             ledger.set_attribute("format", FORMAT)
             if self.warm_start is not None:
                 ledger.set_attribute("warm_start", earlier)
-                ledger.enqueue(best_of(earlier, self.warm_start.first, maximize=self.maximize))
+                allowed = self.allowed or (lambda params: True)
+                ledger.enqueue(best_of(earlier, self.warm_start.first, maximize=self.maximize, allowed=allowed))
             ledger.commit()
             return
         self.folder.claim(ledger.attribute("id"))
