@@ -50,21 +50,12 @@ class Comparison:
 
         return np.asarray(rankdata(self.regrets[..., budget - 1].mean(axis=2), axis=0))
 
-    def until(self, method: str, regret: float) -> int | None:
-        """Returns how many trials a method's mean curve needs for a regret; None if it doesn't get there."""
-        return _until(self.regrets[self.methods.index(method)].mean(axis=(0, 1)), regret)
-
-
-def _until(curve: np.ndarray, regret: float) -> int | None:
-    reached = np.flatnonzero(curve <= regret)
-    return int(reached[0]) + 1 if len(reached) else None
-
 
 def friedman(ranks: np.ndarray) -> float:
     """Returns the probability of ranks `(methods, tables)` that differ so much if no method is better than another."""
     from scipy.stats import friedmanchisquare
 
-    return float(friedmanchisquare(*ranks).pvalue) if len(ranks) > 2 else math.nan
+    return float(friedmanchisquare(*ranks).pvalue)
 
 
 def critical_difference(methods: int, tables: int) -> float:
@@ -79,7 +70,7 @@ def overview(compared: Comparison) -> str:
     """Returns mean regrets and mean ranks by method as a Markdown table, with the tests beneath."""
     budgets = [budget for budget in BUDGETS if budget <= compared.trials]
     ranks = {budget: compared.ranks(budget) for budget in budgets}
-    apart = critical_difference(len(compared.methods), len(compared.tables))
+    apart = critical_difference(len(compared.methods), len(compared.tables)) if len(compared.methods) > 1 else 0.0
     heads = [f"regret at {b}" for b in budgets] + [f"rank at {b}" for b in budgets] + ["ms a trial", "repeats"]
     lines = [f"| | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
     for i, method in enumerate(compared.methods):
@@ -89,8 +80,10 @@ def overview(compared: Comparison) -> str:
             cells.append(f"{means[i]:.2f}{'*' if means[i] < means.min() + apart else ''}")
         cells += [f"{1000 * compared.seconds[i].mean():.0f}", f"{compared.repeats[i].mean():.1%}"]
         lines.append(f"| {method} | {' | '.join(cells)} |")
-    tests = ", ".join(f"{friedman(ranks[budget]):.1g} at {budget}" for budget in budgets)
-    return "\n".join([*lines, "", f"Friedman: p = {tests}. Critical difference of mean ranks: {apart:.2f}."])
+    if len(compared.methods) > 2:  # of two, Friedman's test has nothing to say
+        tests = ", ".join(f"{friedman(ranks[budget]):.1g} at {budget}" for budget in budgets)
+        lines += ["", f"Friedman: p = {tests}. Critical difference of mean ranks: {apart:.2f}."]
+    return "\n".join(lines)
 
 
 def reaching(compared: Comparison, reference: str) -> str:
@@ -103,10 +96,14 @@ def reaching(compared: Comparison, reference: str) -> str:
     heads = [f"{row} ({targets[row]:.4f})" for row in rows]
     lines = [f"| trials to the regret of {reference} | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
     for i, method in enumerate(compared.methods):
-        needed = [_until(compared.regrets[i][chosen].mean(axis=(0, 1)), targets[row]) for row, chosen in rows.items()]
-        cells = [f"> {compared.trials}" if n is None else str(n) for n in needed]
+        curves = {row: compared.regrets[i][chosen].mean(axis=(0, 1)) for row, chosen in rows.items()}
+        cells = [_first(curve <= targets[row]) for row, curve in curves.items()]
         lines.append(f"| {method} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _first(reached: np.ndarray) -> str:
+    return str(int(np.argmax(reached)) + 1) if reached.any() else f"> {len(reached)}"
 
 
 def by_table(compared: Comparison) -> str:
@@ -162,8 +159,7 @@ def main() -> None:
     parser.add_argument("--plot", type=Path, help="an SVG file to draw")
     parser.add_argument("--traces", type=Path, default=traces.HERE)
     asked = parser.parse_args()
-    names = list(dict.fromkeys(name for part in asked.on for name in tables.SETS.get(part, [part])))
-    compared = Comparison(asked.traces, asked.methods, names)
+    compared = Comparison(asked.traces, asked.methods, tables.named(asked.on))
     print(f"{len(compared.tables)} tables, {len(compared.seeds)} seeds, {compared.trials} trials\n")
     print(overview(compared))
     if asked.reference in compared.methods:

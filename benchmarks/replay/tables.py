@@ -166,13 +166,18 @@ class Grid(Table):
     def _parameter(values: Sequence[Any]) -> Parameter:
         return Choice(values) if isinstance(values[0], str) else Int(0, len(values) - 1)
 
-    def find(self, params: Mapping[str, Any], taken: Collection[int] = ()) -> int:
+    def find(self, params: Mapping[str, Any], taken: Collection[int]) -> int:
         places = (self.values[n].index(v) if isinstance(v, str) else v for n, v in params.items())
         return self._index[bytes(places)]
 
     def params(self, index: int) -> dict[str, Any]:
         places = zip(self.values.items(), self._keys[index].tolist(), strict=True)
         return {n: values[place] if isinstance(values[0], str) else place for (n, values), place in places}
+
+
+def named(parts: Sequence[str]) -> list[str]:
+    """Returns the names of tables, each once, where `parts` names tables and sets of them."""
+    return list(dict.fromkeys(name for part in parts for name in SETS.get(part, [part])))
 
 
 @functools.cache
