@@ -91,13 +91,12 @@ def reaching(compared: Comparison, reference: str) -> str:
     kinds = {table.split("/")[0]: None for table in compared.tables}
     rows = {"all": list(range(len(compared.tables)))}
     rows |= {kind: [i for i, t in enumerate(compared.tables) if t.startswith(f"{kind}/")] for kind in kinds}
-    last = compared.regrets[compared.methods.index(reference)][..., -1]
-    targets = {row: last[chosen].mean() for row, chosen in rows.items()}
-    heads = [f"{row} ({targets[row]:.4f})" for row in rows]
+    curves = {row: compared.regrets[:, chosen].mean(axis=(1, 2)) for row, chosen in rows.items()}  # (methods, trials)
+    targets = {row: means[compared.methods.index(reference), -1] for row, means in curves.items()}
+    heads = [f"{row} ({target:.4f})" for row, target in targets.items()]
     lines = [f"| trials to the regret of {reference} | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
     for i, method in enumerate(compared.methods):
-        curves = {row: compared.regrets[i][chosen].mean(axis=(0, 1)) for row, chosen in rows.items()}
-        cells = [_first(curve <= targets[row]) for row, curve in curves.items()]
+        cells = [_first(means[i] <= targets[row]) for row, means in curves.items()]
         lines.append(f"| {method} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -144,6 +143,9 @@ def plot(compared: Comparison, path: Path) -> None:
     axes.set(xscale="log", yscale="log", xlabel="trials", ylabel="mean normalized regret (replayed)")
     axes.set_xticks([b for b in (5, 10, *BUDGETS) if b <= compared.trials])
     axes.xaxis.set_major_formatter("{x:.0f}")
+    low, high = axes.get_ylim()
+    axes.set_yticks([y for y in (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1) if low <= y <= high])
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.minorticks_off()
     axes.set_title(f"{len(compared.tables)} tables, {len(compared.seeds)} seeds", fontsize="medium")
     axes.legend(frameon=False)
