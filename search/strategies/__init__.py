@@ -43,7 +43,7 @@ def _random(space: Space | None, seed: int) -> BaseSampler:
 def _qmc(space: Space | None, seed: int) -> BaseSampler:
     from .qmc import QmcSampler
 
-    return QmcSampler(seed, space and space.to_distributions())
+    return QmcSampler(seed, None if space is None else space.to_distributions())
 
 
 def _tpe(space: Space | None, seed: int, startup: int = 10) -> BaseSampler:
@@ -63,7 +63,7 @@ def _gp(space: Space | None, seed: int, startup: int = 10) -> BaseSampler:
 def _cmaes(space: Space | None, seed: int, population: int | None = None) -> BaseSampler:
     from .cmaes import CmaesSampler
 
-    return CmaesSampler(seed, space and space.to_distributions(), population)
+    return CmaesSampler(seed, None if space is None else space.to_distributions(), population)
 
 
 def _skopt(estimator: str, most: int) -> Callable[..., BaseSampler]:

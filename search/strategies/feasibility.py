@@ -112,8 +112,10 @@ class _Fit:
 
 
 def _logistic(odds: np.ndarray) -> np.ndarray:
-    return np.exp(-np.logaddexp(0, -odds))
+    chance: np.ndarray = np.exp(-np.logaddexp(0, -odds))
+    return chance
 
 
 def _solved(lower: np.ndarray, right: np.ndarray) -> np.ndarray:
-    return np.linalg.solve(lower.T, np.linalg.solve(lower, right))
+    solution: np.ndarray = np.linalg.solve(lower.T, np.linalg.solve(lower, right))
+    return solution

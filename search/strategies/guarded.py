@@ -161,10 +161,10 @@ class Guarded(Proposer):
 
     def _ranked(self, candidates: Sequence[Params], taken: set[Key], model: Feasibility) -> Iterator[Params]:
         """Yields those candidates that aren't taken: the likely ones in order, then the others by their chance."""
-        fresh = {self._key(params): params for params in candidates if self._key(params) not in taken}
-        chances = model.probabilities(list(fresh.values()))
-        order = sorted(range(len(fresh)), key=lambda i: -min(chances[i], LIKELY))  # stable
-        yield from (list(fresh.values())[i] for i in order)
+        fresh = list({self._key(params): params for params in reversed(candidates)}.values())[::-1]
+        fresh = [params for params in fresh if self._key(params) not in taken]
+        chances = np.minimum(model.probabilities(fresh), LIKELY)
+        yield from (fresh[index] for index in np.argsort(-chances, kind="stable"))
 
     def _left(self, taken: set[Key], given: Params, rng: np.random.Generator) -> Params | None:
         """Returns a configuration that agrees with `given`, isn't taken and is allowed; None if there is none."""
