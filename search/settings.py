@@ -68,8 +68,8 @@ def device_problems(devices: str | Collection[str]) -> list[Problem]:
     return found
 
 
-def goal_problems(study: Study) -> list[Problem]:
-    """Returns which of the objectives after the first can't be had of this study's data, or on its devices."""
+def goal_problems(study: Study, devices: Collection[str]) -> list[Problem]:
+    """Returns which of the objectives after the first can't be had of this study's data, or on these devices."""
     trainer, found = study.trainer, list[Problem]()
     if trainer is None:
         return found
@@ -77,9 +77,7 @@ def goal_problems(study: Study) -> list[Problem]:
         with gathered(found, "metric"):
             trainer.metric(name)
     if "memory" in study.goals.further:
-        from .run import devices_of
-
-        others = [name for name in devices_of(study) if not name.startswith("cuda")]
+        others = [name for name in devices if not name.startswith("cuda")]
         if others:
             text = f"`memory` is measured on CUDA alone, but the study trains on {', '.join(others)}"
             found.append(Problem(text, ("metric",)))

@@ -47,20 +47,22 @@ FORMAT = 2  # of what is kept with a study; trials of another one were trained o
 class Study:
     """A search named `name` over `space` (None: the network family's own), of what `trainer` trains or of an objective.
 
-    `metric` is a metric's name or a function of (outputs, targets); `direction` "maximize" or "minimize", by default
-    the metric's own. `strategy` is a name (see `leadline.search.strategies.STRATEGIES`), a mapping of a name and
-    options, or an Optuna sampler; `pruner` the same (`leadline.search.pruners.PRUNERS`, an Optuna pruner). `limits` are the most `parameters`, `flops` (of predicting an example) and
-    `memory` (bytes of training it, or "8GB") that a network may take: what would take more is never proposed. `storage`
-    is a folder (`leadline-studies` by default), a database's URL, or an Optuna storage. `executor` is "inline",
-    "processes" or "auto": processes where all that is trained can be imported, else inline. `devices` is "auto", or a
-    device's name or several; `workers` is how many processes train on each ("auto": one a GPU; on a CPU one a core
-    where neither strategy nor pruner looks at results, else one, as more would make the study's course depend on the
-    clock). `lanes` is how many trials a worker trains at once ("auto": as many as pay), `plan` how: "fused" into one
-    stacked network, "padded" (fused, narrower networks of a family being padded), "looped", or "auto", whichever is
-    faster; on a CPU auto is one lane where results matter to what comes next. `keep` is how many of the best trials
-    keep their weights. `mlflow` is the address of MLflow's store ("auto": `MLFLOW_TRACKING_URI`, else beside the
-    studies; None: no tracking). `warm_start` names earlier studies in this storage whose trials the strategy knows from
-    the start, or is `{"from": names, "first": 3}`: so many of their best configurations are run first.
+    `metric` is a metric's name or a function of (outputs, targets); `direction` "maximize" or "minimize", by
+    default the metric's own. `strategy` is a name (see `leadline.search.strategies.STRATEGIES`), a mapping of a
+    name and options, or an Optuna sampler; `pruner` the same (`leadline.search.pruners.PRUNERS`, an Optuna pruner).
+    `limits` are the most `parameters`, `flops` (of predicting an example) and `memory` (bytes of training it, or
+    "8GB") that a network may take: what would take more is never proposed. `storage` is a folder
+    (`leadline-studies` by default), a database's URL, or an Optuna storage. `executor` is "inline", "processes" or
+    "auto": processes where all that is trained can be imported, else inline. `devices` is "auto", or a device's
+    name or several; `workers` is how many processes train on each ("auto": one a GPU; on a CPU one a core where
+    neither strategy nor pruner looks at results, else one, as more would make the study's course depend on the
+    clock). `lanes` is how many trials a worker trains at once ("auto": as many as pay), `plan` how: "fused" into
+    one stacked network, "padded" (fused, narrower networks of a family being padded), "looped", or "auto",
+    whichever is faster; on a CPU auto is one lane where results matter to what comes next. `keep` is how many of
+    the best trials keep their weights. `mlflow` is the address of MLflow's store ("auto": `MLFLOW_TRACKING_URI`,
+    else beside the studies; None: no tracking). `warm_start` names earlier studies in this storage whose trials the
+    strategy knows from the start, or is `{"from": names, "first": 3}`: so many of their best configurations are run
+    first.
 
     For several objectives `metric` is a list: the metric, then costs (`parameters`, `seconds` of training, `latency` in
     milliseconds an example, `memory` at its peak in bytes, on CUDA) and names of other metrics; `direction` is a list
@@ -388,8 +390,8 @@ class Study:
         with settings.gathered(found, "warm_start"):
             _ = self._earlier
         found += settings.device_problems(self.devices)
-        if not found:
-            found += settings.goal_problems(self)
+        if not found and self.goals.several:
+            found += settings.goal_problems(self, devices_of(self))
         work = self._work(objective) if objective or self.trainer else None
         if work is not None and self.executor == "processes" and not self.travels(work):
             found.append(

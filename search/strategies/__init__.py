@@ -218,12 +218,21 @@ class Strategy:
         if self.space is None or self.name == "grid":  # which runs everything anyway
             return made
         if self.goals.several and self._own is None and self.learns:
-            from .several import Several
-
-            made = Several(made, self.goals.late)
+            made = self._of_several(made, seed)
         from .informed import informed
 
         return informed(made, self.space, self.earlier if self.learns else (), seed)
+
+    def _of_several(self, made: BaseSampler, seed: int) -> BaseSampler:
+        """Returns what proposes for several objectives."""
+        from .several import Several, bayes
+
+        if self.name != "bayes" or self.space is None:
+            return Several(made, self.goals.late)
+        startup = self.options.get("startup", 10)
+        conditional = any(parameter.when for parameter in self.space.parameters.values())
+        gp, tpe = (STRATEGIES[name].make(self.space, seed, startup) for name in ("gp", "tpe"))
+        return bayes(gp, tpe, self.goals, conditional=conditional)
 
     @property
     def learns(self) -> bool:

@@ -11,7 +11,11 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from ..goals import Goals
 from .views import View
+
+MODELLED_TRIALS = 100  # so many `bayes` has a Gaussian process propose, 0.2-0.3 s each; for three objectives 0.5 s
+MODELLED_OBJECTIVES = 3
 
 
 class Several(BaseSampler):
@@ -22,39 +26,49 @@ class Several(BaseSampler):
     of (but for the first, of which it has reports), and the objectives at the places `late`, which it would have had
     more of at its end (seconds, say). While there is no complete trial, pruned ones are left out.
 
+    `then` is a trial's number and the sampler that proposes for it and those after it.
+
     >>> import optuna
     >>> study = optuna.create_study(directions=["maximize", "minimize"], sampler=Several(optuna.samplers.TPESampler()))
     >>> study.optimize(lambda trial: (trial.suggest_float("x", 0, 1), trial.params["x"] ** 2), n_trials=3)
     """
 
-    def __init__(self, sampler: BaseSampler, late: Sequence[int] = ()) -> None:
-        self._sampler, self._late = sampler, tuple(late)
+    def __init__(
+        self, sampler: BaseSampler, late: Sequence[int] = (), then: tuple[int, BaseSampler] | None = None
+    ) -> None:
+        self._sampler, self._late, self._then = sampler, tuple(late), then
 
     def changed(self, change: Callable[[BaseSampler], BaseSampler]) -> Several:
-        """Returns the like, its sampler being changed so."""
-        return Several(change(self._sampler), self._late)
+        """Returns the like, its samplers being changed so."""
+        then = None if self._then is None else (self._then[0], change(self._then[1]))
+        return Several(change(self._sampler), self._late, then)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        return self._sampler.infer_relative_search_space(self._shown(study), trial)
+        return self._for(trial).infer_relative_search_space(self._shown(study), trial)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        return self._sampler.sample_relative(self._shown(study), trial, search_space)
+        return self._for(trial).sample_relative(self._shown(study), trial, search_space)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        return self._sampler.sample_independent(self._shown(study), trial, param_name, param_distribution)
+        return self._for(trial).sample_independent(self._shown(study), trial, param_name, param_distribution)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        self._sampler.before_trial(study, trial)
+        self._for(trial).before_trial(study, trial)
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
-        self._sampler.after_trial(study, trial, state, values)
+        self._for(trial).after_trial(study, trial, state, values)
 
     def reseed_rng(self) -> None:
         self._sampler.reseed_rng()
+        if self._then is not None:
+            self._then[1].reseed_rng()
+
+    def _for(self, trial: FrozenTrial) -> BaseSampler:
+        return self._sampler if self._then is None or trial.number < self._then[0] else self._then[1]
 
     def _shown(self, study: Study) -> Study:
         if len(study.directions) == 1:
@@ -81,6 +95,17 @@ class Several(BaseSampler):
         shown.state = TrialState.COMPLETE
         shown.values = values
         return shown
+
+
+def bayes(gp: BaseSampler, tpe: BaseSampler, goals: Goals, *, conditional: bool) -> Several:
+    """Returns Optuna's Gaussian process for the first trials, and TPE for those after them.
+
+    The process finds better fronts (benchmarks/README.md), at a price that grows with trials and objectives. In a space
+    that is `conditional`, of which it models but what all trials have, and for many objectives it is TPE throughout.
+    """
+    if conditional or len(goals) > MODELLED_OBJECTIVES:
+        return Several(tpe, goals.late)
+    return Several(gp, goals.late, then=(MODELLED_TRIALS, tpe))
 
 
 def nsga2(seed: int, population: int) -> BaseSampler:

@@ -16,9 +16,11 @@ from leadline import Choice, Float, Int, Space
 from leadline.errors import SettingsError
 from leadline.search.goals import Goals
 from leadline.search.pareto import front
-from leadline.search.strategies import SEVERAL, STRATEGIES, Strategy
+from leadline.search.strategies import STRATEGIES, Strategy
 from leadline.search.strategies.conditioned import condition
 from leadline.search.strategies.several import Several, nsga2
+
+SEVERAL = [name for name, entry in STRATEGIES.items() if entry.several]
 
 SPACE = Space(x=Float(0, 1), y=Float(0, 1), depth=Int(1, 5), kind=Choice(["a", "b"]))
 TWO = Goals(None, ("value_1",), (True, False))
@@ -27,7 +29,7 @@ MODELS = ["bayes", "tpe", "gp", "nsga2"]
 
 
 def strategy(name: str) -> Strategy:
-    own: dict[str, dict[str, Any]] = {"grid": {"points": 3}, "random": {}, "nsga2": {"population": 4}}
+    own: dict[str, dict[str, Any]] = {"grid": {"points": 3}, "random": {}, "qmc": {}, "nsga2": {"population": 4}}
     return Strategy({"name": name, **own.get(name, {"startup": 4})}, SPACE, TWO)
 
 
@@ -179,7 +181,31 @@ def test_proposals_given_part_of_the_configuration_hold_it(name: str) -> None:
     assert [past.params["depth"] for past in study.trials[8:]] == [3, 3, 3]
 
 
-@pytest.mark.parametrize("population", [1, 0, 2.5, "x", True])
+class TestBayes:
+    """A Gaussian process first, and TPE when there are many trials: told by what they propose after equal histories."""
+
+    def proposed(self, name: str, space: Space, trials: int, goals: Goals = TWO) -> dict[str, Any]:
+        study = optuna.create_study(
+            directions=["maximize" if more else "minimize" for more in goals.maximize],
+            sampler=optuna.samplers.RandomSampler(0),
+        )
+        study.optimize(lambda trial: (*objective(trial), 0.0, 0.0)[: len(goals)], n_trials=trials)
+        study.sampler = Strategy({"name": name, "startup": 2}, space, goals).sampler(1)
+        return space.suggest(study.ask())
+
+    def test_it_is_the_process_until_there_are_many_trials(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("leadline.search.strategies.several.MODELLED_TRIALS", 6)
+        assert self.proposed("bayes", SPACE, 5) == self.proposed("gp", SPACE, 5) != self.proposed("tpe", SPACE, 5)
+        assert self.proposed("bayes", SPACE, 6) == self.proposed("tpe", SPACE, 6) != self.proposed("gp", SPACE, 6)
+
+    def test_it_is_tpe_in_a_conditional_space_and_for_many_objectives(self) -> None:
+        conditional = Space(**SPACE.parameters, momentum=Float(0, 1, when={"kind": "a"}))
+        assert self.proposed("bayes", conditional, 5) == self.proposed("tpe", conditional, 5)
+        many = Goals(None, ("b", "c", "d"), (True, False, True, True))
+        assert self.proposed("bayes", SPACE, 5, many) == self.proposed("tpe", SPACE, 5, many)
+
+
+@pytest.mark.parametrize("population", [3, 0, 2.5, "x", True])
 def test_a_population_that_is_none_is_told(population: Any) -> None:
-    with pytest.raises(SettingsError, match="`population` must be an integer >= 2"):
+    with pytest.raises(SettingsError, match="`population` must be an integer >= 4"):
         Strategy({"name": "nsga2", "population": population}, SPACE, TWO)
