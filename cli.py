@@ -79,6 +79,9 @@ def run(
     workers: Workers = None,
     storage: Storage = None,
     enqueue: Annotated[Path | None, typer.Option(help="A JSON list of configurations to run first.")] = None,
+    warm_start: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="An earlier study to learn from; may be repeated.")
+    ] = None,
     allow: Allow = None,
     sets: Sets = None,
     as_json: Json = False,
@@ -100,6 +103,7 @@ def run(
         "executor": executor,
         "workers": _number(workers),
         "storage": storage,
+        "warm_start": warm_start or None,
     }
     opened, settings = _from_file(file, sets, given, allow)
     _start(opened, settings.trials, settings.minutes, enqueue, as_json)

@@ -65,6 +65,7 @@ class StudyFile(BaseModel):
     plan: StrictStr = "auto"
     keep: StrictInt = 5
     mlflow: StrictStr | None = "auto"
+    warm_start: list[StrictStr] | dict[str, Any] | None = None
 
 
 @dataclass

@@ -26,6 +26,7 @@ from .run import Run, devices_of, job_for
 from .storage import Mirror
 from .strategies import Strategy
 from .trial import ActiveTrial, Trial
+from .warm_start import WarmStart, best_of, taken
 
 if TYPE_CHECKING:
     import pandas
@@ -51,7 +52,9 @@ class Study:
     pay), `plan` how: "fused" into one stacked network, "padded" (fused, narrower networks of a family being padded),
     "looped", or "auto", whichever is faster; on a CPU auto is one lane where results matter to what comes next. `keep`
     is how many of the best trials keep their weights. `mlflow` is the address of MLflow's store ("auto":
-    `MLFLOW_TRACKING_URI`, else beside the studies; None: no tracking).
+    `MLFLOW_TRACKING_URI`, else beside the studies; None: no tracking). `warm_start` names earlier studies in this
+    storage whose trials the strategy knows from the start, or is `{"from": names, "first": 3}`: so many of their best
+    configurations are run first.
 
     A study of this name that exists goes on, if its settings are the same. Nothing is created before the first trial.
     Raises SettingsError, or SpaceError, holding every problem.
@@ -80,6 +83,7 @@ class Study:
         workers: str | int = "auto",
         keep: int = 5,
         mlflow: str | None = "auto",
+        warm_start: Any = None,
     ) -> None:
         space = _default_space(trainer) if space is None else space
         self.name, self.space, self.trainer, self.metric, self.seed = name, space, trainer, metric, seed
@@ -92,6 +96,8 @@ class Study:
             self.strategy = Strategy(strategy, space)
         with settings.gathered(problems, "pruner"):
             self.pruner = make_pruner(pruner, self.epochs)
+        with settings.gathered(problems, "warm_start"):
+            self.warm_start = WarmStart.of(warm_start)
         if problems:
             raise SettingsError(problems)
         self.pruner_given = pruner
@@ -268,6 +274,7 @@ class Study:
             "strategy": self.strategy.describe(),
             "pruner": self.pruner_given if isinstance(self.pruner_given, str) else f"<{type(self.pruner).__name__}>",
             "seed": self.seed,
+            **({"warm_start": self.warm_start.describe()} if self.warm_start else {}),
         }
 
     def confirm(self) -> None:
@@ -315,6 +322,8 @@ class Study:
         if trials is None and minutes is None and self.strategy.name != "grid":
             found.append(Problem("say how long to search: `trials`, `minutes` or both (only a grid ends by itself)"))
         found += self._trainer_problems
+        with settings.gathered(found, "warm_start"):
+            _ = self._earlier
         found += settings.device_problems(self.devices)
         work = self._work(objective) if objective or self.trainer else None
         if work is not None and self.executor == "processes" and not self.travels(work):
@@ -375,16 +384,40 @@ class Study:
 
     def _hold(self) -> Ledger:
         if self._book is None:
+            earlier = self._earlier  # before anything is created
             self._held.enter_context(locked(self.storage, self.folder))
             try:
                 self._book = self._open(write=True)
-                self._agree(self._book)
+                self._agree(self._book, earlier)
+                self.strategy.earlier = self._book.attribute("warm_start") or ()
             except BaseException:
                 self.close()
                 raise
         return self._book
 
-    def _agree(self, ledger: Ledger) -> None:
+    @cached_property
+    def _earlier(self) -> list[dict[str, Any]]:
+        """The trials of earlier studies that this one starts from, as they were when it began."""
+        if self.warm_start is None:
+            return []
+        ledger = self._reading()
+        kept = ledger.attribute("warm_start") if ledger is not None else None
+        if kept is not None:
+            return list(kept)
+        problems: list[Problem] = []
+        earlier = []
+        for name in self.warm_start.studies:
+            with settings.gathered(problems):
+                if name == self.name:
+                    raise SettingsError(f"`{name}` can't start from itself")
+                earlier.append(load_study(name, self.storage))
+        with settings.gathered(problems):
+            found = taken(earlier, self.space, maximize=self.maximize)
+        if problems:
+            raise SettingsError(problems)
+        return found
+
+    def _agree(self, ledger: Ledger, earlier: list[dict[str, Any]]) -> None:
         """Keeps the settings with a new study; raises SettingsError if an old one has others."""
         described, kept = self.describe(), ledger.attribute("settings")
         if kept is None:
@@ -392,6 +425,9 @@ class Study:
             ledger.set_attribute("id", identity)
             ledger.set_attribute("settings", described)
             ledger.set_attribute("format", FORMAT)
+            if self.warm_start is not None:
+                ledger.set_attribute("warm_start", earlier)
+                ledger.enqueue(best_of(earlier, self.warm_start.first, maximize=self.maximize))
             ledger.commit()
             return
         self.folder.claim(ledger.attribute("id"))
@@ -471,6 +507,7 @@ def load_study(
         pruner="none" if kept["pruner"].startswith("<") else kept["pruner"],
         seed=kept["seed"],
         storage=storage,
+        warm_start=kept.get("warm_start"),
         **{**run_with.get("study", {}), **options},
     )
 

@@ -131,6 +131,15 @@ class Space:
                 found.append(Problem(f"`{name}` is missing", (name,)))
         return found
 
+    @property
+    def guesses(self) -> dict[str, Scalar]:
+        """The guess of each parameter that has a prior."""
+        return {name: p.prior[0] for name, p in self.parameters.items() if p.prior is not None}
+
+    def log_density(self, params: Mapping[str, Any]) -> float:
+        """Returns the logarithm of the priors' density at a configuration, relative to the uniform one."""
+        return math.fsum(p.log_density(params[name]) for name, p in self.parameters.items() if name in params)
+
     def contains(self, params: Mapping[str, Any]) -> bool:
         """Tells whether `params` is a complete configuration of this space; fixed values may be left out."""
         return not self.problems(params)

@@ -168,6 +168,15 @@ class TestAStudyFromBeginningToEnd:
         said = leadline("run", small, "--trials", "4")
         assert (said.code, "4 trials" in said.out) == (0, True)
 
+    def test_earlier_studies_are_learned_from(self, leadline: Leadline, small: str) -> None:
+        leadline("run", small)
+        told = leadline("run", small, "--study", "next", "--warm-start", "small", "--warm-start", "nowhere")
+        assert told.code == 2
+        assert "there is no study `nowhere`" in told.err
+        best = leadline("best", "small", "--json").json["params"]
+        trials = leadline("run", small, "--study", "next", "--warm-start", "small", "--json").json["trials"]
+        assert trials[0]["params"] == best
+
     def test_enqueued_configurations_come_first(self, leadline: Leadline, small: str, here: Path) -> None:
         first = {"depth": 2, "feature_maps": 4, "lr": 0.05}
         (here / "configs.json").write_text(json.dumps([first, {"feature_maps": 8}]))

@@ -6,7 +6,7 @@ A new strategy is a new file and one line in `STRATEGIES`.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -135,6 +135,7 @@ class Strategy:
     ) -> None:
         self._own: BaseSampler | None = None
         self.space, self.allowed = space, allowed
+        self.earlier: Sequence[Mapping[str, Any]] = ()  # trials of other studies, as `search.warm_start` takes them
         options: dict[str, Any] = {}
         if isinstance(given, Mapping):
             options = dict(given)
@@ -171,7 +172,7 @@ class Strategy:
 
     def sampler(self, seed: int, given: Mapping[str, Any] | None = None) -> BaseSampler:
         """Returns the sampler of a study with this `seed`; its proposals have the values in `given`, the rest fits."""
-        made = self._own or self._guarded(seed)
+        made = self._guarded(seed) if self._own is None else self._informed(self._own, seed)
         if not given:
             return made
         from .conditioned import condition
@@ -192,7 +193,14 @@ class Strategy:
         return made
 
     def _make(self, seed: int) -> BaseSampler:
-        return STRATEGIES[self.name].make(self.space, seed, **self.options)
+        return self._informed(STRATEGIES[self.name].make(self.space, seed, **self.options), seed)
+
+    def _informed(self, made: BaseSampler, seed: int) -> BaseSampler:
+        if self.space is None or self.name == "grid":  # which runs everything anyway
+            return made
+        from .informed import informed
+
+        return informed(made, self.space, self.earlier if self.learns else (), seed)
 
     @property
     def learns(self) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution
@@ -22,11 +22,18 @@ from ...errors import SpaceError
 from .encoding import fits, to_unit
 from .fresh import Fresh
 from .proposer import Proposer
-from .skopt import SkoptSampler
 from .views import View
 
 _WITH_VALUE = (TrialState.COMPLETE, TrialState.PRUNED)
 _LEAST = 16  # trials that TPE models; 16, 32: regret 0.041, 0.037 after 192 trials of benchmarks/batches.py (n=30)
+
+
+@runtime_checkable
+class Conditionable(Protocol):
+    """A sampler that can itself propose in view of given values, which it leaves to be held."""
+
+    def conditioned(self, given: Mapping[str, Any]) -> BaseSampler:
+        """Returns the sampler that does so."""
 
 
 def condition(sampler: BaseSampler, given: Mapping[str, Any]) -> BaseSampler:
@@ -35,6 +42,7 @@ def condition(sampler: BaseSampler, given: Mapping[str, Any]) -> BaseSampler:
     How depends on `sampler`, which is left as it is:
     - Optuna's TPE models the trials nearest to `given` (see `nearest`).
     - Optuna's Gaussian process and `SkoptSampler` model all trials and maximize the acquisition with `given` fixed.
+      A sampler with a method `conditioned(given)`, as the latter, is asked for what takes its place.
     - `Fresh` has each sampler that it makes conditioned.
     - `GridSampler` takes the next missing configuration that agrees with `given`, and `Guarded` has the strategy it
       guards conditioned; where one is asked for and there is none, they raise SpaceExhausted.
@@ -59,7 +67,7 @@ def condition(sampler: BaseSampler, given: Mapping[str, Any]) -> BaseSampler:
         return sampler.changed(lambda made: condition(made, given))
     if isinstance(sampler, Proposer):
         return sampler.conditioned(given)
-    if isinstance(sampler, SkoptSampler):
+    if isinstance(sampler, Conditionable):
         return Holding(sampler.conditioned(given), given)
     if type(sampler) is TPESampler:
         return _Tpe(sampler, given)

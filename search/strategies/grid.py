@@ -22,8 +22,9 @@ class GridSampler(Proposer):
     """Proposes the configurations of `space.grid(points)` in order, leaving out those the study holds already.
 
     What is missing is read off the study, so a resumed grid runs the rest and nothing twice; a configuration that the
-    user enqueued counts. Under conditions dead branches don't multiply, unlike in `optuna.samplers.GridSampler`. Within
-    `optuna.Study.optimize` the study stops when all are done; elsewhere a further proposal raises SpaceExhausted.
+    user enqueued counts, and a part of one is completed to one that is missing. Under conditions dead branches don't
+    multiply, unlike in `optuna.samplers.GridSampler`. Within `optuna.Study.optimize` the study stops when all are done;
+    elsewhere a further proposal raises SpaceExhausted.
     Configurations that aren't `allowed` are left out. Parameters that aren't in the space are sampled at random.
     """
 
@@ -57,10 +58,17 @@ class GridSampler(Proposer):
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         if "fixed_params" in trial.system_attrs:
+            self._complete(study, trial, trial.system_attrs["fixed_params"])
             return
         study._storage.set_trial_system_attr(
             trial._trial_id, GRID, _key(self.choose(study, trial))
         )  # as Optuna's own GridSampler does
+
+    def _complete(self, study: Study, trial: FrozenTrial, enqueued: Mapping[str, Any]) -> None:
+        """Completes an enqueued configuration to the first missing one that has all its values, if there is one."""
+        fitting = (params for params in self._missing(study, enqueued) if enqueued.keys() <= params.keys())
+        if params := next(fitting, None):
+            study._storage.set_trial_system_attr(trial._trial_id, GRID, _key(params))
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Any) -> None:
         # The whole grid: a study goes on when all that agrees with one proposal's condition has run.

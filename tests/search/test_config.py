@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import leadline as ll
 from leadline.errors import SettingsError
 from leadline.search.config import BUILT_IN, TRIALS, parse_override, read, study_from
+from leadline.search.warm_start import WarmStart
 from leadline.trainers.networks import SPACES
 
 GOOD = """\
@@ -84,6 +85,22 @@ class TestWhatAFileSays:
         study, _ = study_of(write(text))
         assert study.strategy.options == {"startup": 5}
 
+    @pytest.mark.parametrize(
+        ("text", "studies", "first"),
+        [("[a, b]", ("a", "b"), 3), ("{from: [a], first: 5}", ("a",), 5), ("{from: a, first: 0}", ("a",), 0)],
+    )
+    def test_earlier_studies_are_named(self, write: Write, text: str, studies: tuple[str, ...], first: int) -> None:
+        path = write(f"{GOOD}warm_start: {text}\n")
+        assert WarmStart.of(read(path)[0]["warm_start"]) == WarmStart(studies, first)
+        told = problems_of(path)  # there are none
+        assert len(told) == len(studies)
+        for name, problem in zip(studies, told, strict=True):
+            assert f"study.yaml:7: warm_start: there is no study `{name}` in" in problem
+
+    def test_a_prior_is_a_guess_and_a_confidence(self, write: Write) -> None:
+        text = GOOD.replace("log: true", "log: true, prior: {guess: 1e-3, confidence: 0.7}")
+        assert study_of(write(text))[0].space.guesses == {"lr": 1e-3}
+
     @pytest.mark.parametrize("options", [{}, {"pruner": "asha", "seed": 7, "strategy": {"name": "grid", "points": 3}}])
     def test_a_file_of_what_a_study_describes_makes_the_same_study(self, write: Write, options: dict[str, Any]) -> None:
         space = ll.Space(
@@ -91,7 +108,7 @@ class TestWhatAFileSays:
             feature_maps=16,
             optimizer=ll.Choice(["sgd", "adam"]),
             momentum=ll.Float(0.0, 0.9, step=0.3, when={"optimizer": "sgd"}),
-            lr=ll.Float(1e-5, 0.1, log=True),
+            lr=ll.Float(1e-5, 0.1, log=True, prior=(1e-3, 0.7)),
         )
         study = ll.Study("again", space, ll.Trainer("mlp", data="digits", epochs=3, patience=2), **options)
         described = study.describe()
