@@ -48,9 +48,8 @@ class Study:
     """A search named `name` over `space` (None: the network family's own), of what `trainer` trains or of an objective.
 
     `metric` is a metric's name or a function of (outputs, targets); `direction` "maximize" or "minimize", by default
-    the metric's own. `strategy` is a name (`grid`, `random`, `bayes`, `tpe`, `gp`, `nsga2`, `skopt-gp`, `skopt-rf`,
-    `skopt-et`), a mapping of a name and options, or an Optuna sampler; `pruner` a name (`none`, `median`, `asha`,
-    `hyperband`) or an Optuna pruner. `limits` are the most `parameters`, `flops` (of predicting an example) and
+    the metric's own. `strategy` is a name (see `leadline.search.strategies.STRATEGIES`), a mapping of a name and
+    options, or an Optuna sampler; `pruner` the same (`leadline.search.pruners.PRUNERS`, an Optuna pruner). `limits` are the most `parameters`, `flops` (of predicting an example) and
     `memory` (bytes of training it, or "8GB") that a network may take: what would take more is never proposed. `storage`
     is a folder (`leadline-studies` by default), a database's URL, or an Optuna storage. `executor` is "inline",
     "processes" or "auto": processes where all that is trained can be imported, else inline. `devices` is "auto", or a
@@ -340,7 +339,7 @@ class Study:
             "strategy": self.strategy.describe(),
             "pruner": described(self.pruner_given),
             "seed": self.seed,
-            "limits": self.limits.describe(),
+            **({"limits": self.limits.describe()} if self.limits else {}),
             **({"warm_start": self.warm_start.describe()} if self.warm_start else {}),
         }
 

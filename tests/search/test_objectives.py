@@ -12,6 +12,7 @@ import optuna
 import pytest
 
 import leadline as ll
+from leadline.search.budget import Budget
 from leadline.search.pareto import front
 from leadline.search.printing import print_front, print_outcome, print_trials, whole
 
@@ -122,7 +123,8 @@ class TestPruning:
     SPACE = ll.Space(depth=1, feature_maps=ll.Choice([4, 32]), lr=ll.Float(1e-6, 1e-1))
 
     def test_what_is_dominated_at_a_rung_ends_and_a_smaller_network_goes_on(self, digits: Make) -> None:
-        study = digits(metric=SMALL, pruner="asha", epochs=9, space=self.SPACE)
+        pruner = {"name": "asha", "reduction": 2, "first": 4}
+        study = digits(metric=SMALL, pruner=pruner, epochs=9, space=self.SPACE)
         study.enqueue(
             {"feature_maps": 32, "lr": 0.01},
             {"feature_maps": 32, "lr": 1e-6},  # as large, and learns nothing
@@ -131,7 +133,7 @@ class TestPruning:
         )
         study.run(trials=4, progress=False)
         assert [trial.state for trial in study.trials] == ["complete", "pruned", "complete", "pruned"]
-        assert [trial.epochs for trial in study.trials] == [9, 1, 9, 1]
+        assert [trial.epochs for trial in study.trials] == [9, 4, 9, 4]
         assert study.trials[1].values == (study.trials[1].value, study.trials[1].parameters)
         assert [trial.number for trial in study.best_trials] == [0, 2]
 
@@ -211,8 +213,8 @@ class TestMistakes:
 
     def test_memory_is_of_one_trial_at_a_time(self, digits: Make, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("leadline.search.run.devices_of", lambda study: ["cuda:0"])
-        assert not digits(metric=["accuracy", "memory"]).problems(trials=1)
-        (problem,) = digits(metric=["accuracy", "memory"], lanes=2).problems(trials=1)
+        assert not digits(metric=["accuracy", "memory"]).problems(budget=Budget(trials=1))
+        (problem,) = digits(metric=["accuracy", "memory"], lanes=2).problems(budget=Budget(trials=1))
         assert "`lanes` must be 1" in problem.text
 
 
