@@ -41,6 +41,13 @@ def _gp(space: Space, seed: int, startup: int = 10) -> BaseSampler:
     return gp(seed, startup)
 
 
+def _bohb(space: Space, seed: int, startup: int = 10) -> BaseSampler:
+    from .bayes import tpe
+    from .multifidelity import Multifidelity, at_highest_rung
+
+    return Multifidelity(tpe(seed, startup), at_highest_rung(max(startup, len(space.parameters) + 1)))
+
+
 def _skopt(estimator: str) -> Callable[..., BaseSampler]:
     def make(space: Space, seed: int, startup: int = 10) -> BaseSampler:
         from .skopt import SkoptSampler
@@ -56,6 +63,7 @@ STRATEGIES: dict[str, Callable[..., BaseSampler]] = {
     "bayes": _tpe,
     "tpe": _tpe,
     "gp": _gp,
+    "bohb": _bohb,
     "skopt-gp": _skopt("gp"),
     "skopt-rf": _skopt("rf"),
     "skopt-et": _skopt("et"),

@@ -21,6 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 from ...errors import SpaceError
 from .encoding import fits, to_unit
 from .grid import GridSampler
+from .multifidelity import Multifidelity
 from .skopt import SkoptSampler
 from .views import View
 
@@ -55,6 +56,8 @@ def condition(sampler: BaseSampler, given: Mapping[str, Any]) -> BaseSampler:
     given = dict(given)
     if isinstance(sampler, GridSampler):
         return sampler.conditioned(given)
+    if isinstance(sampler, Multifidelity):
+        return sampler.changed(lambda inner: condition(inner, given))
     if isinstance(sampler, SkoptSampler):
         return Holding(sampler.conditioned(given), given)
     if type(sampler) is TPESampler:
