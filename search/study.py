@@ -24,7 +24,7 @@ from .goals import ONE, Goals, goals_of
 from .ledger import Ledger
 from .limits import SAMPLE, Allowed, Limits, draws
 from .objective import Objective
-from .pruners import described, make_pruner
+from .pruners import described, pruner_of
 from .pruners.base import Pruner
 from .refit import judge
 from .run import Run, devices_of, job_for
@@ -113,7 +113,8 @@ class Study:
         with settings.gathered(problems, "strategy"):
             self.strategy = Strategy(strategy, space, self.goals, self.allowed)
         with settings.gathered(problems, "pruner"):
-            self.pruner = make_pruner(pruner, self.epochs, self.goals, pausing=trainer is not None)
+            self.pruner = pruner_of(self, pruner)
+            self.strategy.pausing = self.pruner.pauses
         with settings.gathered(problems, "warm_start"):
             self.warm_start = WarmStart.of(warm_start)
         if problems:
