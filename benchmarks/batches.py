@@ -21,7 +21,6 @@ difference to "unconstrained" with its standard error over the runs; then that d
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
 import time
 import warnings
@@ -31,51 +30,17 @@ from typing import Any
 
 import numpy as np
 import optuna
+from replay.tables import NAMES, load
 
 from leadline.search.strategies import Strategy
-from leadline.spaces import Choice, Int, Space
 
-TASKS = {
-    "fcnet": ("naval_propulsion", "parkinsons_telemonitoring"),
-    "hpobench_mlp": ("australian", "car", "credit_g", "segment"),
-}
 STRUCTURE = {
     "fcnet": ("activation_fn_1", "activation_fn_2", "n_units_1", "n_units_2"),
     "hpobench_mlp": ("depth", "width"),
 }
+TASKS = {kind: NAMES[kind] for kind in STRUCTURE}
 WAYS = ("sequential", "unconstrained", "conditioned", "partial fixed", "random")
 READINGS = (48, 96, 192)
-
-
-class Table:
-    """A recorded grid: its space, a loss for each configuration, and the normalized regret of a loss."""
-
-    def __init__(self, folder: Path, kind: str, name: str) -> None:
-        spec = importlib.util.spec_from_file_location("lookup", folder / "lookup.py")
-        assert spec is not None
-        assert spec.loader is not None
-        lookup = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(lookup)
-        self.values: dict[str, list[Any]] = lookup.GRIDS[kind]
-        table = np.load(folder / kind / f"{name}.npz")
-        sign = 1.0 if kind == "fcnet" else -1.0  # an error or an accuracy
-        self._losses = {
-            bytes(key): sign * float(np.mean(v)) for key, v in zip(table["key"], table["value"], strict=True)
-        }
-        self._best, self._median = min(self._losses.values()), float(np.median(list(self._losses.values())))
-        self.structure = STRUCTURE[kind]
-        self.space = Space(
-            {n: Choice(v) if isinstance(v[0], str) else Int(0, len(v) - 1) for n, v in self.values.items()}
-        )
-
-    def loss(self, params: dict[str, Any]) -> float:
-        """Returns the recorded loss of a configuration of `space`."""
-        key = (self.values[n].index(v) if isinstance(v, str) else v for n, v in params.items())
-        return self._losses[bytes(key)]
-
-    def regret(self, loss: float) -> float:
-        """Returns 0 for the table's best loss and 1 for its median."""
-        return (loss - self._best) / (self._median - self._best)
 
 
 def replay(
@@ -84,7 +49,7 @@ def replay(
     """Returns the run's regrets after each reading, the structures tried, repeats, and seconds a proposal."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")
-    table = Table(folder, kind, task)
+    table = load(folder, f"{kind}/{task}")
     chosen = Strategy("random" if way == "random" else strategy, table.space)
     study = optuna.create_study()
     losses: list[float] = []
@@ -100,15 +65,15 @@ def replay(
                 study.sampler = chosen.sampler(fresh, given)
             trial = study.ask()
             params = table.space.suggest(trial)
-            asked.append((trial, table.loss(params)))
+            asked.append((trial, float(table.losses[table.find(params, ())])))
             if way in ("conditioned", "partial fixed") and not given:
-                given = {name: params[name] for name in table.structure}
+                given = {name: params[name] for name in STRUCTURE[kind]}
         for trial, loss in asked:
             study.tell(trial, loss)
             losses.append(loss)
     spent = time.perf_counter() - spent
     configurations = {tuple(trial.params.values()) for trial in study.trials}
-    structures = {tuple(trial.params[name] for name in table.structure) for trial in study.trials}
+    structures = {tuple(trial.params[name] for name in STRUCTURE[kind]) for trial in study.trials}
     regrets = [table.regret(min(losses[:reading])) for reading in READINGS if reading <= trials]
     return regrets, len(structures), trials - len(configurations), spent / trials
 

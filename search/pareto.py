@@ -22,7 +22,7 @@ def ranks(points: Points, maximize: Sequence[bool]) -> list[int]:
     >>> ranks([(0.9, 100), (0.8, 10), (0.7, 50)], [True, False])
     [0, 0, 1]
     """
-    return [int(rank) for rank in _ranks(_goodness(points, maximize))]
+    return list(map(int, _ranks(_goodness(points, maximize))))
 
 
 def crowding(points: Points, maximize: Sequence[bool]) -> list[float]:
@@ -37,7 +37,7 @@ def crowding(points: Points, maximize: Sequence[bool]) -> list[float]:
     [inf, 2.0, inf]
     """
     goodness = _goodness(points, maximize)
-    return [float(distance) for distance in _crowding(goodness, _ranks(goodness))]
+    return list(map(float, _crowding(goodness, _ranks(goodness))))
 
 
 def standings(points: Points, maximize: Sequence[bool]) -> list[tuple[int, float]]:

@@ -24,7 +24,7 @@ from .goals import ONE, Goals, goals_of
 from .ledger import Ledger
 from .limits import SAMPLE, Allowed, Limits, draws
 from .objective import Objective
-from .pruners import described, make_pruner
+from .pruners import described, pruner_of
 from .pruners.base import Pruner
 from .refit import judge
 from .run import Run, devices_of, job_for
@@ -47,21 +47,22 @@ FORMAT = 2  # of what is kept with a study; trials of another one were trained o
 class Study:
     """A search named `name` over `space` (None: the network family's own), of what `trainer` trains or of an objective.
 
-    `metric` is a metric's name or a function of (outputs, targets); `direction` "maximize" or "minimize", by default
-    the metric's own. `strategy` is a name (`grid`, `random`, `bayes`, `tpe`, `gp`, `nsga2`, `skopt-gp`, `skopt-rf`,
-    `skopt-et`), a mapping of a name and options, or an Optuna sampler; `pruner` a name (`none`, `median`, `asha`,
-    `hyperband`) or an Optuna pruner. `limits` are the most `parameters`, `flops` (of predicting an example) and
-    `memory` (bytes of training it, or "8GB") that a network may take: what would take more is never proposed. `storage`
-    is a folder (`leadline-studies` by default), a database's URL, or an Optuna storage. `executor` is "inline",
-    "processes" or "auto": processes where all that is trained can be imported, else inline. `devices` is "auto", or a
-    device's name or several; `workers` is how many processes train on each ("auto": one a GPU; on a CPU one a core
-    where neither strategy nor pruner looks at results, else one, as more would make the study's course depend on the
-    clock). `lanes` is how many trials a worker trains at once ("auto": as many as pay), `plan` how: "fused" into one
-    stacked network, "padded" (fused, narrower networks of a family being padded), "looped", or "auto", whichever is
-    faster; on a CPU auto is one lane where results matter to what comes next. `keep` is how many of the best trials
-    keep their weights. `mlflow` is the address of MLflow's store ("auto": `MLFLOW_TRACKING_URI`, else beside the
-    studies; None: no tracking). `warm_start` names earlier studies in this storage whose trials the strategy knows from
-    the start, or is `{"from": names, "first": 3}`: so many of their best configurations are run first.
+    `metric` is a metric's name or a function of (outputs, targets); `direction` "maximize" or "minimize", by
+    default the metric's own. `strategy` is a name (see `leadline.search.strategies.STRATEGIES`), a mapping of a
+    name and options, or an Optuna sampler; `pruner` the same (`leadline.search.pruners.PRUNERS`, an Optuna pruner).
+    `limits` are the most `parameters`, `flops` (of predicting an example) and `memory` (bytes of training it, or
+    "8GB") that a network may take: what would take more is never proposed. `storage` is a folder
+    (`leadline-studies` by default), a database's URL, or an Optuna storage. `executor` is "inline", "processes" or
+    "auto": processes where all that is trained can be imported, else inline. `devices` is "auto", or a device's
+    name or several; `workers` is how many processes train on each ("auto": one a GPU; on a CPU one a core where
+    neither strategy nor pruner looks at results, else one, as more would make the study's course depend on the
+    clock). `lanes` is how many trials a worker trains at once ("auto": as many as pay), `plan` how: "fused" into
+    one stacked network, "padded" (fused, narrower networks of a family being padded), "looped", or "auto",
+    whichever is faster; on a CPU auto is one lane where results matter to what comes next. `keep` is how many of
+    the best trials keep their weights. `mlflow` is the address of MLflow's store ("auto": `MLFLOW_TRACKING_URI`,
+    else beside the studies; None: no tracking). `warm_start` names earlier studies in this storage whose trials the
+    strategy knows from the start, or is `{"from": names, "first": 3}`: so many of their best configurations are run
+    first.
 
     For several objectives `metric` is a list: the metric, then costs (`parameters`, `seconds` of training, `latency` in
     milliseconds an example, `memory` at its peak in bytes, on CUDA) and names of other metrics; `direction` is a list
@@ -112,7 +113,8 @@ class Study:
         with settings.gathered(problems, "strategy"):
             self.strategy = Strategy(strategy, space, self.goals, self.allowed)
         with settings.gathered(problems, "pruner"):
-            self.pruner = make_pruner(pruner, self.epochs, self.goals, pausing=trainer is not None)
+            self.pruner = pruner_of(self, pruner)
+            self.strategy.pausing = self.pruner.pauses
         with settings.gathered(problems, "warm_start"):
             self.warm_start = WarmStart.of(warm_start)
         if problems:
@@ -340,7 +342,7 @@ class Study:
             "strategy": self.strategy.describe(),
             "pruner": described(self.pruner_given),
             "seed": self.seed,
-            "limits": self.limits.describe(),
+            **({"limits": self.limits.describe()} if self.limits else {}),
             **({"warm_start": self.warm_start.describe()} if self.warm_start else {}),
         }
 
@@ -380,6 +382,10 @@ class Study:
     def problems(self, objective: Callable[..., Any] | None = None, budget: Budget = UNBOUNDED) -> list[Problem]:
         """Returns all that would keep a run from working, found without training; creates nothing."""
         found = budget.problems()
+        for name in ("target", "stall") if self.goals.several else ():
+            if getattr(budget, name) is not None:
+                text = f"`{name}` is of one objective, but this study has {len(self.goals)}; take another budget"
+                found.append(Problem(text, (name,)))
         if not budget.bounds and self.strategy.name != "grid":
             known = "`trials`, `minutes`, `device_hours`, `total_epochs` or `stall`"
             why = "only a grid ends by itself" if budget.target is None else "a target may never be reached"
@@ -421,9 +427,11 @@ class Study:
 
     @property
     def allowed(self) -> Allowed | None:
-        """What tells whether a configuration keeps the limits; None if there are none, or no networks."""
-        trainer, limits = self.trainer, self.limits
-        return None if trainer is None or not limits else lambda params: limits.broken(trainer, params) is None
+        """What tells whether a configuration, fixed values or not, keeps the limits; None if there are none."""
+        trainer, limits, fixed = self.trainer, self.limits, self.space.fixed
+        if trainer is None or not limits:
+            return None
+        return lambda params: limits.broken(trainer, {**fixed, **params}) is None
 
     # Opening
 
@@ -514,7 +522,8 @@ class Study:
             ledger.set_attribute("format", FORMAT)
             if self.warm_start is not None:
                 ledger.set_attribute("warm_start", earlier)
-                ledger.enqueue(best_of(earlier, self.warm_start.first, maximize=self.maximize))
+                allowed = self.allowed or (lambda params: True)
+                ledger.enqueue(best_of(earlier, self.warm_start.first, maximize=self.maximize, allowed=allowed))
             ledger.commit()
             return
         self.folder.claim(ledger.attribute("id"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -94,14 +94,20 @@ def fitted(params: Mapping[str, Any], space: Space) -> dict[str, Any] | None:
     return {n: distributions[n].to_external_repr(distributions[n].to_internal_repr(v)) for n, v in varying.items()}
 
 
-def best_of(entries: Sequence[Mapping[str, Any]], count: int, *, maximize: bool) -> list[dict[str, Any]]:
-    """Returns so many different configurations with the best scores, the best first."""
+def best_of(
+    entries: Sequence[Mapping[str, Any]],
+    count: int,
+    *,
+    maximize: bool,
+    allowed: Callable[[Mapping[str, Any]], bool] = lambda params: True,
+) -> list[dict[str, Any]]:
+    """Returns so many different configurations with the best scores of those that are allowed, the best first."""
     ordered = sorted(entries, key=lambda entry: -entry["score"] if maximize else entry["score"])
     distinct: list[dict[str, Any]] = []
     for entry in ordered:
-        if entry["params"] not in distinct:
+        if len(distinct) < count and entry["params"] not in distinct and allowed(entry["params"]):
             distinct.append(entry["params"])
-    return distinct[:count]
+    return distinct
 
 
 def standardized(values: Sequence[float]) -> list[float]:

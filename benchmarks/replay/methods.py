@@ -1,7 +1,7 @@
 """The methods that are compared, each asked for a configuration and told its loss, one after the other.
 
-leadline's strategies go by their own names, with options as `bayes:startup=20`. The others, as a user has them who takes
-their defaults:
+leadline's strategies go by their own names, with options as `bayes:startup=20`. The others, as a user has them who
+takes their defaults:
 
     random          Optuna's RandomSampler
     optuna.tpe      Optuna's TPESampler

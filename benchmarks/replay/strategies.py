@@ -2,12 +2,12 @@
 
     python benchmarks/replay/strategies.py TABLES bayes optuna.tpe --on report --seeds 10 --trials 200 --processes 2
 
-TABLES is a folder with `lookup.py` and the tables of `tables.py`; methods are those of `methods.py`. One trial at a time:
-asked, looked up, told. On a pool, the nearest configuration that the run hasn't had stands for the one proposed, and is
-what every method is told, so that what it is told is true. `--on` takes the names of tables, or of sets: choose, report,
-core, all. A run that is in the traces with as many trials isn't run again, unless `--rerun`; so what was stopped goes on
-where it was. Runs go in order of seed, so that a stopped comparison has whole seeds. One process at a time may write the
-traces of a method.
+TABLES is a folder with `lookup.py` and the tables of `tables.py`; methods are those of `methods.py`. One trial at a
+time: asked, looked up, told. On a pool, the nearest configuration that the run hasn't had stands for the one proposed,
+and is what every method is told, so that what it is told is true. `--on` takes the names of tables, or of sets: choose,
+report, core, all. A run that is in the traces with as many trials isn't run again, unless `--rerun`; so what was
+stopped goes on where it was. Runs go in order of seed, so that a stopped comparison has whole seeds. Only one command
+at a time may write the traces of a method.
 """
 
 from __future__ import annotations
@@ -63,8 +63,7 @@ def main() -> None:
     parser.add_argument("--traces", type=Path, default=traces.HERE)
     parser.add_argument("--rerun", action="store_true", help="run again what is in the traces")
     asked = parser.parse_args()
-    names = list(dict.fromkeys(name for part in asked.on for name in tables.SETS.get(part, [part])))
-    runs = [(name, seed) for seed in range(asked.seeds) for name in names]
+    runs = [(name, seed) for seed in range(asked.seeds) for name in tables.named(asked.on)]
     os.environ["OMP_NUM_THREADS"] = "1"  # before the workers start
     with ProcessPoolExecutor(asked.processes) as pool:
         futures = {}
@@ -79,10 +78,8 @@ def main() -> None:
             method, trace = futures[future], future.result()
             traces.append(asked.traces, method, trace)
             last = trace.improvements[-1][1] if trace.improvements else np.inf
-            print(
-                f"{done}/{len(futures)} {method} {trace.table} {trace.seed}: {last:.4f}, {trace.seconds:.1f} s",
-                flush=True,
-            )
+            about = f"{done}/{len(futures)} {method} {trace.table} {trace.seed}"
+            print(f"{about}: {last:.4f}, {trace.seconds:.1f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ A `Pool` holds configurations drawn at random from a continuous space: what is p
 configuration that the run hasn't had yet. A `Grid` has them all, and what is proposed twice is a repeat.
 
 The tables are divided by a rule that knows no results: listed by kind and in order of name, every second one is for
-REPORT, the others to CHOOSE by: what is tuned on one half is judged on the other. CORE is at most four of each kind from
-REPORT, for methods too slow to run on all of them.
+REPORT, the others to CHOOSE by: what is tuned on one half is judged on the other, 18 tables each. CORE is the first
+four of each kind from REPORT, 12 tables, for methods too slow to run on all of them.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ CHOOSE, REPORT = ALL[0::2], ALL[1::2]
 CORE = [table for kind in NAMES for table in [t for t in REPORT if t.startswith(f"{kind}/")][:4]]
 SETS = {"all": ALL, "choose": CHOOSE, "report": REPORT, "core": CORE}
 
-# The ranges that configurations were drawn from, log-uniformly where `log`, as the drawn ones show. In TaskSet what lies
+# The ranges that configurations were drawn from, log-uniformly where `log`, as those drawn show. In TaskSet what lies
 # between beta and 1 is log-uniform, not beta.
 TASKSET_SPACE = Space(
     learning_rate=Float(1e-8, 10, log=True),
@@ -166,13 +166,18 @@ class Grid(Table):
     def _parameter(values: Sequence[Any]) -> Parameter:
         return Choice(values) if isinstance(values[0], str) else Int(0, len(values) - 1)
 
-    def find(self, params: Mapping[str, Any], taken: Collection[int] = ()) -> int:
+    def find(self, params: Mapping[str, Any], taken: Collection[int]) -> int:
         places = (self.values[n].index(v) if isinstance(v, str) else v for n, v in params.items())
         return self._index[bytes(places)]
 
     def params(self, index: int) -> dict[str, Any]:
         places = zip(self.values.items(), self._keys[index].tolist(), strict=True)
         return {n: values[place] if isinstance(values[0], str) else place for (n, values), place in places}
+
+
+def named(parts: Sequence[str]) -> list[str]:
+    """Returns the names of tables, each once, where `parts` names tables and sets of them."""
+    return list(dict.fromkeys(name for part in parts for name in SETS.get(part, [part])))
 
 
 @functools.cache
@@ -200,10 +205,7 @@ def _adam(recorded: Mapping[str, Any]) -> dict[str, float]:
 def _lcbench(folder: Path, task: str) -> Table:
     final = _lookup(folder).lcbench_final(task)
     configurations = [
-        {
-            name: int(row[name]) if isinstance(p, Int) else float(row[name])
-            for name, p in LCBENCH_SPACE.parameters.items()
-        }
+        {n: int(row[n]) if isinstance(p, Int) else float(row[n]) for n, p in LCBENCH_SPACE.parameters.items()}
         for row in final[list(LCBENCH_SPACE.names)].to_dict("records")
     ]
     recorded = [1 - final["final_val_balanced_accuracy"].to_numpy()]

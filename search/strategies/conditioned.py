@@ -21,6 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 from ...errors import SpaceError
 from .encoding import fits, to_unit
 from .fresh import Fresh
+from .multifidelity import Multifidelity
 from .proposer import Proposer
 from .several import Several
 from .views import View
@@ -64,12 +65,10 @@ def condition(sampler: BaseSampler, given: Mapping[str, Any]) -> BaseSampler:
     {3}
     """
     given = dict(given)
-    if isinstance(sampler, Fresh):
-        return sampler.changed(lambda made: condition(made, given))
+    if isinstance(sampler, Fresh | Several | Multifidelity):
+        return sampler.changed(lambda inner: condition(inner, given))
     if isinstance(sampler, Proposer):
         return sampler.conditioned(given)
-    if isinstance(sampler, Several):
-        return sampler.changed(lambda inner: condition(inner, given))
     if isinstance(sampler, Conditionable):
         return Holding(sampler.conditioned(given), given)
     if type(sampler) is TPESampler:

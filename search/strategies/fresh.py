@@ -75,8 +75,8 @@ class Fresh(BaseSampler):
 
 def entropy(seed: int, *key: int) -> int:
     """Returns 32 bits that are the same for the same seed and key, and independent of those of any other."""
-    # Trials of earlier studies, which a view may show, have negative numbers
-    return int(np.random.SeedSequence((seed, *(part % 2**32 for part in key))).generate_state(1)[0])
+    # A trial that a study is shown from elsewhere has a negative number.
+    return int(np.random.SeedSequence((seed, *(part % 2**64 for part in key))).generate_state(1)[0])
 
 
 def at_random(seed: int, study: Study, trial: FrozenTrial, name: str, distribution: BaseDistribution) -> Any:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from ..goals import Goals
 from .views import View
-
-if TYPE_CHECKING:
-    from ...spaces import Space
-    from ..goals import Goals
 
 MODELLED_TRIALS = 100  # so many `bayes` has a Gaussian process propose, 0.2-0.3 s each; for three objectives 0.5 s
 MODELLED_OBJECTIVES = 3
@@ -100,13 +97,12 @@ class Several(BaseSampler):
         return shown
 
 
-def bayes(space: Space, goals: Goals, gp: BaseSampler, tpe: BaseSampler) -> Several:
-    """Returns the Gaussian process `gp` for the first trials, and `tpe` for those after them.
+def bayes(gp: BaseSampler, tpe: BaseSampler, goals: Goals, *, conditional: bool) -> Several:
+    """Returns Optuna's Gaussian process for the first trials, and TPE for those after them.
 
-    The process finds better fronts (benchmarks/README.md), at a price that grows with trials and objectives. In a
-    space with conditions, of which it models but what all trials have, and for many objectives it is `tpe` throughout.
+    The process finds better fronts (benchmarks/README.md), at a price that grows with trials and objectives. In a space
+    that is `conditional`, of which it models but what all trials have, and for many objectives it is TPE throughout.
     """
-    conditional = any(parameter.when for parameter in space.parameters.values())
     if conditional or len(goals) > MODELLED_OBJECTIVES:
         return Several(tpe, goals.late)
     return Several(gp, goals.late, then=(MODELLED_TRIALS, tpe))

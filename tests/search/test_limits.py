@@ -153,6 +153,13 @@ class TestAStudyWithLimits:
         with pytest.raises(ll.SettingsError, match="is beyond the limits"):
             study.enqueue({"feature_maps": 256})
 
+    def test_of_an_earlier_study_the_best_within_them_run_first(self, digits: Make) -> None:
+        space = ll.Space(feature_maps=ll.Choice([8, 16, 512]), lr=0.01, depth=1)
+        digits("earlier", space=space, strategy="grid", epochs=1).run(progress=False)
+        study = digits("later", space=space, limits=SMALL, epochs=1, warm_start={"from": "earlier", "first": 2})
+        study.run(trials=2, progress=False)
+        assert {trial.params["feature_maps"] for trial in study.trials} == {8, 16}
+
     def test_limits_are_settings_that_a_study_keeps(self, digits: Make, folder: Path) -> None:
         digits(space=WIDE, limits={"parameters": "10k"}, epochs=1).run(trials=1, progress=False)
         assert digits(space=WIDE, limits=SMALL, epochs=1).run(trials=2, progress=False).ended_by == "trials"

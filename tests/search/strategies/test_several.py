@@ -20,10 +20,11 @@ from leadline.search.strategies import STRATEGIES, Strategy
 from leadline.search.strategies.conditioned import condition
 from leadline.search.strategies.several import Several, nsga2
 
+SEVERAL = [name for name, entry in STRATEGIES.items() if entry.several]
+
 SPACE = Space(x=Float(0, 1), y=Float(0, 1), depth=Int(1, 5), kind=Choice(["a", "b"]))
 TWO = Goals(None, ("value_1",), (True, False))
 X = {"x": FloatDistribution(0, 1)}
-SEVERAL = [name for name, entry in STRATEGIES.items() if entry.several]
 MODELS = ["bayes", "tpe", "gp", "nsga2"]
 
 
@@ -204,7 +205,7 @@ class TestBayes:
         assert self.proposed("bayes", SPACE, 5, many) == self.proposed("tpe", SPACE, 5, many)
 
 
-@pytest.mark.parametrize("population", [1, 0, 2.5, "x", True])
+@pytest.mark.parametrize("population", [3, 0, 2.5, "x", True])
 def test_a_population_that_is_none_is_told(population: Any) -> None:
     with pytest.raises(SettingsError, match="`population` must be an integer >= 4"):
         Strategy({"name": "nsga2", "population": population}, SPACE, TWO)
