@@ -190,6 +190,10 @@ class Run:
         study, best = self.study, self._best
         if study.trainer is None or not study.trainer.refit or best is None:
             return
+        if best.parent is not None:
+            self.refit_problem = f"trial {best.number} began from the weights of another, so it can't be trained again"
+            self.ledger.set_attribute("refit_failed", best.number)
+            return
         if study.folder.weights(best.number).exists():  # a trial that was told has none
             with shown.status(f"Training the best configuration on train and valid rows, {best.best_epoch} epochs ..."):
                 job = job_for(study, self.ledger, devices_of(study)[0])
