@@ -21,6 +21,7 @@ from .search.printing import (
     print_ablation,
     print_best,
     print_checked,
+    print_front,
     print_json,
     print_outcome,
     print_table,
@@ -34,6 +35,7 @@ from .search.trial import ENDED
 
 if TYPE_CHECKING:
     from .search.analysis.deep_check import DeepCheck
+    from .search.budget import Budget
     from .search.study import Study
 
 app = typer.Typer(
@@ -58,6 +60,10 @@ Model = Annotated[str | None, typer.Option(help="A network family, or module:fun
 Executor = Annotated[str | None, typer.Option(help="inline, processes.")]
 Workers = Annotated[str | None, typer.Option(help="Worker processes on each device: auto or a number.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
+DeviceHours = Annotated[float | None, typer.Option(help="End when all trials together have trained so long.")]
+TotalEpochs = Annotated[int | None, typer.Option(help="End when all trials together have had so many epochs.")]
+Target = Annotated[float | None, typer.Option(help="End when a complete trial's value is as good as this.")]
+Stall = Annotated[int | None, typer.Option(help="End when the last so many trials were none the best.")]
 Lanes = Annotated[str | None, typer.Option(help="Trials a worker trains at once: auto or a number.")]
 
 
@@ -67,10 +73,14 @@ def run(
     study: Annotated[str | None, typer.Option("--study", help="The study's name.")] = None,
     data: Data = None,
     model: Model = None,
-    strategy: Annotated[str | None, typer.Option(help="grid, random, bayes, tpe, gp, skopt-gp, ...")] = None,
+    strategy: Annotated[str | None, typer.Option(help="grid, random, bayes, tpe, gp, nsga2, ...")] = None,
     pruner: Annotated[str | None, typer.Option(help="none, median, asha, hyperband.")] = None,
     trials: Annotated[int | None, typer.Option(help="End when the study has had so many trials.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="End after so many minutes.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="End after so many minutes of running, in all.")] = None,
+    device_hours: DeviceHours = None,
+    total_epochs: TotalEpochs = None,
+    target: Target = None,
+    stall: Stall = None,
     device: Device = None,
     lanes: Lanes = None,
     plan: Annotated[str | None, typer.Option(help="How lanes are trained: auto, fused, padded, looped.")] = None,
@@ -79,6 +89,9 @@ def run(
     workers: Workers = None,
     storage: Storage = None,
     enqueue: Annotated[Path | None, typer.Option(help="A JSON list of configurations to run first.")] = None,
+    warm_start: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="An earlier study to learn from; may be repeated.")
+    ] = None,
     allow: Allow = None,
     sets: Sets = None,
     as_json: Json = False,
@@ -93,6 +106,10 @@ def run(
         "pruner": pruner,
         "trials": trials,
         "minutes": minutes,
+        "device_hours": device_hours,
+        "total_epochs": total_epochs,
+        "target": target,
+        "stall": stall,
         "device": device,
         "lanes": _number(lanes),
         "plan": plan,
@@ -100,9 +117,10 @@ def run(
         "executor": executor,
         "workers": _number(workers),
         "storage": storage,
+        "warm_start": warm_start or None,
     }
     opened, settings = _from_file(file, sets, given, allow)
-    _start(opened, settings.trials, settings.minutes, enqueue, as_json)
+    _start(opened, settings.budget, enqueue, as_json)
 
 
 @app.command()
@@ -140,7 +158,11 @@ def check(
 def resume(
     name: Name,
     trials: Annotated[int | None, typer.Option(help="So many trials in all. [default: as before]")] = None,
-    minutes: Annotated[float | None, typer.Option(help="So many more minutes. [default: as before]")] = None,
+    minutes: Annotated[float | None, typer.Option(help="So many minutes in all. [default: as before]")] = None,
+    device_hours: DeviceHours = None,
+    total_epochs: TotalEpochs = None,
+    target: Target = None,
+    stall: Stall = None,
     device: Device = None,
     executor: Executor = None,
     workers: Workers = None,
@@ -150,18 +172,19 @@ def resume(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Go on with a study that was interrupted or killed, or give it more trials."""
+    """Go on with a study that was interrupted or killed, or give it another budget."""
     from .errors import StudyError
+    from .search.budget import UNBOUNDED, Budget
 
     options = _given(devices=device, executor=executor, workers=_number(workers), lanes=_number(lanes))
     with _status("Opening the study ..."):
         study = _load(name, storage, allow or [], **options)
     if study.trainer is None:
         raise StudyError(f"`{name}` searches functions or arrays of a Python script: run that script again to go on")
-    budget = study.attribute("budget") or {}
-    if trials is None and minutes is None:
-        trials, minutes = budget.get("trials"), budget.get("minutes")
-    _start(study, trials, minutes, None, as_json)
+    budget = Budget(trials, minutes, device_hours, total_epochs, target, stall)
+    if budget == UNBOUNDED:
+        budget = Budget(**(study.attribute("budget") or {}))
+    _start(study, budget, None, as_json)
 
 
 @app.command("ls")
@@ -204,9 +227,11 @@ def best(name: Name, storage: Storage = None, as_json: Json = False, debug: Debu
     study = _load(name, storage)
     trial = study.best
     if as_json:
-        print_json(trial.as_json())
+        several = {"best_trials": [one.as_json() for one in study.best_trials]} if study.goals.several else {}
+        print_json({**trial.as_json(), **several})
     else:
         print_best(study, trial)
+        print_front(study)
 
 
 @app.command()
@@ -299,16 +324,16 @@ def main() -> None:
         sys.exit(130)
 
 
-def _start(study: Study, trials: int | None, minutes: float | None, enqueue: Path | None, as_json: bool) -> None:
+def _start(study: Study, budget: Budget, enqueue: Path | None, as_json: bool) -> None:
     had = sum(trial.state in ENDED for trial in study.trials)
     if enqueue is not None:
         configurations = _configurations(enqueue)
-        problems = study.problems(trials=trials, minutes=minutes)
+        problems = study.problems(budget=budget)
         if problems:
             raise UsageError(problems)
         study.enqueue(*configurations)
     with _stopping(study) as received:
-        study.run(trials=trials, minutes=minutes)
+        study.run(**asdict(budget))
     where = f"{study.name}{storage_option(study)}"
     if received and study.ended_by == "interrupt":
         print(f"Interrupted. `leadline resume {where}` goes on where it stopped.", file=sys.stderr)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, StrictFloat, StrictInt, StrictStr, V
 
 from ..errors import Problem, SettingsError, UsageError, suggestion
 from ..spaces import Space
+from .budget import Budget
 
 if TYPE_CHECKING:
     from ..trainers.trainer import Trainer
@@ -34,7 +35,7 @@ pruner: asha
 trials: 60
 seed: 0
 """
-TRIALS = 60  # where a study file gives neither `trials` nor `minutes`
+TRIALS = 60  # where a study file gives no budget that is sure to end
 LARGEST_FILE = 1_000_000  # bytes
 MOST_VALUES = 100_000  # that a file may expand to: aliases can make a small file huge
 DEEPEST = 50
@@ -50,12 +51,17 @@ class StudyFile(BaseModel):
     model: StrictStr
     space: dict[str, Any] | None = None
     trainer: dict[str, Any] = {}
-    metric: StrictStr | None = None
-    direction: StrictStr | None = None
+    metric: StrictStr | list[StrictStr] | None = None
+    direction: StrictStr | list[StrictStr] | None = None
     strategy: StrictStr | dict[str, Any] = "bayes"
-    pruner: StrictStr = "none"
+    pruner: StrictStr | dict[str, Any] = "none"
     trials: StrictInt | None = None
     minutes: StrictInt | StrictFloat | None = None
+    device_hours: StrictInt | StrictFloat | None = None
+    total_epochs: StrictInt | None = None
+    target: StrictInt | StrictFloat | None = None
+    stall: StrictInt | None = None
+    limits: dict[str, Any] | None = None
     seed: StrictInt = 0
     storage: StrictStr | None = None
     executor: StrictStr = "processes"
@@ -65,6 +71,12 @@ class StudyFile(BaseModel):
     plan: StrictStr = "auto"
     keep: StrictInt = 5
     mlflow: StrictStr | None = "auto"
+    warm_start: list[StrictStr] | dict[str, Any] | None = None
+
+    @property
+    def budget(self) -> Budget:
+        """How long the study goes on."""
+        return Budget(**{part.name: getattr(self, part.name) for part in fields(Budget)})
 
 
 @dataclass
@@ -114,7 +126,6 @@ def study_from(settings: dict[str, Any], source: Source, allow: Collection[str] 
 
     Raises SettingsError telling every problem with file and line.
     """
-    from .settings import budget_problems
     from .study import Study
 
     problems: list[Problem] = []
@@ -123,17 +134,18 @@ def study_from(settings: dict[str, Any], source: Source, allow: Collection[str] 
     trainer = _trainer(settings, source, allow, problems)
     study = None
     if file is not None:
-        if file.trials is None and file.minutes is None and not _is_grid(file.strategy):
+        if not file.budget.bounds and not _is_grid(file.strategy):
             file.trials = TRIALS
         try:
             study = Study(file.study, space, trainer, storage=file.storage, **_options(file))
         except UsageError as error:
             problems += error.problems
     if study is not None and trainer is not None and file is not None:
-        problems += study.problems(trials=file.trials, minutes=file.minutes)
+        problems += study.problems(budget=file.budget)
     elif trainer is not None:
-        problems += trainer.check(space, settings.get("metric"), 0)
-        problems += budget_problems(file.trials, file.minutes) if file else []
+        metric = settings.get("metric")
+        problems += trainer.check(space, metric[0] if isinstance(metric, list) and metric else metric, 0)
+        problems += file.budget.problems() if file else []
     if problems or study is None or file is None:
         raise source.error(problems)
     return study, file
@@ -156,8 +168,8 @@ def parse_override(text: str) -> tuple[tuple[str, ...], Any]:
 
 def _options(file: StudyFile) -> dict[str, Any]:
     """Returns what a study file may set of a `Study`, under the study's own names."""
-    own = ("study", "data", "model", "space", "trainer", "trials", "minutes", "storage", "device")
-    return {**file.model_dump(exclude=set(own)), "devices": file.device}
+    own = {"study", "data", "model", "space", "trainer", "storage", "device", *(part.name for part in fields(Budget))}
+    return {**file.model_dump(exclude=own), "devices": file.device}
 
 
 def _is_grid(strategy: Any) -> bool:
@@ -240,7 +252,7 @@ def _validated(settings: Mapping[str, Any], problems: list[Problem]) -> StudyFil
 
 def _kind(annotation: Any) -> str:
     kinds = {"int": "an integer", "float": "a number", "str": "text", "dict": "a mapping", "list": "a list"}
-    return " or ".join(words for kind, words in kinds.items() if re.search(rf"\b{kind}\b", str(annotation)))
+    return " or ".join(words for kind, words in kinds.items() if re.search(rf"\b{kind}\b(?!, typing)", str(annotation)))
 
 
 def _text(path: Path) -> str:

@@ -74,7 +74,19 @@ class Folder:
         if weights:
             shutil.rmtree(self.trial(number), ignore_errors=True)
         else:
-            (self.trial(number) / "checkpoint.safetensors").unlink(missing_ok=True)
+            for name in ("checkpoint", "branch"):
+                (self.trial(number) / f"{name}.safetensors").unlink(missing_ok=True)
+
+    def branch(self, parent: int, child: int) -> None:
+        """Leaves the checkpoint of a paused trial for another one to begin from.
+
+        It is a second link to the file: the parent's next checkpoint takes its own place, and leaves this one be.
+        """
+        place = self.trial(child) / "branch.safetensors"
+        shutil.rmtree(place.parent, ignore_errors=True)  # what a crash between this and the trial's record left
+        place.parent.mkdir(parents=True)
+        os.link(self.trial(parent) / "checkpoint.safetensors", place)
+        fsync(place.parent)
 
     def claim(self, identity: str) -> None:
         """Marks the folder as that study's. Raises SettingsError if it holds the files of another one of this name."""
@@ -87,6 +99,15 @@ class Folder:
                 f"{self.path} holds the files of another study called `{self.name}`. "
                 "Give this one another name, or remove that folder"
             )
+
+
+def fsync(path: Path) -> None:
+    """Waits until the file, or what a folder lists, is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, cast
 
-import numpy as np
 import optuna
-from optuna.pruners import BasePruner
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from ..errors import SpaceExhausted
 from ..spaces import Space
+from .goals import ONE, Goals
 from .listeners import Listener
+from .pruners.base import Pruner, Verdict
 from .storage import Mirror
 from .strategies import Strategy
-from .strategies.grid import GridSampler
-from .trial import EPOCH, Trial
+from .strategies.proposer import Proposer
+from .trial import EPOCH, PARENT, PAUSED, Trial
 
 OUTCOMES = {
     "complete": TrialState.COMPLETE,
@@ -31,14 +31,25 @@ OUTCOMES = {
 class Ledger:
     """Proposes, records and ends trials of one study. What has been done is durable after the next `commit`."""
 
-    def __init__(self, mirror: Mirror, space: Space, strategy: Strategy, pruner: BasePruner, seed: int) -> None:
-        self.mirror, self.space, self.strategy, self.seed = mirror, space, strategy, seed
+    def __init__(
+        self,
+        mirror: Mirror,
+        space: Space,
+        strategy: Strategy,
+        pruner: Pruner,
+        seed: int,
+        goals: Goals = ONE,
+    ) -> None:
+        self.mirror, self.space, self.strategy, self.seed, self.goals = mirror, space, strategy, seed, goals
+        self.pruner = pruner
         name = mirror.get_study_name_from_id(mirror.study_id)
-        self.optuna = optuna.load_study(study_name=name, storage=mirror, pruner=pruner, sampler=strategy.sampler(seed))
+        self.optuna = optuna.load_study(study_name=name, storage=mirror, sampler=strategy.sampler(seed))
+        pruner.bind(self.optuna)
         self.listeners: list[Listener] = []
         self.asked: set[int] = set()  # running trials in the hands of the user
         self._committed = time.monotonic()
         self._ended: list[Trial] = []  # trials whose end isn't durable yet
+        self._records: dict[int, tuple[FrozenTrial, Trial]] = {}  # the memory replaces a trial that changes
 
     @property
     def trials(self) -> list[Trial]:
@@ -49,10 +60,21 @@ class Ledger:
         """Returns one trial."""
         return self._record(self.mirror.get_trial(self.mirror.trial_id(number)))
 
+    @property
+    def maximize(self) -> bool:
+        """Whether greater values are better."""
+        return self.optuna.directions[0] == StudyDirection.MAXIMIZE
+
     def unfinished(self) -> list[Trial]:
         """Returns the trials that another process left running."""
         running = map(self._record, self._frozen(TrialState.RUNNING))
-        return [trial for trial in running if trial.number not in self.asked]
+        return [trial for trial in running if trial.state == "running" and trial.number not in self.asked]
+
+    @property
+    def paused(self) -> list[Trial]:
+        """The trials that may go on from where they stand."""
+        running = map(self._record, self._frozen(TrialState.RUNNING))
+        return [trial for trial in running if trial.state == "paused"]
 
     def shelved(self) -> list[Trial]:
         """Returns the trials that were proposed, shelved, and not begun since."""
@@ -106,9 +128,10 @@ class Ledger:
         """
         enqueued = [frozen for frozen in self._frozen(TrialState.WAITING) if not frozen.params]
         number = enqueued[0].number if enqueued else len(self._frozen())
-        seed = int(np.random.SeedSequence((self.seed, number)).generate_state(1)[0])
-        sampler = self.strategy.sampler(seed, given) if given else self.strategy.sampler(seed)
-        self.optuna.sampler = sampler
+        self.optuna.sampler = sampler = self.strategy.sampler(self.seed, given)
+        if not enqueued and isinstance(sampler, Proposer):
+            template = sampler.propose(self.optuna)
+            return self._record(self.mirror.get_trial(self.mirror.create_new_trial(self.mirror.study_id, template)))
         if not enqueued and self._exhausted():
             raise SpaceExhausted("every configuration has been proposed")
         # What `optuna.Study.ask` does; but that would take the first trial in line, also if it is one of the shelved.
@@ -126,6 +149,19 @@ class Ledger:
         self.mirror.set_trial_state_values(self.mirror.trial_id(trial.number), TrialState.WAITING)
         return self.trial(trial.number)
 
+    def branch(self, params: Mapping[str, Any], parent: int, leave: Callable[[int, int], None]) -> Trial:
+        """Puts a new trial in line, to begin from the state of a paused one; `leave(parent, number)` leaves it that."""
+        number, varying = len(self._frozen()), {n: v for n, v in params.items() if n in self.space.parameters}
+        leave(parent, number)  # first: a crash before the record leaves a file that nobody minds
+        template = optuna.trial.create_trial(
+            state=TrialState.WAITING,
+            params=varying,
+            distributions={name: self.space.parameters[name].to_distribution() for name in varying},
+            system_attrs={PARENT: parent},
+        )
+        self.mirror.create_new_trial(self.mirror.study_id, template)
+        return self.trial(number)
+
     def began(self, trial: Trial) -> None:
         """Records that a trial is under way."""
         if trial.state == "waiting":
@@ -134,36 +170,69 @@ class Ledger:
         for listener in self.listeners:
             listener.began(trial)
 
-    def report(
-        self, number: int, epoch: int, value: float, metrics: Mapping[str, float] | None = None, *, decide: bool
-    ) -> bool:
-        """Records an epoch's value; returns whether the trial shall end, which the pruner is asked if `decide`.
-
-        A trial that was taken up again repeats epochs that are recorded: they, and what was decided, stay as they are.
-        """
+    def report(self, number: int, epoch: int, value: float, metrics: Mapping[str, float] | None = None) -> None:
+        """Records an epoch's value. A trial that was taken up again repeats epochs: they stay as they are recorded."""
+        if self._epoch(number, epoch):
+            return
         trial_id = self.mirror.trial_id(number)
-        recorded = self.mirror.get_trial(trial_id).system_attrs.get(f"{EPOCH}{epoch}")
-        if recorded is not None:
-            return bool(recorded["prune"])
         self.mirror.set_trial_intermediate_value(trial_id, epoch, value)
-        prune = decide and self.optuna.pruner.prune(self.optuna, self.mirror.get_trial(trial_id))
-        entry: Any = {"metrics": dict(metrics or {}), "prune": prune, "at": time.time()}
-        self.mirror.set_trial_system_attr(trial_id, f"{EPOCH}{epoch}", entry)
+        self._note(number, epoch, metrics=dict(metrics or {}), at=time.time())
         trial = self.trial(number)
         for listener in self.listeners:
             listener.reported(trial, epoch, metrics or {})
-        return prune
+
+    def decide(self, epochs: Mapping[int, int]) -> dict[int, Verdict]:
+        """Returns the pruner's verdict on trials, by number, after the epoch that each has reported.
+
+        What was decided once stays so, for a trial that was taken up again and comes to that epoch a second time.
+        """
+        undecided = [number for number, epoch in epochs.items() if "verdict" not in self._epoch(number, epoch)]
+        if undecided:
+            for number, verdict in zip(undecided, self.pruner.verdicts(undecided, self.trials), strict=True):
+                self._note(number, epochs[number], verdict=verdict)
+        return {number: self._epoch(number, epoch)["verdict"] for number, epoch in epochs.items()}
+
+    def pause(self, number: int, facts: Mapping[str, Any]) -> Trial:
+        """Records that a trial left its lane at a rung, and what is known of it until then."""
+        for name, fact in facts.items():
+            self.mirror.set_trial_user_attr(self.mirror.trial_id(number), name, fact)
+        self._mark_paused(number, True)
+        paused = self.trial(number)
+        for listener in self.listeners:
+            listener.paused(paused)
+        return paused
+
+    def resume(self, number: int) -> Trial:
+        """Records that a paused trial goes on; returns it as it is then."""
+        self._note(number, max(self.trial(number).curve), verdict="go")
+        self._mark_paused(number, False)
+        return self.trial(number)
+
+    def end_paused(self, number: int, reason: str) -> Trial:
+        """Ends a paused trial as pruned, with the best value that it had come to."""
+        values, best = self.trial(number).curve.values(), max if self.maximize else min
+        facts = self.mirror.get_trial(self.mirror.trial_id(number)).user_attrs
+        self._mark_paused(number, False)
+        return self.end(number, "pruned", best(values), reason, facts)
 
     def end(
-        self, number: int, outcome: str, value: float | None, reason: str = "", facts: Mapping[str, Any] | None = None
+        self,
+        number: int,
+        outcome: str,
+        value: float | Sequence[float] | None,
+        reason: str = "",
+        facts: Mapping[str, Any] | None = None,
     ) -> Trial:
-        """Ends a trial as "complete", "pruned", "stopped" or "failed"; a value that is no number fails it."""
-        if value is not None and math.isnan(value):
-            outcome, value, reason = "failed", None, "its value was no number"
-        trial_id, state = self.mirror.trial_id(number), OUTCOMES[outcome]
+        """Ends a trial as "complete", "pruned", "stopped" or "failed"; a value that is no number fails it.
+
+        Of several objectives `value` is all of them, or the first, the others being among the facts and the metrics.
+        """
+        trial_id, best = self.mirror.trial_id(number), (facts or {}).get("best_epoch")
+        metrics = self.mirror.get_trial(trial_id).system_attrs.get(f"{EPOCH}{best}", {}).get("metrics", {})
+        outcome, values, problem = self.goals.judged(outcome, value, facts or {}, metrics)
+        state, reason = OUTCOMES[outcome], problem or reason
         for name, fact in {**(facts or {}), "reason": reason}.items():
             self.mirror.set_trial_user_attr(trial_id, name, fact)
-        values = None if value is None or state == TrialState.FAIL else [float(value)]
         self._tell_sampler(trial_id, state, values)
         self.mirror.set_trial_state_values(trial_id, state, values)
         self._ended.append(self.trial(number))
@@ -191,8 +260,6 @@ class Ledger:
     def _exhausted(self) -> bool:
         if self.optuna._stop_flag:
             return True
-        if isinstance(self.optuna.sampler, GridSampler):
-            return self.optuna.sampler.missing(self.optuna) is None
         size = self.space.size
         frozen = self._frozen()
         if size is None or len(frozen) < size:
@@ -203,7 +270,23 @@ class Ledger:
         return self.mirror.get_all_trials(self.mirror.study_id, deepcopy=False, states=states or None)
 
     def _record(self, frozen: FrozenTrial) -> Trial:
-        return Trial.of(frozen, self.space.fixed)
+        known, record = self._records.get(frozen.number, (None, None))
+        if record is None or known is not frozen:
+            record = Trial.of(frozen, self.space.fixed)
+            self._records[frozen.number] = frozen, record
+        return record
+
+    def _epoch(self, number: int, epoch: int) -> Mapping[str, Any]:
+        """Returns what is recorded of a trial's epoch: its metrics, when it was, the verdict; nothing if it wasn't."""
+        frozen = self.mirror.get_trial(self.mirror.trial_id(number))
+        return cast("Mapping[str, Any]", frozen.system_attrs.get(f"{EPOCH}{epoch}", {}))
+
+    def _note(self, number: int, epoch: int, **noted: Any) -> None:
+        entry = {**self._epoch(number, epoch), **noted}
+        self.mirror.set_trial_system_attr(self.mirror.trial_id(number), f"{EPOCH}{epoch}", entry)
+
+    def _mark_paused(self, number: int, paused: bool) -> None:
+        self.mirror.set_trial_system_attr(self.mirror.trial_id(number), PAUSED, paused)
 
 
 def _key(params: Mapping[str, Any]) -> str:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .folder import Folder
 from .trial import ENDED, Trial
+
+if TYPE_CHECKING:
+    from .ledger import Ledger
 
 
 class Listener:
@@ -20,6 +23,9 @@ class Listener:
 
     def reported(self, trial: Trial, epoch: int, metrics: Mapping[str, float]) -> None:
         """A trial reported an epoch."""
+
+    def paused(self, trial: Trial) -> None:
+        """A trial left its lane, to go on later or to be ended."""
 
     def ended(self, trial: Trial) -> None:
         """A trial ended."""
@@ -38,6 +44,17 @@ class Callbacks(Listener):
     def ended(self, trial: Trial) -> None:
         if self._on_trial_end:
             self._on_trial_end(trial)
+
+
+class Sizes(Listener):
+    """Records how many parameters a trial's network has when it begins, for a pruner that goes by it."""
+
+    def __init__(self, ledger: Ledger, size: Callable[[Mapping[str, Any]], int | None]) -> None:
+        self._mirror, self._size = ledger.mirror, size
+
+    def began(self, trial: Trial) -> None:
+        if trial.parameters is None and (size := self._size(trial.params)) is not None:
+            self._mirror.set_trial_user_attr(self._mirror.trial_id(trial.number), "parameters", size)
 
 
 class Keeper(Listener):

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..errors import Pruned
-from ..trainers.messages import Channel, Close, Decision, Ended, Job, Ready, Report, Start, Stop
+from ..trainers.messages import AtRung, Channel, Close, Decision, Ended, Job, Ready, Report, Start, Stop
 from ..trainers.reasons import told
 from ..trainers.references import travels
 from .trial import ActiveTrial
 
 
 class Objective:
-    """Runs `function(trial) -> value` for each trial; it may report values, and end itself by raising Pruned."""
+    """Runs `function(trial) -> value` for each trial; it may report values, and end itself by raising Pruned.
 
-    def __init__(self, function: Callable[[ActiveTrial], float]) -> None:
+    For several objectives it returns a tuple, and reports the first.
+    """
+
+    def __init__(self, function: Callable[[ActiveTrial], float | Sequence[float]]) -> None:
         self.function = function
-        self._stopped = False
+        self._stopped = ""  # why, where the study ended meanwhile
 
     @property
     def travels(self) -> bool:
@@ -41,37 +44,42 @@ class Objective:
                 match command:
                     case Start(number, params):
                         try:
-                            ended = self._run(number, dict(params), channel)
+                            ended = self._run(number, dict(params), channel, several=job.objectives > 1)
                         except _Closed:
                             return  # the trial stays running, for the next run to take up
                         channel.send(ended)
                     case Close():
                         return
 
-    def _run(self, number: int, params: dict[str, Any], channel: Channel) -> Ended:
+    def _run(self, number: int, params: dict[str, Any], channel: Channel, *, several: bool) -> Ended:
         def report(epoch: int, value: float) -> bool:
-            channel.send(Report(number, epoch, value, waits=True))
+            channel.send(Report(number, epoch, value))
+            channel.send(AtRung({number: epoch}))
             while True:
                 for command in channel.receive(wait=True):
                     match command:
-                        case Decision(of, prune) if of == number:
-                            return prune or self._stopped
-                        case Stop(of) if of == number:
-                            self._stopped = True
+                        case Decision(of, verdict) if of == number:
+                            return verdict == "prune" or bool(self._stopped)
+                        case Stop(of, reason) if of == number:
+                            self._stopped = reason
                         case Close():
                             raise _Closed
 
-        self._stopped = False
+        self._stopped = ""
         trial = ActiveTrial(number, params, report)
         try:
-            value = float(self.function(trial))
+            value = _numbers(self.function(trial), several)
         except Pruned:
             if self._stopped:
-                return Ended(number, "stopped", "the study's time was up", trial.last)
+                return Ended(number, "stopped", self._stopped, trial.last)
             return Ended(number, "pruned", "the objective raised Pruned", trial.last)
         except Exception as error:  # the objective is the user's: it may raise anything, and the study goes on
             return Ended(number, "failed", told(error), facts={"traceback": traceback.format_exc()})
         return Ended(number, "complete", "the objective returned", value)
+
+
+def _numbers(returned: Any, several: bool) -> float | tuple[float, ...]:
+    return tuple(map(float, returned)) if several and isinstance(returned, tuple | list) else float(returned)
 
 
 class _Closed(BaseException):

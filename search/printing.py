@@ -7,12 +7,15 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from ..errors import SettingsError
+from .limits import SAMPLE, share, size_told
 from .trial import ENDED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..trainers.data import Data
+    from ..trainers.footprint import Footprint
     from .analysis.ablation import Variant
     from .study import Study
     from .trial import Trial
@@ -35,9 +38,31 @@ def checked(study: Study) -> dict[str, Any]:
         "space": f"{finite:,} configurations" if finite else f"{len(study.space.parameters)} parameters, not finite",
         **({"grid": f"{grid:,} configurations"} if grid else {}),
         "network": f"{study.trainer.describe()['model']}: {sizes[0]:,} to {sizes[1]:,} parameters",
+        **_limited(study),
         "search": f"{study.strategy.name}, pruner {study.describe()['pruner']}",
         **({"columns": columns} if (columns := explain(data, split.train)) else {}),
     }
+
+
+def _limited(study: Study) -> dict[str, str]:
+    """Returns what a study's limits leave of its space, and what its networks take; nothing if it has none."""
+    if study.trainer is None or study.allowed is None:
+        return {}
+    left = share(study.space, study.allowed, study.seed)
+    limits = f"{study.limits}: {left:.0%} of {SAMPLE} random configurations are within"
+    try:
+        takes = _taken([study.trainer.footprint(params) for params in study.trainer.ends(study.space)])
+    except SettingsError as error:  # the space's ends may be networks that can't be
+        takes = f"can't be told: {error}"
+    return {"takes": takes, "limits": limits}
+
+
+def _taken(footprints: list[Footprint]) -> str:
+    ranges = []
+    for name, what in (("flops", "flops an example"), ("memory", "of memory a lane")):
+        sizes = sorted(getattr(one, name) for one in footprints)
+        ranges.append(f"{size_told(name, sizes[0])} to {size_told(name, sizes[-1])} {what}")
+    return ", ".join(ranges)
 
 
 def _classes(data: Data, rows: NDArray[Any]) -> str:
@@ -67,10 +92,13 @@ def whole(study: Study) -> dict[str, Any]:
         "study": {
             **study.describe(),
             "budget": study.attribute("budget"),
+            "ended_by": study.attribute("ended_by"),
+            "seconds": study.attribute("seconds"),
             "split": study.attribute("split"),
             "plans": study.attribute("plans") or {},
             "tests": study.attribute("tests") or [],
             "best": study.best.number if complete else None,
+            "best_trials": [trial.number for trial in study.goals.front(trials)],
         },
         "trials": [trial.as_json() for trial in trials],
     }
@@ -78,12 +106,13 @@ def whole(study: Study) -> dict[str, Any]:
 
 def print_trials(study: Study) -> None:
     """Prints a table of the study's trials."""
-    names = study.space.names
+    names, further = study.space.names, study.goals.further
     rows = [
         [
             str(trial.number),
             trial.state,
             short(trial.value),
+            *(short(value) for value in trial.values[1:] or [None] * len(further)),
             str(trial.epochs),
             "" if trial.seconds is None else f"{trial.seconds:.1f}",
             *(short(trial.params.get(name)) for name in names),
@@ -91,7 +120,7 @@ def print_trials(study: Study) -> None:
         ]
         for trial in study.trials
     ]
-    print_table(["trial", "state", "value", "epochs", "seconds", *names, "reason"], rows)
+    print_table(["trial", "state", "value", *further, "epochs", "seconds", *names, "reason"], rows)
 
 
 def print_outcome(study: Study, ended: list[Trial], *, new: int, waiting: int) -> None:
@@ -102,9 +131,8 @@ def print_outcome(study: Study, ended: list[Trial], *, new: int, waiting: int) -
     counts = {state: sum(trial.state == state for trial in ended) for state in ENDED}
     told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     exhausted = "the grid is complete" if study.strategy.name == "grid" else "the space is exhausted"
-    why = {"minutes": "its time is up", "space": exhausted}.get(
-        study.ended_by, "done" if new else "was finished already"
-    )
+    why = {"space": exhausted, "trials": "done" if new else "was finished already"}.get(study.ended_by)
+    why = why or study.budget.words(study.ended_by)
     print(f"\n{study.name}: {why}, {len(ended)} trials" + (f" ({told})" if told else ""))
     if waiting:
         print(f"{waiting} more wait in line: `leadline resume {where} --trials {len(ended) + waiting}` runs them.")
@@ -112,6 +140,7 @@ def print_outcome(study: Study, ended: list[Trial], *, new: int, waiting: int) -
         print(f"No trial is complete. `leadline show {where}` tells why each ended.")
         return
     print_best(study, study.best)
+    print_front(study)
     print()
     if study.mlflow is not None:
         print(f"MLflow:  {store_of(study.mlflow, study.folder)}")
@@ -151,6 +180,22 @@ def print_best(study: Study, trial: Trial) -> None:
     print(f"Best: trial {trial.number}, {metric} {short(trial.value)}{spread}{goal}{epoch}{size}")
     for name, value in trial.params.items():
         print(f"  {name}: {short(value)}")
+
+
+def print_front(study: Study) -> None:
+    """Prints the Pareto front of a study of several objectives, nothing of one."""
+    if not study.goals.several:
+        return
+    front, names = study.best_trials, study.space.names
+    print(f"\nNo trial is better than one of these {len(front)} in one objective without being worse in another:")
+    header = ["trial", study.metric_name, *study.goals.further, *names]
+    print_table(
+        header,
+        [
+            [str(trial.number), *map(short, trial.values), *(short(trial.params.get(name)) for name in names)]
+            for trial in front
+        ],
+    )
 
 
 def print_ablation(study: Study, ablation: Study, variants: list[Variant], replicates: int) -> None:

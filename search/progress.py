@@ -73,6 +73,9 @@ class Progress(Listener):
     def reported(self, trial: Trial, epoch: int, metrics: Mapping[str, float]) -> None:
         self.running[trial.number] = trial
 
+    def paused(self, trial: Trial) -> None:
+        self.running.pop(trial.number, None)
+
     def ended(self, trial: Trial) -> None:
         self.running.pop(trial.number, None)
         self.counts[trial.state] += 1

@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SettingsError, StudyError
 from ..trainers.messages import Job
 from . import settings
+from .budget import Budget
 from .executors import EXECUTORS
 from .ledger import Ledger
-from .listeners import Callbacks, Keeper
+from .listeners import Callbacks, Keeper, Sizes
 from .model import write_model
 from .objective import Objective
-from .pruners import rungs
 from .refit import refit
 from .scheduler import Scheduler
 from .tracking import Tracker, store_of
@@ -34,22 +34,19 @@ ROUNDS = 10  # so often at least a strategy that learns sees what came of its pr
 
 
 class Run:
-    """Trains trials of `study`, whose settings are in order, until it has had `trials` or its time is up."""
+    """Trains trials of `study`, whose settings are in order, until its budget is used up."""
 
-    def __init__(
-        self, study: Study, ledger: Ledger, work: Trainer | Objective, *, trials: int | None, minutes: float | None
-    ) -> None:
-        self.study, self.ledger, self.work = study, ledger, work
-        self.trials, self.minutes = trials, minutes
-        self.seconds = None if minutes is None else minutes * 60
+    def __init__(self, study: Study, ledger: Ledger, work: Trainer | Objective, budget: Budget) -> None:
+        self.study, self.ledger, self.work, self.budget = study, ledger, work, budget
+        self.trials = budget.trials
         structure = partial(work.structure, padded=study.plan == "padded")
-        self.scheduler = Scheduler(ledger, self._rungs, structure, work.weight, trials=trials, seconds=self.seconds)
+        self.scheduler = Scheduler(ledger, self._rungs, structure, work.weight, study.folder.branch, budget=budget)
         self.tracking_problem: str | None = None
         self.refit_problem: str | None = None
 
     @property
     def ended_by(self) -> str:
-        """What ended the run: "trials", "minutes", "space" or "interrupt"."""
+        """What ended the run: a part of the budget, "space" or "interrupt"."""
         return self.scheduler.ended_by
 
     def interrupt(self) -> None:
@@ -65,7 +62,7 @@ class Run:
             self.ledger.trials,
             maximize=self.study.maximize,
             trials=self.trials,
-            seconds=self.seconds,
+            seconds=self._seconds_left,
             epochs=self.study.epochs,
         )
         tracker = self._tracker()
@@ -74,7 +71,7 @@ class Run:
             with self._listening(tracker, shown if progress else None):
                 if self.scheduler.has_work:
                     EXECUTORS[self._executor()](self.work, self._jobs(), self.scheduler)
-                self.ledger.commit()
+                self.scheduler.conclude()
             if not self.scheduler.interrupted:
                 self._refit(shown)
                 finished = not self.scheduler.interrupted
@@ -84,7 +81,8 @@ class Run:
 
     def _set_up(self) -> None:
         """Keeps with the study what every run of it must share: the split, and how its stacks are run."""
-        self.ledger.set_attribute("budget", {"trials": self.trials, "minutes": self.minutes})
+        self.ledger.set_attribute("budget", asdict(self.budget))
+        self.ledger.set_attribute("ended_by", None)
         self.ledger.set_attribute("options", settings.options(self.study))
         if self.ledger.attribute("threads") is None:
             # One thread a CPU worker: the same bits on every machine, and no trial waits for a core that others use.
@@ -103,16 +101,19 @@ class Run:
             name = self.study.name
             raise SettingsError(f"the data of `{name}` have changed since it began; give the study another name")
 
+    @property
+    def _seconds_left(self) -> float | None:
+        minutes = self.budget.minutes
+        return None if minutes is None else max(0.0, minutes * 60 - self.scheduler.seconds)
+
     def _executor(self) -> str:
         if self.study.executor != "auto":
             return self.study.executor
         return "processes" if self.study.travels(self.work) else "inline"
 
-    def _rungs(self, params: Mapping[str, Any]) -> frozenset[int]:
-        if self.study.trainer is None:
-            return frozenset()
-        own = self.study.trainer.recipe(params).epochs
-        return frozenset(rung for rung in rungs(self.study.pruner_given, self.study.epochs or own) if rung <= own)
+    def _rungs(self, number: int, params: Mapping[str, Any]) -> frozenset[int]:
+        trainer = self.study.trainer
+        return frozenset() if trainer is None else self.study.pruner.rungs(number, trainer.recipe(params).epochs)
 
     def _jobs(self) -> list[Job]:
         jobs = []
@@ -162,6 +163,8 @@ class Run:
     def _listening(self, tracker: Tracker | None, shown: Progress | None) -> Iterator[None]:
         study, listeners = self.study, self.ledger.listeners
         if study.trainer is not None:
+            if "parameters" in study.goals.further:
+                listeners.append(Sizes(self.ledger, study.trainer.size))
             listeners.append(Keeper(study.folder, self.ledger.trials, study.keep, maximize=study.maximize))
             listeners.append(Callbacks(study.trainer.callback("on_epoch"), study.trainer.callback("on_trial_end")))
         if tracker is not None:
@@ -223,6 +226,9 @@ def job_for(study: Study, ledger: Ledger, device: str) -> Job:
         seed=study.seed,
         metric=study.metric,
         maximize=study.maximize,
+        objectives=len(study.goals),
+        metrics=study.goals.metrics,
+        latency="latency" in study.goals.further,
         device=device,
         threads=ledger.attribute("threads") if device == "cpu" else None,
         lanes=None if study.lanes == "auto" else int(study.lanes),

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from ..errors import SettingsError, SpaceExhausted, StudyFailed
 from ..trainers.messages import (
     Adopt,
+    AtRung,
     Broken,
     Channel,
     Close,
@@ -25,10 +26,13 @@ from ..trainers.messages import (
     Start,
     Stop,
 )
+from .budget import Budget, Tally
 from .ledger import Ledger
+from .pruners.base import Begin, End, Move, Resume
 from .trial import ENDED, Trial
 
 TOGETHER = 0.5  # seconds for which reports that nobody waits for are held together
+NOTED = 5.0  # seconds of running that a crash may leave uncounted
 SHARING = 4  # trials in a row of one structure, where a strategy learns: more cost regret (benchmarks/README.md)
 AHEAD = 8  # proposals ready for each lane, where a strategy doesn't learn from results, so that they can be grouped
 HOPELESS = 8  # so many failures at the beginning, and nothing else, stop the study: it is the study that is wrong
@@ -47,36 +51,40 @@ class Work(Protocol):
         """Returns how much work a trial is, compared with others."""
 
 
-Rungs = Callable[[Mapping[str, Any]], frozenset[int]]
+Rungs = Callable[[int, Mapping[str, Any]], frozenset[int]]
 
 
 class Scheduler:
-    """Keeps the workers busy until the study has had its trials, or its time.
+    """Keeps the workers busy until the study's budget is used up.
 
-    `rungs` tells the epochs after which a trial of that configuration awaits a decision, `structure` what trials of one
-    stack have in common, `weight` how much work a trial is. What comes back from each method is a list of
-    (worker, command).
+    `rungs` tells the epochs after which a trial of that number and configuration awaits a decision, `structure` what
+    trials of one stack have in common, `weight` how much work a trial is; `leave(parent, child)` leaves the state of a
+    paused trial for another one to begin from. What comes back from each method is a list of (worker, command).
 
     Proposed trials wait in a pool until a worker with a stack of their structure has a lane free; a worker begins a new
     stack when it has lanes free for half a group of trials. A strategy that doesn't learn from results is asked ahead,
     which groups its trials and changes none of them; a group is as many as the worker has lanes. One that learns is
-    asked for a structure first, and then for a few more trials given that structure.
+    asked for a structure first, and then for a few more trials given that structure. Before all these come paused
+    trials that the pruner has go on.
     """
 
     def __init__(
         self,
         ledger: Ledger,
-        rungs: Rungs = lambda params: frozenset(),
+        rungs: Rungs = lambda number, params: frozenset(),
         structure: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda params: {},
         weight: Callable[[Mapping[str, Any]], int] = lambda params: 1,
+        leave: Callable[[int, int], None] = lambda parent, child: None,
         *,
-        trials: int | None,
-        seconds: float | None,
+        budget: Budget,
     ) -> None:
-        self.ledger, self.rungs, self.structure, self.weight = ledger, rungs, structure, weight
-        self.trials = trials
-        self.deadline = None if seconds is None else time.monotonic() + seconds
-        self.pool = ledger.unfinished()  # proposed and not begun in this run
+        self.ledger, self.rungs, self.structure, self.weight, self.leave = ledger, rungs, structure, weight, leave
+        self.budget, self.trials = budget, budget.trials
+        self.tally = Tally(ledger.trials, maximize=ledger.maximize)
+        self.before: float = ledger.attribute("seconds") or 0.0  # of running, in earlier runs
+        self.since = self.noted = time.monotonic()
+        self.first = ledger.unfinished()  # to be begun before all others: left running, or the pruner's move
+        self.pool: list[Trial] = []  # proposed and not begun in this run
         self.shelved = ledger.shelved()  # the same, of an earlier run, whose budget was another
         self.lanes: dict[int, int] = {}  # of each worker
         self.running: dict[int, tuple[int, str]] = {}  # trial -> worker, structure
@@ -84,10 +92,12 @@ class Scheduler:
         self.keys: dict[int, str] = {}  # the structure of each trial in the pool
         self.weights: dict[str, int] = {}  # the work of a trial of each structure
         self.closed: set[int] = set()
-        self.out_of_time = False
+        self.idle: set[int] = set()  # workers without a trial, while others may come to leave one
+        self.over = False  # whether the budget is used up, apart from its trials
         self.interrupted = False
         self.hopeful = False  # whether a trial has ended otherwise than by failing
-        self.ended_by = "trials"  # "trials", "minutes", "space" or "interrupt"
+        self.ended_by = "trials"  # a part of the budget, "space" or "interrupt"
+        self.tick()
 
     def handle(self, worker: int, *events: Event) -> list[tuple[int, Command]]:
         """Answers what a worker has said. Raises what ends the study: a broken worker, or nothing but failures.
@@ -96,6 +106,8 @@ class Scheduler:
         together: a trial that lost them would report them again.
         """
         commands = [command for event in events for command in self._answer(worker, event)]
+        if time.monotonic() - self.noted > NOTED:
+            self.note_time()
         self.ledger.commit(older_than=0.0 if commands else TOGETHER)
         return commands
 
@@ -103,18 +115,24 @@ class Scheduler:
         match event:
             case Ready(lanes=lanes):
                 self.lanes[worker] = lanes
-                return self._fill(worker)
+                return self._fill(worker) + self._wake()
             case Planned(blueprint, stack, lanes, reason):
                 return [(worker, Adopt(blueprint, *self.ledger.adopt(blueprint, stack, lanes, reason)))]
-            case Report(number, epoch, value, metrics, waits):
-                prune = self.ledger.report(number, epoch, value, metrics, decide=waits)
-                answer: list[tuple[int, Command]] = [(worker, Decision(number, prune))] if waits else []
-                return answer + self.tick()
+            case Report(number, epoch, value, metrics):
+                self.ledger.report(number, epoch, value, metrics)
+                self.tally.take(self.ledger.trial(number))
+                return self.tick()
+            case AtRung(epochs):
+                return [(worker, Decision(number, said)) for number, said in self.ledger.decide(epochs).items()]
             case Ended(number, outcome, reason, value, facts):
                 del self.running[number]
-                self.ledger.end(number, outcome, value, reason, facts)
-                self._give_up_if_hopeless()
-                return self.tick() + self._fill(worker)
+                if outcome == "paused":
+                    self.tally.take(self.ledger.pause(number, facts))
+                    self.hopeful = True
+                else:
+                    self.tally.take(self.ledger.end(number, outcome, value, reason, facts))
+                    self._give_up_if_hopeless()
+                return self.tick() + self._fill(worker) + self._wake()
             case Broken(problems):
                 raise SettingsError(problems)
 
@@ -122,17 +140,28 @@ class Scheduler:
         """Takes note that a worker died: the trials it was training have failed."""
         for number in self._held_by(worker):
             del self.running[number]
-            self.ledger.end(number, "failed", None, reason)
+            self.tally.take(self.ledger.end(number, "failed", None, reason))
         self.ledger.commit()
         self._give_up_if_hopeless()
 
     def tick(self) -> list[tuple[int, Command]]:
-        """Looks at the clock: when the time is up, all trials end with their epoch."""
-        if self.out_of_time or self.deadline is None or time.monotonic() < self.deadline:
+        """Looks at the budget: when it is used up all trials end with their epoch, unless it is one of trials."""
+        ended_by = self.budget.used_up(self.tally, self.seconds / 60)
+        if self.over or self.interrupted or ended_by in (None, "trials"):
             return []
-        self.out_of_time = True
-        self.ended_by = "minutes"
-        return [(worker, Stop(number)) for number, (worker, _) in self.running.items()]
+        self.over, self.ended_by = True, ended_by
+        reason = f"the study ended: {self.budget.words(ended_by)}"
+        return [(worker, Stop(number, reason)) for number, (worker, _) in self.running.items()]
+
+    @property
+    def seconds(self) -> float:
+        """How long the study has been running, earlier runs included."""
+        return self.before + time.monotonic() - self.since
+
+    def note_time(self) -> None:
+        """Keeps with the study how long it has been running."""
+        self.noted = time.monotonic()
+        self.ledger.set_attribute("seconds", round(self.seconds, 3))
 
     def interrupt(self) -> None:
         """Starts no more trials; those running stay running in the study, to be taken up by the next run."""
@@ -142,30 +171,51 @@ class Scheduler:
     @property
     def has_work(self) -> bool:
         """Whether there may be another trial to start."""
-        if self.interrupted or self.out_of_time:
+        if self.interrupted or self.over:
             return False
-        return bool(self.pool) or self._may_propose
+        return bool(self.first or self.pool or self._may_propose or self._moves())
+
+    def conclude(self) -> None:
+        """Ends the trials that are still paused, unless the run was interrupted, and notes what ended it, and when."""
+        if not self.interrupted:
+            for trial in self.ledger.paused:
+                self.ledger.end_paused(trial.number, f"paused at epoch {trial.epochs}: others did better")
+        self.note_time()
+        self.ledger.set_attribute("ended_by", self.ended_by)
+        self.ledger.commit()
 
     def _fill(self, worker: int) -> list[tuple[int, Command]]:
         """Begins what the worker has lanes for; Close if it has nothing to do and there is nothing left for it."""
         commands: list[tuple[int, Command]] = []
         while len(held := self._held_by(worker)) < self.lanes[worker] and (trial := self._next(worker)) is not None:
-            self.pool.remove(trial)
+            (self.first if trial in self.first else self.pool).remove(trial)
             self.running[trial.number] = worker, self._key(trial)
             self.ledger.began(trial)
-            commands.append((worker, Start(trial.number, trial.params, self.rungs(trial.params))))
-        if not held and not commands:
-            self.closed.add(worker)
-            return [(worker, Close())]
-        return [*commands, (worker, Go())]
+            rungs, branch = self.rungs(trial.number, trial.params), trial.parent is not None
+            commands.append((worker, Start(trial.number, trial.params, rungs, branch)))
+        self.idle.discard(worker)
+        if held or commands:
+            return [*commands, (worker, Go())]
+        if self.running and self.ledger.pruner.pauses and not (self.interrupted or self.over):
+            self.idle.add(worker)  # it goes on waiting for its answer
+            return []
+        self.closed.add(worker)
+        return [(worker, Close())]
+
+    def _wake(self) -> list[tuple[int, Command]]:
+        """Sees to the workers that wait for a trial of another's: there may be one now, or none will come."""
+        return [command for worker in sorted(self.idle) for command in self._fill(worker)]
 
     def _next(self, worker: int) -> Trial | None:
         """Returns the trial of the pool that the worker should take in now, if any."""
         if not self.has_work:
             return None
-        self._fill_pool(worker)
         held = self._held_by(worker)
         stacks = {self.running[number][1] for number in held}
+        self._make_moves()
+        if self.first:
+            return next((trial for trial in self.first if self._key(trial) in stacks), self.first[0])
+        self._fill_pool(worker)
         fitting = [trial for trial in self.pool if self._key(trial) in stacks]
         if not fitting and 2 * (self.lanes[worker] - len(held)) >= self._group(worker):
             work: Counter[str] = Counter()
@@ -174,6 +224,21 @@ class Scheduler:
             most = max(work.values(), default=0)
             fitting = [trial for trial in self.pool if work[self._key(trial)] == most]
         return fitting[0] if fitting else None
+
+    def _moves(self) -> list[Move]:
+        """Returns what the pruner would have done with paused trials now."""
+        pruner, last = self.ledger.pruner, not (self.running or self.pool or self._may_propose)
+        return (pruner.last_moves if last else pruner.moves)(self.ledger.trials)
+
+    def _make_moves(self) -> None:
+        for move in self._moves() if not self.first else []:
+            match move:
+                case Resume(number):
+                    self.first.append(self.ledger.resume(number))
+                case Begin(params, parent) if not self._had_all:
+                    self.first.append(self.ledger.branch(params, parent, self.leave))
+                case End(number, reason):
+                    self.ledger.end_paused(number, reason)
 
     def _fill_pool(self, worker: int) -> None:
         lanes = self.lanes[worker]
@@ -211,9 +276,13 @@ class Scheduler:
 
     @property
     def _may_propose(self) -> bool:
-        begun = self.ledger.begun + sum(trial.state == "waiting" for trial in self.pool)
-        had_all = self.trials is not None and begun >= self.trials
-        return self.ended_by != "space" and not had_all
+        there_are_more = self.ended_by != "space" and not self._had_all
+        return there_are_more and self.ledger.pruner.takes_new(self.ledger.trials)
+
+    @property
+    def _had_all(self) -> bool:
+        begun = self.ledger.begun + sum(trial.state == "waiting" for trial in (*self.first, *self.pool))
+        return self.trials is not None and begun >= self.trials
 
     def _held_by(self, worker: int) -> list[int]:
         return [number for number, (holder, _) in self.running.items() if holder == worker]

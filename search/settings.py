@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ..errors import Problem, SettingsError, UsageError
+from ..errors import Problem, UsageError
 from ..trainers.references import reference_to
 from .executors import EXECUTORS
 from .folder import name_problem, without_password
 
 if TYPE_CHECKING:
-    from ..trainers.trainer import Trainer
     from .study import Study
 
 
@@ -70,36 +68,27 @@ def device_problems(devices: str | Collection[str]) -> list[Problem]:
     return found
 
 
+def goal_problems(study: Study, devices: Collection[str]) -> list[Problem]:
+    """Returns which of the objectives after the first can't be had of this study's data, or on these devices."""
+    trainer, found = study.trainer, list[Problem]()
+    if trainer is None:
+        return found
+    for name in study.goals.metrics:
+        with gathered(found, "metric"):
+            trainer.metric(name)
+    if "memory" in study.goals.further:
+        others = [name for name in devices if not name.startswith("cuda")]
+        if others:
+            text = f"`memory` is measured on CUDA alone, but the study trains on {', '.join(others)}"
+            found.append(Problem(text, ("metric",)))
+        elif study.lanes != 1:
+            text = "`memory` is measured of all that a worker trains, so `lanes` must be 1 to tell trials apart"
+            found.append(Problem(text, ("lanes",)))
+    return found
+
+
 def _integer(value: object, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def budget_problems(trials: int | None, minutes: float | None) -> list[Problem]:
-    """Returns what is wrong with how long to search."""
-    given = {"trials": trials, "minutes": minutes}
-    wrong = {name: number for name, number in given.items() if number is not None and not 0 < number < math.inf}
-    return [Problem(f"`{name} > 0` must hold, but got {number!r}", (name,)) for name, number in wrong.items()]
-
-
-def maximizes(trainer: Trainer | None, metric: Any, direction: str | None) -> bool:
-    """Returns whether the metric is maximized: as `direction` says, else by the metric's own nature."""
-    if direction not in (None, "maximize", "minimize"):
-        text = f'`direction` must be "maximize" or "minimize", but got {direction!r}'
-        raise SettingsError([Problem(text, ("direction",))])
-    own = None
-    if trainer is not None and isinstance(metric, str):
-        from ..trainers.metrics import METRICS
-
-        own = METRICS[metric].maximize if metric in METRICS else None
-    if direction is None:
-        return True if own is None else own
-    if own is not None and own != (direction == "maximize"):
-        better = "maximize" if own else "minimize"
-        text = (
-            f"`{metric}` is better the {'higher' if own else 'lower'}, but direction is {direction!r}; use {better!r}"
-        )
-        raise SettingsError([Problem(text, ("direction",))])
-    return direction == "maximize"
 
 
 def trainer_defaults() -> dict[str, Any]:

@@ -28,6 +28,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 from ..errors import StudyError
+from .folder import fsync
 
 
 class JournalFile(BaseJournalBackend):
@@ -56,7 +57,7 @@ class JournalFile(BaseJournalBackend):
                 self._cut_torn_tail()
             else:
                 self.path.touch()
-                _fsync(self.path.parent)
+                fsync(self.path.parent)
 
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
         """Yields the records from number `log_number_from` on, held ones included."""
@@ -139,7 +140,7 @@ class JournalFile(BaseJournalBackend):
             raise StudyError(f"{self.path} isn't a journal, so it was left as it is. Is that the right file?")
         if torn:
             os.truncate(self.path, end)
-            _fsync(self.path)
+            fsync(self.path)
 
 
 def _record(line: bytes) -> dict[str, Any] | None:
@@ -149,14 +150,6 @@ def _record(line: bytes) -> dict[str, Any] | None:
     except ValueError:
         return None
     return record if isinstance(record, dict) else None
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @dataclass

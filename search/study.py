@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,17 +16,22 @@ import optuna
 
 from ..errors import Problem, SettingsError, StudyError
 from ..spaces import Space
-from ..trainers.references import describe, travels
+from ..trainers.references import travels
 from . import settings
+from .budget import UNBOUNDED, Budget
 from .folder import Folder, is_there, locked, name_problem, open_storage, release, root_of, shown
+from .goals import ONE, Goals, goals_of
 from .ledger import Ledger
+from .limits import SAMPLE, Allowed, Limits, draws
 from .objective import Objective
-from .pruners import make_pruner
+from .pruners import described, make_pruner
+from .pruners.base import Pruner
 from .refit import judge
 from .run import Run, devices_of, job_for
 from .storage import Mirror
 from .strategies import Strategy
 from .trial import ActiveTrial, Trial
+from .warm_start import WarmStart, best_of, taken
 
 if TYPE_CHECKING:
     import pandas
@@ -34,24 +40,33 @@ if TYPE_CHECKING:
     from ..trainers.trainer import Trainer
 
 
+NO_NETWORKS = "limits are of networks, but this study has no trainer; leave them out, or give it one"
 FORMAT = 2  # of what is kept with a study; trials of another one were trained otherwise, and can't be gone on with
 
 
 class Study:
     """A search named `name` over `space` (None: the network family's own), of what `trainer` trains or of an objective.
 
-    `metric` is a metric's name or a function of (outputs, targets); `direction` "maximize" or "minimize", by default
-    the metric's own. `strategy` is a name (`grid`, `random`, `bayes`, `tpe`, `gp`, `skopt-gp`, `skopt-rf`,
-    `skopt-et`), a mapping of a name and options, or an Optuna sampler; `pruner` a name (`none`, `median`, `asha`,
-    `hyperband`) or an Optuna pruner. `storage` is a folder (`leadline-studies` by default), a database's URL, or an
-    Optuna storage. `executor` is "inline", "processes" or "auto": processes where all that is trained can be imported,
-    else inline. `devices` is "auto", or a device's name or several; `workers` is how many processes train on each
-    ("auto": one a GPU; on a CPU one a core where neither strategy nor pruner looks at results, else one, as more would
-    make the study's course depend on the clock). `lanes` is how many trials a worker trains at once ("auto": as many as
-    pay), `plan` how: "fused" into one stacked network, "padded" (fused, narrower networks of a family being padded),
-    "looped", or "auto", whichever is faster; on a CPU auto is one lane where results matter to what comes next. `keep`
-    is how many of the best trials keep their weights. `mlflow` is the address of MLflow's store ("auto":
-    `MLFLOW_TRACKING_URI`, else beside the studies; None: no tracking).
+    `metric` is a metric's name or a function of (outputs, targets); `direction` "maximize" or "minimize", by
+    default the metric's own. `strategy` is a name (see `leadline.search.strategies.STRATEGIES`), a mapping of a
+    name and options, or an Optuna sampler; `pruner` the same (`leadline.search.pruners.PRUNERS`, an Optuna pruner).
+    `limits` are the most `parameters`, `flops` (of predicting an example) and `memory` (bytes of training it, or
+    "8GB") that a network may take: what would take more is never proposed. `storage` is a folder
+    (`leadline-studies` by default), a database's URL, or an Optuna storage. `executor` is "inline", "processes" or
+    "auto": processes where all that is trained can be imported, else inline. `devices` is "auto", or a device's
+    name or several; `workers` is how many processes train on each ("auto": one a GPU; on a CPU one a core where
+    neither strategy nor pruner looks at results, else one, as more would make the study's course depend on the
+    clock). `lanes` is how many trials a worker trains at once ("auto": as many as pay), `plan` how: "fused" into
+    one stacked network, "padded" (fused, narrower networks of a family being padded), "looped", or "auto",
+    whichever is faster; on a CPU auto is one lane where results matter to what comes next. `keep` is how many of
+    the best trials keep their weights. `mlflow` is the address of MLflow's store ("auto": `MLFLOW_TRACKING_URI`,
+    else beside the studies; None: no tracking). `warm_start` names earlier studies in this storage whose trials the
+    strategy knows from the start, or is `{"from": names, "first": 3}`: so many of their best configurations are run
+    first.
+
+    For several objectives `metric` is a list: the metric, then costs (`parameters`, `seconds` of training, `latency` in
+    milliseconds an example, `memory` at its peak in bytes, on CUDA) and names of other metrics; `direction` is a list
+    too, or left out. Curves, `best` and the weights that are kept go by the first.
 
     A study of this name that exists goes on, if its settings are the same. Nothing is created before the first trial.
     Raises SettingsError, or SpaceError, holding every problem.
@@ -67,10 +82,10 @@ class Study:
         space: Space | None = None,
         trainer: Trainer | None = None,
         *,
-        metric: str | Callable[..., Any] | None = None,
-        direction: str | None = None,
+        metric: str | Callable[..., Any] | Sequence[Any] | None = None,
+        direction: str | Sequence[str] | None = None,
         strategy: Any = "bayes",
-        pruner: str | optuna.pruners.BasePruner = "none",
+        pruner: str | Mapping[str, Any] | Pruner | optuna.pruners.BasePruner = "none",
         seed: int = 0,
         storage: str | Path | BaseStorage | None = None,
         executor: str = "auto",
@@ -80,18 +95,27 @@ class Study:
         workers: str | int = "auto",
         keep: int = 5,
         mlflow: str | None = "auto",
+        limits: Mapping[str, Any] | Limits | None = None,
+        warm_start: Any = None,
     ) -> None:
         space = _default_space(trainer) if space is None else space
-        self.name, self.space, self.trainer, self.metric, self.seed = name, space, trainer, metric, seed
+        self.name, self.space, self.trainer, self.seed = name, space, trainer, seed
         self.storage, self.executor, self.devices = storage, executor, devices
         self.lanes, self.plan, self.workers, self.keep, self.mlflow = lanes, plan, workers, keep, mlflow
         problems = settings.own_problems(self)
+        several = any(isinstance(given, list | tuple) and len(given) > 1 for given in (metric, direction))
+        self.goals = Goals(maximize=(True, False)) if several else ONE  # to check the rest by, if these are wrong
         with settings.gathered(problems):
-            self.maximize = settings.maximizes(trainer, metric, direction)
+            self.goals = goals_of(trainer, metric, direction)
+        self.limits = Limits()
+        with settings.gathered(problems, "limits"):
+            self.limits = Limits.parse(limits)
         with settings.gathered(problems, "strategy"):
-            self.strategy = Strategy(strategy, space)
+            self.strategy = Strategy(strategy, space, self.goals, self.allowed)
         with settings.gathered(problems, "pruner"):
-            self.pruner = make_pruner(pruner, self.epochs)
+            self.pruner = make_pruner(pruner, self.epochs, self.goals, pausing=trainer is not None)
+        with settings.gathered(problems, "warm_start"):
+            self.warm_start = WarmStart.of(warm_start)
         if problems:
             raise SettingsError(problems)
         self.pruner_given = pruner
@@ -99,12 +123,23 @@ class Study:
         self._held = ExitStack()
         self._book: Ledger | None = None
         self._going_on: Run | None = None
-        self.ended_by = ""  # what ended the last run: "trials", "minutes", "space" or "interrupt"
+        self.budget = UNBOUNDED  # of the last run
+        self.ended_by = ""  # what ended the last run: a part of the budget, "space" or "interrupt"
         self.tracking_problem: str | None = None
         self.refit_problem: str | None = None
 
     def __repr__(self) -> str:
         return f"Study({self.name!r})"
+
+    @property
+    def metric(self) -> Any:
+        """What trials are judged by, as given: a name, a function, or None; of several objectives the first."""
+        return self.goals.metric
+
+    @property
+    def maximize(self) -> bool:
+        """Whether more of it is better."""
+        return self.goals.maximize[0]
 
     @property
     def epochs(self) -> int | None:
@@ -119,25 +154,33 @@ class Study:
 
     def run(
         self,
-        objective: Callable[[ActiveTrial], float] | None = None,
+        objective: Callable[[ActiveTrial], float | Sequence[float]] | None = None,
         *,
         trials: int | None = None,
         minutes: float | None = None,
+        device_hours: float | None = None,
+        total_epochs: int | None = None,
+        target: float | None = None,
+        stall: int | None = None,
         progress: bool = True,
     ) -> Study:
-        """Runs trials until the study has had `trials` of them or `minutes` have passed, whichever comes first.
+        """Runs trials until one of the budgets is used up; `ended_by` says which.
 
-        `trials` counts the whole study; those that a crash left running are taken up again first. With neither, a grid
-        runs whole. `objective(trial)` returns the value of `trial.params`, for a study without a trainer. Returns the
-        study. Raises SettingsError before anything is created if the settings can't work, and StudyError (StudyFailed
-        if trials just fail) if the study can't go on.
+        They hold over the whole study, its earlier runs included: `trials`, `minutes` of running, `device_hours` of
+        training (all trials' seconds together), `total_epochs` of all trials; a `target` that a complete trial's value
+        reaches; `stall` ended trials since the best. What a crash left running is taken up again first. With none, a
+        grid runs whole. `objective(trial)` returns the value of `trial.params`, for a study without a trainer; of
+        several objectives a tuple of values. Returns the study. Raises SettingsError before anything is created if the
+        settings can't work, and StudyError (StudyFailed if trials just fail) if the study can't go on.
         """
         work = self._work(objective)
-        problems = self.problems(objective, trials=trials, minutes=minutes)
+        budget = Budget(trials, minutes, device_hours, total_epochs, target, stall)
+        problems = self.problems(objective, budget)
         if problems:
             raise SettingsError(problems)
+        self.budget = budget
         with self._writing() as ledger:
-            self._going_on = Run(self, ledger, work, trials=trials, minutes=minutes)
+            self._going_on = Run(self, ledger, work, budget)
             try:
                 self._going_on.go(progress=progress)
             finally:
@@ -168,16 +211,20 @@ class Study:
         ledger.commit()
 
         def report(epoch: int, value: float) -> bool:
-            prune = ledger.report(trial.number, epoch, value, decide=True)
+            ledger.report(trial.number, epoch, value)
+            verdicts = ledger.decide({trial.number: epoch})
             ledger.commit()
-            return prune
+            return verdicts[trial.number] == "prune"
 
         return ActiveTrial(trial.number, trial.params, report)
 
-    def tell(self, trial: ActiveTrial | int, value: float | None = None, state: str | None = None) -> Trial:
+    def tell(
+        self, trial: ActiveTrial | int, value: float | Sequence[float] | None = None, state: str | None = None
+    ) -> Trial:
         """Ends a trial from `ask` with its value, or as "pruned" or "failed"; returns its record.
 
-        Raises SettingsError if the trial isn't running, or a complete one has no value.
+        Of several objectives `value` is a tuple. Raises SettingsError if the trial isn't running, or a complete one has
+        no value, or not one for each objective.
         """
         ledger, number = self._hold(), trial if isinstance(trial, int) else trial.number
         if not 0 <= number < len(ledger.trials) or ledger.trial(number).state != "running":
@@ -187,6 +234,9 @@ class Study:
             raise SettingsError(
                 f'`state` is "complete" (with a value), "pruned" or "failed", but got {state!r}, {value}'
             )
+        had = len(value) if isinstance(value, tuple | list) else 1
+        if outcome == "complete" and had != len(self.goals):
+            raise SettingsError(f"`value` must be {len(self.goals)} numbers, one for each objective, but got {value!r}")
         if outcome == "pruned" and value is None:
             value = ledger.trial(number).last
         ledger.asked.discard(number)
@@ -200,10 +250,25 @@ class Study:
         Raises SpaceError, with every problem, if one isn't in the space. Returns the study.
         """
         self.space.require(configurations)  # before anything is created
+        self._require_within_limits(configurations)
         with self._writing() as ledger:
             ledger.enqueue(configurations)
             ledger.commit()
         return self
+
+    def _require_within_limits(self, configurations: Sequence[Mapping[str, Any]]) -> None:
+        """Raises SettingsError, with every problem, if a configuration breaks a limit whatever it is completed by."""
+        if self.allowed is None or self.trainer is None:
+            return
+        problems = []
+        for index, given in enumerate(configurations):
+            whole = list(islice(draws(self.space, self.seed, given), SAMPLE))
+            if not any(map(self.allowed, whole)):
+                told = self.limits.broken(self.trainer, whole[0])
+                where = (index,) if len(configurations) > 1 else ()
+                problems.append(Problem(f"{dict(given)} is beyond the limits: {told}", where))
+        if problems:
+            raise SettingsError(problems)
 
     def close(self) -> None:
         """Lets go of the study, so that another process may run it."""
@@ -233,26 +298,35 @@ class Study:
 
     @property
     def best(self) -> Trial:
-        """The best complete trial. Raises StudyError if none is complete."""
+        """The best complete trial, of several objectives by the first. Raises StudyError if none is complete."""
         complete = [trial for trial in self.trials if trial.state == "complete" and trial.value is not None]
         if not complete:
             raise StudyError(f"no trial of `{self.name}` is complete")
         return (max if self.maximize else min)(complete, key=lambda trial: trial.value or 0.0)
 
+    @property
+    def best_trials(self) -> list[Trial]:
+        """The Pareto front: the complete trials that no other is at least as good as in every objective, and better in
+        one. The best by the first objective come first."""
+        return self.goals.front(self.trials)
+
     def dataframe(self) -> pandas.DataFrame:
-        """Returns the trials as a pandas frame: a row a trial, parameters as `params_...`."""
+        """Returns the trials as a pandas frame: a row a trial, parameters as `params_...`, of several objectives each
+        one's as `values_0`, `values_1`, ..."""
         import pandas
 
         rows = []
         for trial in self.trials:
             row = trial.as_json()
-            params, _ = row.pop("params"), row.pop("curve")
+            params, _, values = row.pop("params"), row.pop("curve"), row.pop("values")
+            if self.goals.several:
+                row |= {f"values_{place}": value for place, value in enumerate(values or [None] * len(self.goals))}
             rows.append({**row, **{f"params_{name}": value for name, value in params.items()}})
         return pandas.DataFrame(rows)
 
     @property
     def metric_name(self) -> str:
-        """What the trials are judged by, in a word."""
+        """What the trials are judged by, in a word; of several objectives the first."""
         ledger = self._reading()
         kept = ledger.attribute("metric") if ledger is not None else None
         return kept or (self.metric if isinstance(self.metric, str) else "value")
@@ -263,11 +337,12 @@ class Study:
             "name": self.name,
             "space": self.space.describe(),
             "trainer": self.trainer.describe() if self.trainer else None,
-            "metric": self.metric if self.metric is None or isinstance(self.metric, str) else describe(self.metric),
-            "direction": "maximize" if self.maximize else "minimize",
+            **self.goals.describe(),
             "strategy": self.strategy.describe(),
-            "pruner": self.pruner_given if isinstance(self.pruner_given, str) else f"<{type(self.pruner).__name__}>",
+            "pruner": described(self.pruner_given),
             "seed": self.seed,
+            **({"limits": self.limits.describe()} if self.limits else {}),
+            **({"warm_start": self.warm_start.describe()} if self.warm_start else {}),
         }
 
     def confirm(self) -> None:
@@ -279,7 +354,7 @@ class Study:
             raise SettingsError(f"the data of `{self.name}` have changed since it began")
 
     def attribute(self, name: str) -> Any:
-        """Returns what was kept with the study: "budget", "split", "plan", "tests", ...; None if nothing."""
+        """Returns what was kept with the study: "budget", "ended_by", "split", "plans", ...; None if nothing."""
         return self._existing().attribute(name)
 
     def test(self) -> float:
@@ -303,19 +378,20 @@ class Study:
 
     # Checks
 
-    def problems(
-        self,
-        objective: Callable[..., Any] | None = None,
-        *,
-        trials: int | None = None,
-        minutes: float | None = None,
-    ) -> list[Problem]:
+    def problems(self, objective: Callable[..., Any] | None = None, budget: Budget = UNBOUNDED) -> list[Problem]:
         """Returns all that would keep a run from working, found without training; creates nothing."""
-        found = settings.budget_problems(trials, minutes)
-        if trials is None and minutes is None and self.strategy.name != "grid":
-            found.append(Problem("say how long to search: `trials`, `minutes` or both (only a grid ends by itself)"))
+        found = budget.problems()
+        if not budget.bounds and self.strategy.name != "grid":
+            known = "`trials`, `minutes`, `device_hours`, `total_epochs` or `stall`"
+            why = "only a grid ends by itself" if budget.target is None else "a target may never be reached"
+            found.append(Problem(f"say how long to search: {known} ({why})"))
         found += self._trainer_problems
+        found += self._limit_problems
+        with settings.gathered(found, "warm_start"):
+            _ = self._earlier
         found += settings.device_problems(self.devices)
+        if not found and self.goals.several:
+            found += settings.goal_problems(self, devices_of(self))
         work = self._work(objective) if objective or self.trainer else None
         if work is not None and self.executor == "processes" and not self.travels(work):
             found.append(
@@ -332,18 +408,38 @@ class Study:
     def _trainer_problems(self) -> list[Problem]:
         return [] if self.trainer is None else self.trainer.check(self.space, self.metric, self.seed)
 
+    @cached_property
+    def _limit_problems(self) -> list[Problem]:
+        if not self.limits or self._trainer_problems:
+            return []
+        if self.allowed is None:
+            return [Problem(NO_NETWORKS, ("limits",))]
+        if any(map(self.allowed, islice(draws(self.space, self.seed), SAMPLE))):
+            return []
+        text = f"of {SAMPLE} random configurations none is within {self.limits}. Raise the limits, or search less"
+        return [Problem(text, ("limits",))]
+
+    @property
+    def allowed(self) -> Allowed | None:
+        """What tells whether a configuration, fixed values or not, keeps the limits; None if there are none."""
+        trainer, limits, fixed = self.trainer, self.limits, self.space.fixed
+        if trainer is None or not limits:
+            return None
+        return lambda params: limits.broken(trainer, {**fixed, **params}) is None
+
     # Opening
 
     def _open(self, *, write: bool) -> Ledger:
-        direction = optuna.study.StudyDirection.MAXIMIZE if self.maximize else optuna.study.StudyDirection.MINIMIZE
+        kinds = optuna.study.StudyDirection
+        directions = [kinds.MAXIMIZE if more else kinds.MINIMIZE for more in self.goals.maximize]
         with _quiet():
             storage = open_storage(self.storage, self.folder, write=write)
             try:
-                mirror = Mirror.open(storage, self.name, [direction] if write else None)
+                mirror = Mirror.open(storage, self.name, directions if write else None)
             finally:
                 if not write:
                     release(storage)
-            return Ledger(mirror, self.space, self.strategy, self.pruner, self.seed)
+            return Ledger(mirror, self.space, self.strategy, self.pruner, self.seed, self.goals)
 
     def _reading(self) -> Ledger | None:
         """Returns the study as it is in its storage; None if it isn't there."""
@@ -374,17 +470,43 @@ class Study:
             self.close()
 
     def _hold(self) -> Ledger:
+        if self.limits and self.trainer is None:
+            raise SettingsError([Problem(NO_NETWORKS, ("limits",))])
         if self._book is None:
+            earlier = self._earlier  # before anything is created
             self._held.enter_context(locked(self.storage, self.folder))
             try:
                 self._book = self._open(write=True)
-                self._agree(self._book)
+                self._agree(self._book, earlier)
+                self.strategy.earlier = self._book.attribute("warm_start") or ()
             except BaseException:
                 self.close()
                 raise
         return self._book
 
-    def _agree(self, ledger: Ledger) -> None:
+    @cached_property
+    def _earlier(self) -> list[dict[str, Any]]:
+        """The trials of earlier studies that this one starts from, as they were when it began."""
+        if self.warm_start is None:
+            return []
+        ledger = self._reading()
+        kept = ledger.attribute("warm_start") if ledger is not None else None
+        if kept is not None:
+            return list(kept)
+        problems: list[Problem] = []
+        earlier = []
+        for name in self.warm_start.studies:
+            with settings.gathered(problems):
+                if name == self.name:
+                    raise SettingsError(f"`{name}` can't start from itself")
+                earlier.append(load_study(name, self.storage))
+        with settings.gathered(problems):
+            found = taken(earlier, self.space, maximize=self.maximize)
+        if problems:
+            raise SettingsError(problems)
+        return found
+
+    def _agree(self, ledger: Ledger, earlier: list[dict[str, Any]]) -> None:
         """Keeps the settings with a new study; raises SettingsError if an old one has others."""
         described, kept = self.describe(), ledger.attribute("settings")
         if kept is None:
@@ -392,6 +514,10 @@ class Study:
             ledger.set_attribute("id", identity)
             ledger.set_attribute("settings", described)
             ledger.set_attribute("format", FORMAT)
+            if self.warm_start is not None:
+                ledger.set_attribute("warm_start", earlier)
+                allowed = self.allowed or (lambda params: True)
+                ledger.enqueue(best_of(earlier, self.warm_start.first, maximize=self.maximize, allowed=allowed))
             ledger.commit()
             return
         self.folder.claim(ledger.attribute("id"))
@@ -465,14 +591,23 @@ def load_study(
         name,
         Space.parse(kept["space"]),
         trainer,
-        metric=None if str(kept["metric"]).startswith("<") else kept["metric"],
+        metric=_known_metric(kept["metric"]),
         direction=kept["direction"],
         strategy="bayes" if str(kept["strategy"]).startswith("<") else kept["strategy"],
-        pruner="none" if kept["pruner"].startswith("<") else kept["pruner"],
+        pruner="none" if str(kept["pruner"]).startswith("<") else kept["pruner"],
         seed=kept["seed"],
+        limits=kept.get("limits"),
         storage=storage,
+        warm_start=kept.get("warm_start"),
         **{**run_with.get("study", {}), **options},
     )
+
+
+def _known_metric(kept: Any) -> Any:
+    """Returns the metric, or metrics, of a study's settings; None for one that only its own script knows."""
+    if isinstance(kept, list):
+        return [_known_metric(one) for one in kept]
+    return None if str(kept).startswith("<") else kept
 
 
 def _default_space(trainer: Trainer | None) -> Space:

@@ -12,7 +12,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 KIND, STUDY, NUMBER = "leadline.kind", "leadline.study", "leadline.trial"  # tags: "study" or "trial"; names; numbers
 IDENTITY = "leadline.id"  # tag: which study it is; others may have had, or have elsewhere, the same name
 PARENT = "mlflow.parentRunId"
+LINEAGE = "leadline.parent"  # tag: the trial from whose state a trial began
+PARETO = "pareto"  # tag of a trial, of several objectives: whether no other dominated it when the study last ended
 OBJECTIVE = "objective"  # a trial's value, once, under one name in every study: what runs are sorted by
 REPORTED = "reported"  # the curve of a trial whose reports name no metrics
 STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED"}
@@ -48,6 +50,7 @@ class _Run:
     ended: bool = False
     concluded: bool = False  # whether it holds what is known at a trial's end, the `epochs` among it
     described: bool = False  # whether it is known to hold the parameters
+    pareto: bool = False  # whether it is tagged as one of the front
 
 
 class Tracker(Listener):
@@ -78,6 +81,9 @@ class Tracker(Listener):
         self._mark(trial.number)
 
     def reported(self, trial: Trial, epoch: int, metrics: Mapping[str, float]) -> None:
+        self._mark(trial.number)
+
+    def paused(self, trial: Trial) -> None:
         self._mark(trial.number)
 
     def ended(self, trial: Trial) -> None:
@@ -135,7 +141,9 @@ class Tracker(Listener):
                 ended = run.info.status in STATUS.values()
                 epochs = 0 if ended else self._epochs_of(run)
                 concluded = "epochs" in run.data.metrics
-                self._runs[int(tags[NUMBER])] = _Run(run.info.run_id, epochs, concluded=concluded, ended=ended)
+                self._runs[int(tags[NUMBER])] = _Run(
+                    run.info.run_id, epochs, concluded=concluded, ended=ended, pareto=tags.get(PARETO) == "true"
+                )
         if self.parent_id is None:
             tags = {KIND: "study", **self.tags}
             self.parent_id = client.create_run(self.experiment_id, tags=tags, run_name=self.name).info.run_id
@@ -186,7 +194,7 @@ class Tracker(Listener):
         run = run or self._create(trial, frozen, tags)
         metrics, run.epochs = _epochs(frozen, run.epochs)
         if trial.state in STATUS and not run.concluded:
-            metrics += _ending_metrics(trial, frozen)
+            metrics += _ending_metrics(trial, frozen, self.ledger.goals.further)
         params = [] if run.described else [*_params(trial.params), *_params(self._logarithms(trial), "log10.")]
         changed = [] if new else [RunTag(key, value) for key, value in tags.items()]
         for start in range(0, max(1, len(metrics)), BATCH):
@@ -202,6 +210,7 @@ class Tracker(Listener):
         assert self._client is not None
         began = frozen.datetime_start.timestamp() if frozen.datetime_start else time.time()
         core = {KIND: "trial", NUMBER: str(trial.number), PARENT: self.parent_id, **self.tags, **tags}
+        core |= {} if trial.parent is None else {LINEAGE: str(trial.parent)}
         name = f"{self.name}-{trial.number:04d}"
         created = self._client.create_run(self.experiment_id, round(began * 1000), tags=core, run_name=name)
         self._runs[trial.number] = _Run(created.info.run_id)
@@ -227,9 +236,18 @@ class Tracker(Listener):
             tags = [RunTag("best.trial", str(best.number))]
             tags += [RunTag(f"best.{name}", str(value)) for name, value in best.params.items()]
         self._client.log_batch(self.parent_id, metrics, tags=tags)
+        if self.ledger.goals.several:
+            self._tag_front({trial.number for trial in self.ledger.goals.front(trials)})
         if model is not None:
             self._client.log_artifacts(self.parent_id, str(model), "model")
         self._client.set_terminated(self.parent_id, "FINISHED" if finished else "KILLED")
+
+    def _tag_front(self, front: set[int]) -> None:
+        assert self._client is not None
+        for number, run in self._runs.items():
+            if run.pareto != (number in front):
+                run.pareto = number in front
+                self._client.set_tag(run.id, PARETO, str(run.pareto).lower())
 
 
 def connect(uri: str) -> MlflowClient:
@@ -310,12 +328,14 @@ def _epochs(frozen: FrozenTrial, after: int) -> tuple[list[Metric], int]:
     return metrics, last
 
 
-def _ending_metrics(trial: Trial, frozen: FrozenTrial) -> list[Metric]:
-    """Returns what is known at a trial's end; `objective` stands at the step of its best epoch."""
+def _ending_metrics(trial: Trial, frozen: FrozenTrial, further: Sequence[str]) -> list[Metric]:
+    """Returns what is known at a trial's end; `objective` stands at the step of its best epoch, and so do those after
+    the first as `objective.parameters`, ..."""
     from mlflow.entities import Metric
 
     at = round((frozen.datetime_complete.timestamp() if frozen.datetime_complete else time.time()) * 1000)
     known = {OBJECTIVE: trial.value, "duration": trial.seconds, "parameters": trial.parameters, "epochs": trial.epochs}
+    known |= {f"{OBJECTIVE}.{name}": value for name, value in zip(further, trial.values[1:], strict=False)}
     step = trial.best_epoch or trial.epochs
     return [Metric(name, _finite(value), at, step) for name, value in known.items() if value is not None]
 

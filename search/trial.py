@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,17 +11,22 @@ if TYPE_CHECKING:
 
 STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running", "WAITING": "waiting"}
 ENDED = ("complete", "pruned", "failed")  # the states that no trial leaves
-EPOCH = "leadline:epoch:"  # system attribute of a trial, with the epoch's number: the epoch's metrics
+# System attributes of a trial
+EPOCH = "leadline:epoch:"  # with the epoch's number: its metrics, when it was, and what the pruner said
+PAUSED = "leadline:paused"  # whether it is: Optuna, which knows no such state, has it running
+PARENT = "leadline:parent"  # the number of the trial from whose state it began
 
 
 @dataclass(frozen=True)
 class Trial:
     """One configuration and what came of it.
 
-    `state` is "complete", "pruned", "failed", "running" or "waiting"; `value` the metric at the best epoch (None if
-    there is none; the mean of folds or replicates, whose standard deviation is `spread`), `last` at the last one;
-    `curve` the metric by epoch, counted from 1; `seconds` of training, `parameters` the network's weights,
-    `peak_memory` in bytes; `reason` says why it ended.
+    `state` is "complete", "pruned", "failed", "running", "paused" (it may go on from where it stands) or "waiting";
+    `value` the metric at the best epoch (None if there is none; the mean of folds or replicates, whose standard
+    deviation is `spread`), `last` at the last one; `values` those of all objectives, `value` the first of them; `curve`
+    the metric by epoch, counted from 1, `reports` what else was reported then; `seconds` of training, `parameters` the
+    network's weights, `peak_memory` in bytes; `reason` says why it ended. A trial that began from the state of another
+    one has its number as `parent`, and a curve that begins after the epoch where that one stood.
     """
 
     number: int
@@ -36,37 +41,58 @@ class Trial:
     parameters: int | None = None
     peak_memory: int | None = None
     spread: float | None = None
+    parent: int | None = None
     curve: dict[int, float] = field(default_factory=dict)
+    values: tuple[float, ...] = ()
+    reports: dict[int, Mapping[str, float]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, frozen: FrozenTrial, fixed: Mapping[str, Any]) -> Trial:
         """Returns the record of an Optuna trial in a space with these `fixed` values."""
-        facts, params = frozen.user_attrs, frozen.params or frozen.system_attrs.get("fixed_params", {})
-        started, ended = frozen.datetime_start, frozen.datetime_complete
+        facts, marks = frozen.user_attrs, frozen.system_attrs
+        params = frozen.params or marks.get("fixed_params", {})
+        state = STATES[frozen.state.name]
+        values, curve = tuple(frozen.values or ()), sorted_curve(frozen)
+        value = values[0] if values else None
         return cls(
             number=frozen.number,
-            state=STATES[frozen.state.name],
+            state="paused" if state == "running" and marks.get(PAUSED) else state,
             params={**fixed, **params},
-            value=frozen.value,
+            value=value,
             spread=facts.get("spread"),
-            last=facts.get("last", next(reversed(sorted_curve(frozen).values()), frozen.value)),
+            last=facts.get("last", next(reversed(curve.values()), value)),
             reason=facts.get("reason", ""),
             epochs=facts.get("epochs", len(frozen.intermediate_values)),
             best_epoch=facts.get("best_epoch"),
-            seconds=facts.get("seconds", (ended - started).total_seconds() if started and ended else None),
+            seconds=_seconds(frozen) if state == "running" else facts.get("seconds", _seconds(frozen)),
             parameters=facts.get("parameters"),
             peak_memory=facts.get("peak_memory"),
-            curve=sorted_curve(frozen),
+            parent=marks.get(PARENT),
+            curve=curve,
+            values=values,
+            reports={epoch: entry["metrics"] for epoch in curve if (entry := marks.get(f"{EPOCH}{epoch}"))},
         )
 
     def as_json(self) -> dict[str, Any]:
         """Returns the trial as plain JSON."""
-        return {**asdict(self), "curve": {str(epoch): value for epoch, value in self.curve.items()}}
+        plain = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "reports"}
+        curve = {str(epoch): value for epoch, value in self.curve.items()}
+        return {**plain, "params": dict(self.params), "curve": curve, "values": list(self.values)}
 
 
 def sorted_curve(frozen: FrozenTrial) -> dict[int, float]:
     """Returns an Optuna trial's reported values by epoch, in order."""
     return dict(sorted(frozen.intermediate_values.items()))
+
+
+def _seconds(frozen: FrozenTrial) -> float | None:
+    """Returns the seconds that a trial's epochs took; where they don't tell, those from its beginning to its end."""
+    entries = (entry for name, entry in frozen.system_attrs.items() if name.startswith(EPOCH))
+    reported = [entry["metrics"]["seconds"] for entry in entries if "seconds" in entry["metrics"]]
+    if reported:
+        return float(sum(reported))
+    started, ended = frozen.datetime_start, frozen.datetime_complete
+    return (ended - started).total_seconds() if started and ended else None
 
 
 class ActiveTrial:

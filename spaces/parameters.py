@@ -9,12 +9,14 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 from ..errors import SpaceError, suggestion
+from . import priors
 
 if TYPE_CHECKING:
     import optuna
 
 Scalar = str | int | float | bool | None
 Condition = Mapping[str, Scalar | Sequence[Scalar]]
+Prior = tuple[Scalar, float]  # a guess and the confidence in it
 
 
 @dataclass(frozen=True)
@@ -23,14 +25,23 @@ class Parameter:
 
     `when` names other parameters and the value, or list of values, they must have for this one to be active; it is
     kept as name of the parent -> tuple of the parent's values.
+
+    `prior` is a value that is thought to be good and the confidence in it, in (0, 1): that share of the proposals made
+    from it is near the guess, the others are anywhere (formula: `leadline.spaces.priors`). How a strategy uses it, and
+    how it wears off: `leadline.search.strategies.prior`.
     """
 
     when: Condition = field(default_factory=dict, kw_only=True)
+    prior: Prior | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
+        prior: object = self.prior
+        if isinstance(prior, list):
+            object.__setattr__(self, "prior", tuple(prior))
         values = {name: v if isinstance(v, list | tuple) else (v,) for name, v in (self.when or {}).items()}
         object.__setattr__(self, "when", {name: tuple(v) for name, v in values.items()})
         problems = self._problems()
+        problems += self._prior_problems(sound=not problems)
         if problems:
             raise SpaceError(problems)
 
@@ -55,6 +66,25 @@ class Parameter:
         """Tells whether `value` is one this parameter can take."""
         raise NotImplementedError
 
+    def log_density(self, value: Any) -> float:
+        """Returns the logarithm of the prior's density at a value, relative to the uniform one; 0 without a prior.
+
+        >>> from leadline import Float
+        >>> round(Float(1e-4, 1e-1, log=True, prior=(1e-3, 0.7)).log_density(1e-3), 2)
+        1.13
+        """
+        if self.prior is None or self.size == 1:
+            return 0.0
+        guess, confidence = self.prior
+        return math.log(priors.density(*self._cell(value), self._middle(guess), confidence))
+
+    def draw(self, u: float) -> Any:
+        """Returns the value that the uniform number `u` in [0, 1) draws from the prior, or uniformly without one."""
+        if self.prior is None or self.size == 1:
+            return self._value(u)
+        guess, confidence = self.prior
+        return self._value(priors.place(u, self._middle(guess), confidence))
+
     def suggest(self, trial: optuna.Trial, name: str) -> Any:
         """Returns the value that an Optuna trial suggests for this parameter under `name`."""
         raise NotImplementedError
@@ -68,6 +98,33 @@ class Parameter:
         raise NotImplementedError
 
     def _problems(self) -> list[str]:
+        raise NotImplementedError
+
+    def _prior_problems(self, *, sound: bool) -> list[str]:
+        """Returns what is wrong with the prior; whether it is in range only if the parameter itself is `sound`."""
+        prior: object = self.prior
+        if prior is None:
+            return []
+        if not isinstance(prior, tuple) or len(prior) != 2:
+            return [f"`prior` is a guess and a confidence, as (guess, confidence), but got {prior!r}"]
+        guess, confidence = prior
+        problems = []
+        if not _is_number(confidence) or not 0 < confidence < 1:
+            problems.append(f"`0 < confidence < 1` must hold in `prior`, but got confidence={confidence!r}")
+        if sound and not self.contains(guess):
+            problems.append(f"the guess of `prior` must be a value of the parameter, but got guess={guess!r}")
+        return problems
+
+    def _cell(self, value: Any) -> tuple[float, float]:
+        """Returns the part of [0, 1] from which a value is drawn; both ends are its place if it is continuous."""
+        raise NotImplementedError
+
+    def _middle(self, value: Any) -> float:
+        low, high = self._cell(value)
+        return (low + high) / 2
+
+    def _value(self, place: float) -> Any:
+        """Returns the value in whose cell a place in [0, 1] is."""
         raise NotImplementedError
 
 
@@ -117,6 +174,19 @@ class Float(Parameter):
         index = round((value - self.low) / self.step)
         return math.isclose(value, self._at(index), rel_tol=1e-12, abs_tol=1e-8 * self.step)
 
+    def _cell(self, value: float) -> tuple[float, float]:
+        if self.step is None:
+            return (_unit(value, self.low, self.high, self.log),) * 2
+        count = self.size or 1
+        index = round((value - self.low) / self.step)
+        return index / count, (index + 1) / count
+
+    def _value(self, place: float) -> float:
+        if self.step is not None:
+            count = self.size or 1
+            return self._at(min(int(place * count), count - 1))
+        return min(max(_from_unit(place, self.low, self.high, self.log), self.low), self.high)
+
     def _at(self, index: int) -> float:
         return float(_decimal(self.low) + _decimal(self.step or 0.0) * index)
 
@@ -129,7 +199,7 @@ class Float(Parameter):
         return FloatDistribution(self.low, self.high, log=self.log, step=self.step)
 
     def describe(self) -> dict[str, Any]:
-        return _description("float", [self.low, self.high], self.log, self.step, when=self.conditions)
+        return _description("float", [self.low, self.high], self.log, self.step, parameter=self)
 
     def _problems(self) -> list[str]:
         problems = _bounds_problems(self.low, self.high, self.log)
@@ -184,7 +254,20 @@ class Int(Parameter):
 
     def describe(self) -> dict[str, Any]:
         step = self.step if self.step != 1 else None
-        return _description("int", [self.low, self.high], self.log, step, when=self.conditions)
+        return _description("int", [self.low, self.high], self.log, step, parameter=self)
+
+    def _cell(self, value: int) -> tuple[float, float]:
+        edges = (value - self.step / 2, value + self.step / 2)
+        low, high = (_unit(edge, *self._edges, self.log) for edge in edges)
+        return low, high
+
+    def _value(self, place: float) -> int:
+        index = round((_from_unit(place, *self._edges, self.log) - self.low) / self.step)
+        return self.low + min(max(index, 0), self.size - 1) * self.step
+
+    @property
+    def _edges(self) -> tuple[float, float]:
+        return self.low - self.step / 2, self.high + self.step / 2
 
     def _problems(self) -> list[str]:
         for name, value in (("low", self.low), ("high", self.high), ("step", self.step)):
@@ -237,7 +320,19 @@ class Choice(Parameter):
         return CategoricalDistribution(list(self.options))
 
     def describe(self) -> dict[str, Any]:
-        return _description("choice", list(self.options), when=self.conditions)
+        return _description("choice", list(self.options), parameter=self)
+
+    def log_density(self, value: Scalar) -> float:
+        if self.prior is None:
+            return 0.0
+        guess, confidence = self.prior
+        return math.log(1 - confidence + confidence * self.size * _same(guess, value))
+
+    def draw(self, u: float) -> Scalar:
+        guess, confidence = self.prior or (None, 0.0)
+        if u < confidence:
+            return guess
+        return self.options[min(int((u - confidence) / (1 - confidence) * self.size), self.size - 1)]
 
     def _problems(self) -> list[str]:
         if not isinstance(self.options, tuple):
@@ -263,7 +358,7 @@ def parse(description: object) -> Parameter | Scalar:
 
     >>> from leadline.spaces.parameters import parse
     >>> parse({"float": [1e-4, 1e-1], "log": True})
-    Float(when={}, low=0.0001, high=0.1, log=True, step=None)
+    Float(when={}, prior=None, low=0.0001, high=0.1, log=True, step=None)
 
     Raises SpaceError if the description breaks a rule.
     """
@@ -275,12 +370,12 @@ def parse(description: object) -> Parameter | Scalar:
         raise SpaceError(f"a parameter is a value or has one of `float`, `int`, `choice`, but got {description!r}")
     given = [kind for kind in KINDS if kind in description]
     if len(given) != 1:
-        keys = [str(key) for key in description if key not in ("log", "step", "when")]
+        keys = [str(key) for key in description if key not in ("log", "step", "when", "prior")]
         hint = suggestion(keys[0], KINDS) if len(keys) == 1 else "Keep one of them." if given else ""
         got = ", ".join(f"`{key}`" for key in keys) or "none"
         raise SpaceError(f"a parameter has exactly one of `float`, `int`, `choice`, but got {got}. {hint}".rstrip())
     kind, extra = given[0], {key: value for key, value in description.items() if key != given[0]}
-    allowed = ("when",) if kind == "choice" else ("log", "step", "when")
+    allowed = ("when", "prior") if kind == "choice" else ("log", "step", "when", "prior")
     unknown = [str(key) for key in extra if key not in allowed]
     if unknown:
         raise SpaceError(f"`{key}` is no option of a `{kind}`. {suggestion(key, allowed)}" for key in unknown)
@@ -290,12 +385,22 @@ def parse(description: object) -> Parameter | Scalar:
         raise SpaceError(f"`when` must name parameters and their values, as {{optimizer: sgd}}, got {extra['when']!r}")
     if extra.get("step", 0) is None:
         del extra["step"]
+    if "prior" in extra:
+        extra["prior"] = _parsed_prior(extra["prior"])
     bounds = description[kind]
     if kind == "choice":
         return Choice(bounds, **extra)
     if not isinstance(bounds, Sequence) or isinstance(bounds, str) or len(bounds) != 2:
         raise SpaceError(f"`{kind}` takes two bounds, as {{{kind}: [low, high]}}, but got {bounds!r}")
     return KINDS[kind](*bounds, **extra)
+
+
+def _parsed_prior(given: object) -> Prior | None:
+    if given is None:
+        return None
+    if not isinstance(given, Mapping) or set(given) != {"guess", "confidence"}:
+        raise SpaceError(f"`prior` has a guess and a confidence, as {{guess: 0.001, confidence: 0.7}}, got {given!r}")
+    return given["guess"], given["confidence"]
 
 
 def from_distribution(distribution: optuna.distributions.BaseDistribution) -> Parameter:
@@ -331,15 +436,17 @@ def _same(a: object, b: object) -> bool:
 
 
 def _description(
-    kind: str, values: list[Any], log: bool = False, step: float | None = None, *, when: dict[str, tuple[Scalar, ...]]
+    kind: str, values: list[Any], log: bool = False, step: float | None = None, *, parameter: Parameter
 ) -> dict[str, Any]:
     parts: dict[str, Any] = {kind: values}
     if log:
         parts["log"] = True
     if step is not None:
         parts["step"] = step
-    if when:
+    if when := parameter.conditions:
         parts["when"] = {name: list(v) if len(v) != 1 else v[0] for name, v in when.items()}
+    if parameter.prior is not None:
+        parts["prior"] = dict(zip(("guess", "confidence"), parameter.prior, strict=True))
     return parts
 
 
@@ -352,6 +459,16 @@ def _bounds_problems(low: object, high: object, log: bool) -> list[str]:
     if log and low <= 0:
         return [f"`low > 0` must hold where `log` is true, but got low={low}"]
     return []
+
+
+def _unit(value: float, low: float, high: float, log: bool) -> float:
+    if log:
+        value, low, high = math.log(value), math.log(low), math.log(high)
+    return min(max((value - low) / (high - low), 0.0), 1.0)
+
+
+def _from_unit(place: float, low: float, high: float, log: bool) -> float:
+    return math.exp(_from_unit(place, math.log(low), math.log(high), False)) if log else low + place * (high - low)
 
 
 def _decimal(number: float) -> Decimal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -130,6 +131,15 @@ class Space:
                 found.append(Problem(f"`{name}` is missing", (name,)))
         return found
 
+    @property
+    def guesses(self) -> dict[str, Scalar]:
+        """The guess of each parameter that has a prior."""
+        return {name: p.prior[0] for name, p in self.parameters.items() if p.prior is not None}
+
+    def log_density(self, params: Mapping[str, Any]) -> float:
+        """Returns the logarithm of the priors' density at a configuration, relative to the uniform one."""
+        return math.fsum(p.log_density(params[name]) for name, p in self.parameters.items() if name in params)
+
     def contains(self, params: Mapping[str, Any]) -> bool:
         """Tells whether `params` is a complete configuration of this space; fixed values may be left out."""
         return not self.problems(params)
@@ -144,7 +154,7 @@ class Space:
         if problems:
             raise SpaceError(problems)
 
-    @property
+    @functools.cached_property
     def size(self) -> int | None:
         """How many configurations there are; None if uncountably many."""
         parents = {parent for parameter in self.parameters.values() for parent in parameter.when}
@@ -168,11 +178,14 @@ class Space:
     def __bool__(self) -> bool:
         return True
 
-    def grid(self, points: int | Mapping[str, int] | None = None) -> Iterator[dict[str, Any]]:
+    def grid(
+        self, points: int | Mapping[str, int] | None = None, given: Mapping[str, Any] | None = None
+    ) -> Iterator[dict[str, Any]]:
         """Yields every configuration of the grid once, fixed values included; dead branches don't multiply.
 
         `points` is how many values a numeric parameter contributes: one number for all continuous ones, or one by name
-        (which also thins integers). Raises SpaceError if a continuous parameter has none.
+        (which also thins integers). A parameter in `given` has that value only, where it is active. Raises SpaceError
+        if a continuous parameter has no points.
         """
         by_name = points if isinstance(points, Mapping) else {}
         problems = [
@@ -182,6 +195,9 @@ class Space:
         ]
         values: dict[str, list[Any]] = {}
         for name, parameter in self.parameters.items():
+            if given and name in given:
+                values[name] = [given[name]]
+                continue
             every = points if isinstance(points, int) and parameter.size is None else None
             try:
                 values[name] = parameter.values(by_name.get(name, every))

@@ -141,6 +141,22 @@ class TestAStudyFromBeginningToEnd:
         assert f"{best['value']:.4g}" in leadline("best", "small").out
         assert "small" in leadline("ls").out
 
+    def test_of_several_objectives_run_and_best_show_the_front(self, leadline: Leadline, small: str) -> None:
+        said = leadline("run", small, "--set", "metric=[accuracy, parameters]", "--set", "strategy=nsga2")
+        assert said.code == 0, said.err
+        study = ll.load_study("small")
+        table = said.out[said.out.index("No trial is better than one of these") :].splitlines()
+        assert table[1].split() == ["trial", "accuracy", "parameters", "depth", "feature_maps", "lr"]
+        shown = [line.split()[0] for line in table[2 : 2 + len(study.best_trials)]]
+        assert shown == [str(trial.number) for trial in study.best_trials]
+        assert "No trial is better" in leadline("best", "small").out
+        best = leadline("best", "small", "--json").json
+        assert [trial["number"] for trial in best["best_trials"]] == [trial.number for trial in study.best_trials]
+        assert best["values"] == [best["value"], best["parameters"]]
+        assert "parameters" in leadline("show", "small").out
+        assert leadline("resume", "small", "--trials", "4").code == 0
+        assert leadline("test", "small").code == 0
+
     def test_the_test_split_is_opened_on_request_and_each_opening_counted(self, leadline: Leadline, small: str) -> None:
         leadline("run", small)
         first = leadline("test", "small", "--json").json
@@ -163,10 +179,28 @@ class TestAStudyFromBeginningToEnd:
         assert said.json["trials"][:3] == before
         assert len(said.json["trials"]) == 4
 
+    def test_a_study_says_which_budget_ended_it_and_resumes_with_another(self, leadline: Leadline, small: str) -> None:
+        said = leadline("run", small, "--target", "0.01", "--lanes", "1")
+        assert "small: the target of 0.01 is reached, 1 trials" in said.out
+        shown = leadline("show", "small", "--json").json["study"]
+        assert (shown["ended_by"], shown["budget"]["target"]) == ("target", 0.01)
+        assert "is reached, 1 trials" in leadline("resume", "small", "--executor", "inline").out
+        said = leadline("resume", "small", "--executor", "inline", "--total-epochs", "4")
+        assert "small: its epochs are used up, 2 trials" in said.out
+
     def test_running_the_file_again_goes_on_too(self, leadline: Leadline, small: str) -> None:
         leadline("run", small)
         said = leadline("run", small, "--trials", "4")
         assert (said.code, "4 trials" in said.out) == (0, True)
+
+    def test_earlier_studies_are_learned_from(self, leadline: Leadline, small: str) -> None:
+        leadline("run", small)
+        told = leadline("run", small, "--study", "next", "--warm-start", "small", "--warm-start", "nowhere")
+        assert told.code == 2
+        assert "there is no study `nowhere`" in told.err
+        best = leadline("best", "small", "--json").json["params"]
+        trials = leadline("run", small, "--study", "next", "--warm-start", "small", "--json").json["trials"]
+        assert trials[0]["params"] == best
 
     def test_enqueued_configurations_come_first(self, leadline: Leadline, small: str, here: Path) -> None:
         first = {"depth": 2, "feature_maps": 4, "lr": 0.05}
@@ -399,6 +433,10 @@ class TestWrongInput:
             (["run", "study.yaml", "--model", "alexnt"], "alexnt"),
             (["run", "study.yaml", "--trials", "0"], "trials > 0"),
             (["run", "study.yaml", "--minutes", "-1"], "minutes > 0"),
+            (["run", "study.yaml", "--stall", "0"], "stall > 0"),
+            (["run", "study.yaml", "--device-hours", "-2"], "device_hours > 0"),
+            (["run", "study.yaml", "--set", "limits.parameters=3"], "none is within parameters <= 3"),
+            (["run", "study.yaml", "--set", "limits.memory=lots"], "--set limits.memory"),
             (["run", "study.yaml", "--lanes", "many"], "lanes"),
             (["run", "study.yaml", "--plan", "fast"], "plan"),
             (["run", "study.yaml", "--device", "tpu"], "tpu"),

@@ -5,12 +5,13 @@ driver                                  worker
   ──── Start, Start, ..., Go ────────────>
   <──────────── Planned ──────────────────   (the first trial of a blueprint)
   ──── Adopt ────────────────────────────>   trains an epoch ...
-  <──────────── Report ───────────────────
-  ──── Decision (where the report waits) >
+  <──────────── Report, Report, ... ──────
+  <──────────── AtRung ───────────────────   (where trials of the stack are at a rung)
+  ──── Decision, Decision, ... ──────────>
   <──────────── Ended ────────────────────
   ──── Start, ..., Go, or Close ─────────>
 
-The worker waits for the answer to each Ready, Planned, waiting Report and Ended. So what it trains beside what depends
+The worker waits for the answer to each Ready, Planned, AtRung and Ended. So what it trains beside what depends
 on the order of these messages, never on when one happens to arrive.
 """
 
@@ -21,7 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-Outcome = Literal["complete", "pruned", "stopped", "failed"]
+Outcome = Literal["complete", "pruned", "paused", "stopped", "failed"]
+Verdict = Literal["go", "pause", "prune"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,9 @@ class Job:
     seed: int
     metric: Any  # a name from trainers.metrics, a `module:function`, a callable, or None for the task's own
     maximize: bool
+    objectives: int = 1  # how many numbers an objective of the user's returns
+    metrics: Sequence[str] = ()  # others that are computed of each epoch too
+    latency: bool = False  # whether that of each trial's network is measured at its end
     device: str = "auto"
     threads: int | None = None  # torch threads of a CPU worker; None leaves them
     lanes: int | None = 1  # None: as many as pay
@@ -46,26 +51,31 @@ class Job:
 
 @dataclass(frozen=True)
 class Start:
-    """Train this trial, from its last checkpoint if there is one; wait for a decision after each epoch in `rungs`."""
+    """Train this trial, from its last checkpoint if there is one; wait for a decision after each epoch in `rungs`.
+
+    One that has a `branch` begins from the state that another trial had, left in its folder as `branch.safetensors`.
+    """
 
     number: int
     params: Mapping[str, Any]
     rungs: frozenset[int] = frozenset()
+    branch: bool = False
 
 
 @dataclass(frozen=True)
 class Decision:
-    """The pruner's word on a waiting report: end the trial as pruned, or go on."""
+    """The pruner's word on a trial at a rung: go on, pause (its state is kept, its lane is free), or end as pruned."""
 
     number: int
-    prune: bool
+    verdict: Verdict
 
 
 @dataclass(frozen=True)
 class Stop:
-    """End this trial at the end of its epoch: the study's time is up."""
+    """End this trial at the end of its epoch: the study ends, for this reason."""
 
     number: int
+    reason: str = "the study ended"
 
 
 @dataclass(frozen=True)
@@ -116,17 +126,26 @@ class Report:
     epoch: int
     value: float
     metrics: Mapping[str, float] = field(default_factory=dict)
-    waits: bool = False  # the lane stands still until the Decision
+
+
+@dataclass(frozen=True)
+class AtRung:
+    """Trials, by number, that have reported the epoch of a rung, and stand still until the Decision on each of them."""
+
+    epochs: Mapping[int, int]
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a trial ended; `value` is the metric at its best epoch, None if it failed."""
+    """How a trial ended, or that it is paused.
+
+    `value` is the metric at its best epoch, or what an objective returned; None if it failed.
+    """
 
     number: int
     outcome: Outcome
     reason: str
-    value: float | None = None
+    value: float | Sequence[float] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)  # epochs, seconds, parameters, peak memory, ...
 
 
@@ -137,7 +156,7 @@ class Broken:
     problems: Sequence[str]
 
 
-Event = Ready | Planned | Report | Ended | Broken
+Event = Ready | Planned | Report | AtRung | Ended | Broken
 
 
 class Channel(Protocol):

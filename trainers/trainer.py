@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,6 +16,7 @@ from ..errors import Problem, SettingsError, UsageError
 from ..spaces import Space
 from . import networks, settings
 from .data import By, Data, Preparation, Split, folds, is_remote, load, merged, prepare, split
+from .footprint import Examples, Footprint, footprint
 from .losses import Loss, loss_for
 from .messages import Broken, Channel, Job
 from .metrics import Metric, metric_for
@@ -30,6 +31,7 @@ OWN_SETTINGS = (  # besides model, data and the recipe's
     *("folds", "replicates", "loss", "precision", "parts", "split_by", "split_seed", "refit", "checkpoint"),
     *("streamed", "on_epoch", "on_trial_end", "base", "allow"),
 )
+LOADED = ("builder", "loaded", "loss_function", "_footprints")  # what each process has of its own
 INITIAL_ROWS = 64  # training examples by whose variances weights may be initialised
 
 
@@ -169,9 +171,7 @@ class Trainer:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leaves what was loaded, and the callbacks, in the process they belong to."""
-        state = {
-            name: value for name, value in vars(self).items() if name not in ("builder", "loaded", "loss_function")
-        }
+        state = {name: value for name, value in vars(self).items() if name not in LOADED}
         return {**state, "on_epoch": None, "on_trial_end": None}
 
     # What the settings stand for
@@ -309,43 +309,81 @@ class Trainer:
         They are built on the meta device where the builder allows it: no memory, no weights.
         """
         counts = []
-        for end in (0, -1):
-            params: dict[str, Any] = dict(space.fixed)
-            for name, parameter in space.parameters.items():
-                if space.is_active(name, params):
-                    params[name] = _ordered(parameter)[end]
+        for params in self.ends(space):
             try:
                 counts.append(self._parameters(params))
             except Exception:  # a builder may look at its weights, which the meta device hasn't got
                 counts.append(sum(parameter.numel() for parameter in self._built(params).parameters()))
         return min(counts), max(counts)
 
+    def ends(self, space: Space) -> list[dict[str, Any]]:
+        """Returns the configurations of the space's least and greatest values."""
+        configurations = []
+        for end in (0, -1):
+            params: dict[str, Any] = dict(space.fixed)
+            for name, parameter in space.parameters.items():
+                if space.is_active(name, params):
+                    params[name] = _ordered(parameter)[end]
+            configurations.append(params)
+        return configurations
+
     def weight(self, params: Mapping[str, Any]) -> int:
         """Returns how much work a trial is, compared with others: its network's parameters; 1 where nobody knows."""
+        return self.size(params) or 1
+
+    def size(self, params: Mapping[str, Any]) -> int | None:
+        """Returns how many parameters a configuration's network has, without building it; None where nobody knows."""
         try:
             return self._parameters(params)
         except Exception:  # the builder is the user's; a trial will tell what is wrong with it
-            return 1
+            return None
 
     def _parameters(self, params: Mapping[str, Any]) -> int:
         with torch.device("meta"):
-            network = self.build(params, *self._shapes)
+            network = self.build(params, self.in_shape, self._examples.outputs)
         return sum(parameter.numel() for parameter in network.parameters())
+
+    def footprint(self, params: Mapping[str, Any]) -> Footprint:
+        """Returns what a configuration's network and a lane of it would take, without training; remembers it.
+
+        With `precision: auto` that is with float32, whatever the device. Raises SettingsError if the network can't be
+        built or run.
+        """
+        dropped = {name: bool(value) for name, value in params.items() if name in networks.RATES}
+        key = repr(sorted({**self.structure(params), **dropped}.items()))
+        if key not in self._footprints:
+            autocast = self._autocast(torch.device("cpu"))
+            build = partial(self.build, params, self.in_shape, self._examples.outputs)
+            try:
+                found = footprint(build, self._examples, self.recipe(params), self.loss_function, autocast)
+            except Exception as error:  # the builder is the user's: it may raise anything
+                text = f"building and running the network for {dict(params)} failed: {told(error)}"
+                raise SettingsError([Problem(text, ("model",))]) from error
+            self._footprints[key] = found
+        return self._footprints[key]
+
+    @cached_property
+    def _footprints(self) -> dict[str, Footprint]:
+        return {}
 
     @property
     def in_shape(self) -> tuple[int, ...]:
         """The shape of an example as a network takes it."""
-        return self._shapes[0]
+        return self._examples.in_shape
 
     @cached_property
-    def _shapes(self) -> tuple[tuple[int, ...], int]:
-        """The shape of an example as a network takes it, and the outputs it needs: by an arbitrary split."""
-        data = prepare(self.loaded, self.split(0), streamed=True)
-        return data.in_shape, data.outputs
+    def _examples(self) -> Examples:
+        """What a network is given, by an arbitrary split."""
+        rows = self.split(0)
+        data = prepare(self.loaded, rows, streamed=True)
+        targets = data.train.targets
+        splits = folds(self.loaded, rows, self.folds) if self.folds > 1 else (rows,)
+        count = min(len(one.train) for one in splits)
+        return Examples(data.in_shape, data.outputs, tuple(targets.shape[1:]), targets.dtype, count)
 
     def _built(self, params: Mapping[str, Any]) -> nn.Module:
         try:
-            return self.build(params, *self._shapes)
+            return self.build(params, self.in_shape, self._examples.outputs)
         except Exception as error:  # the builder is the user's: it may raise anything
             text = f"building the network for {dict(params)} failed: {told(error)}"
             raise SettingsError([Problem(text, ("model",))]) from error
@@ -384,6 +422,7 @@ class Trainer:
             device=device,
             loss=self.loss_function,
             metric=self.metric(job.metric),
+            further=tuple(self.metric(name) for name in job.metrics),
             autocast=self._autocast(device),
         )
 

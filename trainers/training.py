@@ -99,7 +99,9 @@ class Training:
             "seconds": self.seconds,
             "parameters": self.parameters,
         }
-        return {**facts, "spread": self.spreads[best - 1]} if self.spreads and best else facts
+        if self.spreads and best:
+            return {**facts, "spread": self.spreads[best - self.reports[0]["epoch"]]}
+        return facts
 
     def state(self) -> dict[str, Any]:
         """Returns, as JSON, all but the tensors that a checkpoint needs."""
@@ -127,6 +129,11 @@ class Training:
         self.best_weights = best_weights
         for lane, seconds in zip(self.lanes, state["seconds"], strict=True):
             lane.epoch, lane.seconds = state["epoch"], seconds
+
+    def branch(self, state: Mapping[str, Any]) -> None:
+        """Begins at the epoch where another trial's `state` stood; what that one reported isn't its own."""
+        for lane in self.lanes:
+            lane.epoch = state["epoch"]
 
 
 def comparable(params: Mapping[str, Any]) -> Any:

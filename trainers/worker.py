@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from ..errors import LeadlineError
+from ..errors import LeadlineError, StudyError
 from . import checkpoints
 from .early_stopping import EarlyStopping
+from .latency import latency
 from .messages import (
     Adopt,
+    AtRung,
     Broken,
     Channel,
     Close,
@@ -31,20 +33,24 @@ from .messages import (
     Event,
     Go,
     Job,
+    Outcome,
     Planned,
     Ready,
     Report,
     Start,
     Stop,
+    Verdict,
 )
 from .plan import Plan, choose, choose_padding, name_of
 from .reasons import told
 from .stack import Bench, Epoch, FusedStack, Lane, LoopedStack, Stack, part
 from .streams import Stream
-from .training import Training, comparable
+from .training import Tensors, Training, comparable
 
 if TYPE_CHECKING:
     from .trainer import Trainer
+
+VERDICTS: dict[Verdict, Outcome] = {"pause": "paused", "prune": "pruned"}
 
 
 class Worker:
@@ -106,14 +112,14 @@ class Worker:
                 self._start(command)
             case Go():
                 self.questions -= 1
-            case Decision(number, prune):
+            case Decision(number, verdict):
                 if number in self.trainings:
                     self.trainings[number].waiting = False
-                    if prune:
-                        self.trainings[number].ending = "pruned", "the pruner: others did better at this epoch"
-            case Stop(number):
+                    if verdict != "go":
+                        self.trainings[number].ending = VERDICTS[verdict], "the pruner: others did better at this epoch"
+            case Stop(number, reason):
                 if number in self.trainings and self.trainings[number].ending is None:
-                    self.trainings[number].ending = "stopped", "the study's time was up"
+                    self.trainings[number].ending = "stopped", reason
             case Adopt(name, stack, lanes):
                 self.plans[name] = stack, lanes
             case Close():
@@ -162,16 +168,24 @@ class Worker:
             sum(parameter.numel() for parameter in networks[0].parameters()),
             start.rungs,
         )
-        found = checkpoints.read(self._file(start.number, "checkpoint")) if self.job.folder else None
-        kept = found is not None and found[1]["identity"] == self._identity(start.params)
-        tensors, state = found if found is not None and kept else ({}, {})
-        if kept:
-            best = {name: tensor.to(self.bench.device) for name, tensor in part(tensors, "best.").items()}
-            training.restore(state, best)
+        found = self._kept(start.number, "checkpoint", self._identity(start.params))
+        if found is not None:
+            best = {name: tensor.to(self.bench.device) for name, tensor in part(found[0], "best.").items()}
+            training.restore(found[1], best)
+        elif start.branch:
+            found = self._kept(start.number, "branch", self._identity())
+            if found is None:
+                raise StudyError("the state of the trial that it was to begin from is gone, or can't be read")
+            training.branch(found[1])
         for place, (lane, network) in enumerate(zip(lanes, networks, strict=True)):
-            stack.add(lane, network, part(tensors, f"{place}.") if kept else None)
-        self.thawed += [training] if kept else []
+            stack.add(lane, network, None if found is None else part(found[0], f"{place}."))
+        self.thawed += [training] if training.reports else []
         return training
+
+    def _kept(self, number: int, name: str, identity: list[Any]) -> tuple[Tensors, dict[str, Any]] | None:
+        """Returns the tensors and the state that were kept of a trial, if they are there and of that identity."""
+        found = checkpoints.read(self._file(number, name)) if self.job.folder else None
+        return found if found is not None and found[1]["identity"][: len(identity)] == identity else None
 
     def _stack_for(self, lane: Lane, network: nn.Module) -> Stack | None:
         """Returns the stack that the lane belongs to; None if the driver said Close meanwhile."""
@@ -221,8 +235,8 @@ class Worker:
     def _repeat(self, training: Training) -> None:
         """Reports again what a trial had reported before its checkpoint: the driver may have died before it heard."""
         for report in training.reports:
-            training.waiting = report["epoch"] == training.epoch and training.awaits_decision
-            self.channel.send(Report(training.number, **report, waits=training.waiting))
+            self.channel.send(Report(training.number, **report))
+        training.waiting = training.awaits_decision
         self._await_decisions()
         self._settle(training)
 
@@ -281,11 +295,13 @@ class Worker:
             if not training.finished:
                 self._checkpoint(training)
             training.waiting = training.awaits_decision
-            report = training.reports[-1]
-            self.channel.send(Report(training.number, **report, waits=training.waiting))
+            self.channel.send(Report(training.number, **training.reports[-1]))
 
     def _await_decisions(self) -> None:
-        self._wait_for(lambda: not any(training.waiting for training in self.trainings.values()), Decision, Stop)
+        waiting = {number: training.epoch for number, training in sorted(self.trainings.items()) if training.waiting}
+        if waiting:
+            self.channel.send(AtRung(waiting))
+            self._wait_for(lambda: not any(training.waiting for training in self.trainings.values()), Decision, Stop)
 
     def _wait_for(self, done: Callable[[], bool], *kinds: type[Command]) -> None:
         """Waits until `done`, doing these kinds of commands; what else the driver says is done afterwards."""
@@ -302,12 +318,25 @@ class Worker:
         if self.closed or training.ending is None or training.number not in self.trainings:
             return
         outcome, reason = training.ending
+        if outcome == "paused":
+            self._write_checkpoint(training)  # before it is said: the driver may hand it to another worker at once
         self._leave(training)
         if outcome == "complete" and self.job.folder and self._among_the_best(training):
             checkpoints.write(self._file(training.number, "best"), training.best_weights, self._card(training))
         facts = {**training.facts(), "peak_memory": _peak_memory(self.bench.device)}
         value = training.stopping.best if outcome != "failed" else None
+        if self.job.latency and outcome != "failed":
+            try:
+                facts["latency"] = latency(self._untrained(training.lanes[0]), self.bench)
+            except Exception as error:  # the network is the user's: it may not take one example alone
+                self._fail(training.number, error)
+                return
         self._ask(Ended(training.number, outcome, reason, value, facts))
+
+    def _untrained(self, lane: Lane) -> nn.Module:
+        data = self.bench.data_of(lane)
+        with self.bench.seeded(lane.stream.key("weights")):
+            return self.trainer.build(lane.params, data.in_shape, data.outputs)
 
     def _leave(self, training: Training) -> None:
         for lane in training.lanes:
@@ -335,13 +364,16 @@ class Worker:
     def _checkpoint(self, training: Training) -> None:
         if self.job.folder is None or time.monotonic() - training.written < self.trainer.checkpoint:
             return
+        self._write_checkpoint(training)
+
+    def _write_checkpoint(self, training: Training) -> None:
         state = {"identity": self._identity(training.params), **training.state()}
         checkpoints.write(self._file(training.number, "checkpoint"), training.tensors(), state)
         training.written = time.monotonic()
 
-    def _identity(self, params: Mapping[str, Any]) -> list[Any]:
+    def _identity(self, params: Mapping[str, Any] | None = None) -> list[Any]:
         """Names whose checkpoint it is: a folder may hold one of another study that had the same name."""
-        return [self.job.study, self.job.seed, comparable(params)]
+        return [self.job.study, self.job.seed, *([] if params is None else [comparable(params)])]
 
     def _card(self, training: Training) -> dict[str, Any]:
         data = self.bench.data_of(training.lanes[training.best_lane])

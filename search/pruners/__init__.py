@@ -1,58 +1,107 @@
-"""Pruners by name, and the epochs after which they decide."""
+"""Pruners by name: what decides, as trials train, which go on.
+
+A new pruner is a new file and one line in `PRUNERS`. What it must do stands in `base.py`.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import inspect
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
-from ...errors import SettingsError, suggestion
+from ...errors import Problem, SettingsError, suggestion
+from ..goals import ONE, Goals
+from .asha import Asha
+from .base import Pruner
+from .hyperband import Hyperband
+from .wrapped import NoPruner, OptunaPruner
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
 
-PRUNERS = ("none", "median", "asha", "hyperband")
-REDUCTION = 3  # a rung lets a third of its trials pass
+GIVEN = ("epochs", "maximize", "pausing", "order")  # what a study says, not its user
 
 
-def make_pruner(given: str | BasePruner, epochs: int | None) -> BasePruner:
-    """Returns the pruner of that name for trials of at most `epochs` epochs (None: unknown), or the one given.
+def _none(epochs: int | None, *, maximize: bool, pausing: bool) -> Pruner:
+    return NoPruner()
 
-    `none` never prunes. `median` ends a trial below the median of those before it, after a tenth of the epochs and five
-    trials (Golovin et al., 2017). `asha` has rungs at a ninth and a third of the epochs and lets the best third of each
-    pass (Li et al., 2020). `hyperband` does so with first rungs of several lengths (Li et al., 2018). All are Optuna's.
-    Raises SettingsError for an unknown name.
+
+def _median(epochs: int | None, *, maximize: bool, pausing: bool, startup: int = 5, first: int | None = None) -> Pruner:
+    from optuna.pruners import MedianPruner
+
+    first = first or max(1, (epochs or 1) // 10)
+    return OptunaPruner(MedianPruner(n_startup_trials=startup, n_warmup_steps=first), first)
+
+
+PRUNERS: dict[str, Callable[..., Pruner]] = {
+    "none": _none,
+    "median": _median,
+    "asha": Asha,
+    "hyperband": Hyperband,
+}
+SEVERAL = ("none", "asha")  # those that can do several objectives
+LEAST = {"reduction": 2, "first": 1, "startup": 0}  # of the options
+
+
+def make_pruner(
+    given: str | Mapping[str, Any] | BasePruner | Pruner,
+    epochs: int | None,
+    goals: Goals = ONE,
+    *,
+    pausing: bool = True,
+) -> Pruner:
+    """Returns the pruner given by a name, a mapping with `name` and options, an Optuna pruner, or one of ours.
+
+    It decides about trials of at most `epochs` epochs (None: unknown), by the first of the `goals`; of several, `asha`
+    goes by non-domination, and the others can't. Where trials can't be paused (not `pausing`), what it would pause is
+    ended. `none` never prunes. `median` ends a trial below the median of those before it, after `first` epochs (a tenth
+    of them all) and `startup` trials (Golovin et al., 2017; Optuna's). The others are documented in their files. Raises
+    SettingsError, holding every problem, for what is unknown or can't be done.
+
+    >>> sorted(make_pruner({"name": "asha", "reduction": 3, "first": 1}, epochs=30).rungs(0, 30))
+    [1, 3, 9]
     """
-    from optuna import pruners
-
-    first = first_rung(epochs)
-    if not isinstance(given, str):
+    options: dict[str, Any] = {}
+    if isinstance(given, Mapping):
+        options = dict(given)
+        given = options.pop("name", None)
+    if isinstance(given, Pruner):
         return given
-    if given == "none":
-        return pruners.NopPruner()
-    if given == "median":
-        return pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=_warm_up(epochs))
-    if given == "asha":
-        return pruners.SuccessiveHalvingPruner(min_resource=first, reduction_factor=REDUCTION)
-    if given == "hyperband":
-        return pruners.HyperbandPruner(min_resource=first, max_resource=epochs or "auto", reduction_factor=REDUCTION)
-    raise SettingsError(f"no pruner is called `{given}`. {suggestion(given, PRUNERS)}")
+    if not isinstance(given, str):
+        if isinstance(given, Mapping) or not hasattr(given, "prune"):
+            raise SettingsError(f"a pruner is a name or an Optuna pruner, but got {given!r}")
+        if goals.several:
+            raise SettingsError(_not_several(f"an Optuna pruner (`{type(given).__name__}`)"))
+        return OptunaPruner(given)
+    if given not in PRUNERS:
+        raise SettingsError(f"no pruner is called `{given}`. {suggestion(given, PRUNERS)}")
+    if problems := [*_option_problems(given, options)]:
+        raise SettingsError(problems)
+    if goals.several and given not in SEVERAL:
+        raise SettingsError(_not_several(f"`{given}`"))
+    if goals.several and given == "asha":
+        options["order"] = goals.order
+    return PRUNERS[given](epochs, maximize=goals.maximize[0], pausing=pausing, **options)
 
 
-def rungs(given: str | BasePruner, epochs: int) -> frozenset[int]:
-    """Returns the epochs, out of 1 ... epochs, after which the pruner decides. One of your own is asked after each."""
-    if given == "none":
-        return frozenset()
-    if given == "median":
-        return frozenset(range(max(1, _warm_up(epochs)), epochs + 1))
-    if given in ("asha", "hyperband"):
-        first = first_rung(epochs)
-        return frozenset(first * REDUCTION**k for k in range(epochs) if first * REDUCTION**k <= epochs)
-    return frozenset(range(1, epochs + 1))
+def described(given: str | Mapping[str, Any] | BasePruner | Pruner) -> Any:
+    """Returns as JSON what `make_pruner` was given."""
+    if isinstance(given, Mapping):
+        return dict(given)
+    return given if isinstance(given, str) else f"<{type(given).__name__}>"
 
 
-def first_rung(epochs: int | None) -> int:
-    """Returns the first epoch after which `asha` decides: a ninth of them all, at least 1."""
-    return max(1, (epochs or 1) // REDUCTION**2)
+def _not_several(named: str) -> str:
+    return f"{named} can't do several objectives; `{'`, `'.join(SEVERAL)}` can"
 
 
-def _warm_up(epochs: int | None) -> int:
-    return (epochs or 0) // 10
+def _option_problems(name: str, options: Mapping[str, Any]) -> list[Problem]:
+    known = [option for option in inspect.signature(PRUNERS[name]).parameters if option not in GIVEN]
+    problems = []
+    for option, value in options.items():
+        if option not in known:
+            problems.append(Problem(f"`{name}` has no option `{option}`. {suggestion(option, known)}", (option,)))
+        elif isinstance(value, bool) or not isinstance(value, int) or value < LEAST[option]:
+            text = f"`{option}` must be an integer >= {LEAST[option]}, but got {value!r}"
+            problems.append(Problem(text, (option,)))
+    return problems

@@ -9,11 +9,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from ...trainers.messages import Verdict as Verdict
 from ..trial import Trial
 
-Verdict = Literal["go", "pause", "prune"]
+if TYPE_CHECKING:
+    from optuna.study import Study
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,14 @@ class Pruner(ABC):
     The scheduler asks in this order. After an epoch in `rungs` a trial stands still, until all those of its stack that
     reached a rung in the same epoch have reported; then `verdicts` says what becomes of them. A trial that is paused
     leaves its lane, its state is kept. Whenever a lane is free, `moves` is asked first, and what it says is done;
-    where it says nothing, a new trial is proposed if `takes_new`, and the budget has one left.
+    where it says nothing, a new trial is proposed if `takes_new`, and the budget has one left. When no trial runs and
+    none is to come, `last_moves` is asked instead, until it says nothing; what is paused then is ended as pruned.
     """
+
+    pauses = False  # whether a verdict of it may be "pause"
+
+    def bind(self, study: Study) -> None:  # noqa: B027 (not abstract: most have nothing to do)
+        """Tells the Optuna study whose trials it will be asked about; most need no more than the records."""
 
     @abstractmethod
     def rungs(self, number: int, epochs: int) -> frozenset[int]:
@@ -68,6 +76,10 @@ class Pruner(ABC):
     def moves(self, trials: Sequence[Trial]) -> list[Move]:
         """Returns what is to be done with paused trials now, nothing by default."""
         return []
+
+    def last_moves(self, trials: Sequence[Trial]) -> list[Move]:
+        """Returns what is still to be done with paused trials when no new one is to come; what `moves` says."""
+        return self.moves(trials)
 
     def takes_new(self, trials: Sequence[Trial]) -> bool:
         """Tells whether a new trial may be proposed now, beside those that the study has."""

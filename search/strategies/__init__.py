@@ -6,73 +6,152 @@ A new strategy is a new file and one line in `STRATEGIES`.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...errors import Problem, SettingsError, SpaceError, suggestion
+from ..goals import ONE, Goals
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
     from ...spaces import Space
 
+# How many ended trials a model is shown, so that a proposal among 5,000 takes no longer than TPE's at most twenty-fold:
+# ms a proposal grow with the cube of them (`benchmarks/asking.py`).
+GP_SEES = 300
+SKOPT_GP_SEES = 100
+SKOPT_FOREST_SEES = 1000
 
-def _grid(space: Space, seed: int, points: int | Mapping[str, int] | None = None) -> BaseSampler:
+
+def _grid(space: Space | None, seed: int, points: int | Mapping[str, int] | None = None) -> BaseSampler:
     from .grid import GridSampler
 
+    if space is None:
+        raise SettingsError("`grid` needs a space: what its configurations are can't be seen from trials")
     return GridSampler(space, points)
 
 
-def _random(space: Space, seed: int) -> BaseSampler:
+def _random(space: Space | None, seed: int) -> BaseSampler:
     from optuna.samplers import RandomSampler
 
-    return RandomSampler(seed)
+    from .fresh import Fresh
+
+    return Fresh(RandomSampler, seed)
 
 
-def _tpe(space: Space, seed: int, startup: int = 10) -> BaseSampler:
+def _qmc(space: Space | None, seed: int) -> BaseSampler:
+    from .qmc import QmcSampler
+
+    return QmcSampler(seed, None if space is None else space.to_distributions())
+
+
+def _tpe(space: Space | None, seed: int, startup: int = 10) -> BaseSampler:
     from .bayes import tpe
+    from .fresh import Fresh
 
-    return tpe(seed, startup)
+    return Fresh(lambda fresh: tpe(fresh, startup), seed)
 
 
-def _gp(space: Space, seed: int, startup: int = 10) -> BaseSampler:
+def _gp(space: Space | None, seed: int, startup: int = 10) -> BaseSampler:
     from .bayes import gp
+    from .fresh import Fresh
 
-    return gp(seed, startup)
+    return Fresh(lambda fresh: gp(fresh, startup), seed, most=GP_SEES)
 
 
-def _skopt(estimator: str) -> Callable[..., BaseSampler]:
-    def make(space: Space, seed: int, startup: int = 10) -> BaseSampler:
+def _cmaes(space: Space | None, seed: int, population: int | None = None) -> BaseSampler:
+    from .cmaes import CmaesSampler
+
+    return CmaesSampler(seed, None if space is None else space.to_distributions(), population)
+
+
+def _skopt(estimator: str, most: int) -> Callable[..., BaseSampler]:
+    def make(space: Space | None, seed: int, startup: int = 10) -> BaseSampler:
+        from .fresh import Fresh
         from .skopt import SkoptSampler
 
-        return SkoptSampler(estimator, seed=seed, n_startup_trials=startup)
+        return Fresh(lambda fresh: SkoptSampler(estimator, seed=fresh, n_startup_trials=startup), seed, most)
 
     return make
 
 
-STRATEGIES: dict[str, Callable[..., BaseSampler]] = {
-    "grid": _grid,
-    "random": _random,
-    "bayes": _tpe,
-    "tpe": _tpe,
-    "gp": _gp,
-    "skopt-gp": _skopt("gp"),
-    "skopt-rf": _skopt("rf"),
-    "skopt-et": _skopt("et"),
+def _nsga2(space: Space | None, seed: int, population: int = 20) -> BaseSampler:
+    from .several import nsga2
+
+    return nsga2(seed, population)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A strategy in the registry.
+
+    `make(space, seed, **options)` returns the sampler, for a space that is known or None; its proposals are a function
+    of seed, trial number and history. `learns`: whether they depend on results. `attempts`: how often it is asked for
+    one trial at most, if what it proposes won't do; 1 where asking is dear or would give the same again. `several`:
+    whether it can do several objectives.
+    """
+
+    make: Callable[..., BaseSampler]
+    learns: bool = True
+    attempts: int = 1
+    several: bool = False
+
+    @property
+    def options(self) -> list[str]:
+        return list(inspect.signature(self.make).parameters)[2:]
+
+
+STRATEGIES: dict[str, Entry] = {
+    "grid": Entry(_grid, learns=False, several=True),
+    "random": Entry(_random, learns=False, attempts=8, several=True),
+    "qmc": Entry(_qmc, learns=False, attempts=8, several=True),
+    "bayes": Entry(_tpe, attempts=8, several=True),
+    "tpe": Entry(_tpe, attempts=8, several=True),
+    "gp": Entry(_gp, several=True),
+    "cmaes": Entry(_cmaes, attempts=2),
+    "nsga2": Entry(_nsga2, attempts=8, several=True),
+    "skopt-gp": Entry(_skopt("gp", SKOPT_GP_SEES)),
+    "skopt-rf": Entry(_skopt("rf", SKOPT_FOREST_SEES)),
+    "skopt-et": Entry(_skopt("et", SKOPT_FOREST_SEES)),
 }
+
+
+def sampler(name: str, seed: int = 0, space: Space | None = None, **options: Any) -> BaseSampler:
+    """Returns the strategy called `name` as a sampler for plain Optuna.
+
+    With a `space`, whole configurations of it are proposed, none twice (see `Guarded`); without one, the strategy
+    learns from the trials what may vary, value by value, as Optuna's samplers do. Raises as `Strategy`.
+
+    >>> import optuna
+    >>> study = optuna.create_study(sampler=sampler("bayes", seed=0))
+    >>> study.optimize(lambda trial: trial.suggest_float("x", -1, 1) ** 2, n_trials=3)
+    """
+    return Strategy({"name": name, **options}, space).sampler(seed)
 
 
 class Strategy:
     """A strategy as a study is given it: a name, a mapping with `name` and options, or an Optuna sampler.
 
-    Named strategies are stateless: a sampler is made afresh for each proposal, from the study's seed and the trial's
-    number, so that a proposal depends on these and on the trials before it alone, also after a resume. A sampler of
-    your own is used as it is. Raises SettingsError, holding every problem, for an unknown name or option.
+    Named strategies are stateless: a proposal depends on the study's seed, the trial's number and on the trials before
+    it alone, also after a resume. In a `space` each configuration is proposed once at most, never one that isn't
+    `allowed` (None: all are), and none that is likely to fail as others did, where the strategy learns (see `Guarded`).
+    A sampler of your own is used as it is, but held to what is `allowed`, to priors and to `earlier` trials. Raises
+    SettingsError, holding every problem, for an unknown name or option, and for a name that can't do several objectives
+    where the `goals` are several.
     """
 
-    def __init__(self, given: Any, space: Space) -> None:
+    def __init__(
+        self,
+        given: Any,
+        space: Space | None,
+        goals: Goals = ONE,
+        allowed: Callable[[dict[str, Any]], bool] | None = None,
+    ) -> None:
         self._own: BaseSampler | None = None
-        self.space = space
+        self.space, self.goals, self.allowed = space, goals, allowed
+        self.earlier: Sequence[Mapping[str, Any]] = ()  # trials of other studies, as `search.warm_start` takes them
         options: dict[str, Any] = {}
         if isinstance(given, Mapping):
             options = dict(given)
@@ -84,44 +163,95 @@ class Strategy:
             return
         if given not in STRATEGIES:
             raise SettingsError(f"no strategy is called `{given}`. {suggestion(given, STRATEGIES)}")
-        known = list(inspect.signature(STRATEGIES[given]).parameters)[2:]
-        unknown = [option for option in options if option not in known]
-        if unknown:
-            raise SettingsError(
-                Problem(f"`{given}` has no option `{option}`. {suggestion(option, known)}", (option,))
-                for option in unknown
-            )
-        startup = options.get("startup", 0)
-        if isinstance(startup, bool) or not isinstance(startup, int) or startup < 0:
-            raise SettingsError([Problem(f"`startup` must be an integer >= 0, but got {startup!r}", ("startup",))])
+        if goals.several and not STRATEGIES[given].several:
+            able = [name for name, entry in STRATEGIES.items() if entry.several]
+            raise SettingsError(f"`{given}` can't do several objectives; `{'`, `'.join(able)}` can")
+        known = STRATEGIES[given].options
+        problems = [
+            Problem(f"`{given}` has no option `{option}`. {suggestion(option, known)}", (option,))
+            for option in options
+            if option not in known
+        ]
+        if problems:
+            raise SettingsError(problems)
+        floors = {"startup": 0, "population": 4}
+        problems = [
+            Problem(f"`{option}` must be an integer >= {low}, but got {options[option]!r}", (option,))
+            for option, low in floors.items()
+            if option in options and not _is_integer(options[option], low)
+        ]
+        if problems:
+            raise SettingsError(problems)
         self.name, self.options = given, options
-        if given == "grid":
+        if given == "grid" and space is not None:
             try:
                 space.grid(options.get("points"))
             except SpaceError as error:
                 raise SpaceError(problem.inside("points") for problem in error.problems) from None
 
     def sampler(self, seed: int, given: Mapping[str, Any] | None = None) -> BaseSampler:
-        """Returns the sampler that makes one proposal, whose values are those in `given` and the rest fits these."""
-        sampler = self._own or STRATEGIES[self.name](self.space, seed, **self.options)
+        """Returns the sampler of a study with this `seed`; its proposals have the values in `given`, the rest fits."""
+        made = self._make(seed) if self._own is not None and self.allowed is None else self._guarded(seed)
         if not given:
-            return sampler
+            return made
         from .conditioned import condition
 
-        return condition(sampler, given)
+        return condition(made, given)
+
+    def _guarded(self, seed: int) -> BaseSampler:
+        if self.space is None:
+            return self._make(seed)
+        from .guarded import Guarded
+        from .proposer import Proposer
+
+        made = self._make(seed)
+        if self._own is not None:
+            made = Guarded(self._make, self.space, seed, avoid_failures=False)
+        elif not isinstance(made, Proposer):
+            entry = STRATEGIES[self.name]
+            made = Guarded(self._make, self.space, seed, avoid_failures=entry.learns, attempts=entry.attempts)
+        made.allowed = self.allowed
+        return made
+
+    def _make(self, seed: int) -> BaseSampler:
+        made = self._own or STRATEGIES[self.name].make(self.space, seed, **self.options)
+        if self.space is None or self.name == "grid":  # which runs everything anyway
+            return made
+        if self.goals.several and self._own is None and self.learns:
+            made = self._of_several(made, seed)
+        from .informed import informed
+
+        return informed(made, self.space, self.earlier if self.learns else (), seed)
+
+    def _of_several(self, made: BaseSampler, seed: int) -> BaseSampler:
+        """Returns what proposes for several objectives."""
+        from .several import Several, bayes
+
+        if self.name != "bayes" or self.space is None:
+            return Several(made, self.goals.late)
+        startup = self.options.get("startup", 10)
+        conditional = any(parameter.when for parameter in self.space.parameters.values())
+        gp, tpe = (STRATEGIES[name].make(self.space, seed, startup) for name in ("gp", "tpe"))
+        return bayes(gp, tpe, self.goals, conditional=conditional)
 
     @property
     def learns(self) -> bool:
         """Whether proposals depend on the results of the trials before them."""
-        return self._own is not None or self.name not in ("grid", "random")
+        return self._own is not None or STRATEGIES[self.name].learns
 
     @property
     def grid_size(self) -> int | None:
         """How many configurations the grid has; None if the strategy isn't one."""
-        return sum(1 for _ in self.space.grid(self.options.get("points"))) if self.name == "grid" else None
+        if self.name != "grid" or self.space is None:
+            return None
+        return sum(1 for _ in self.space.grid(self.options.get("points")))
 
     def describe(self) -> Any:
         """Returns the strategy as JSON."""
         if self._own is not None:
             return f"<{self.name}>"
         return {"name": self.name, **self.options} if self.options else self.name
+
+
+def _is_integer(value: Any, low: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= low

@@ -29,4 +29,4 @@ def gp(seed: int, startup: int = 10) -> BaseSampler:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # nothing a user of ours could do about it
-        return GPSampler(seed=seed, n_startup_trials=startup)
+        return GPSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False)

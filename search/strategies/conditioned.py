@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution
@@ -20,12 +20,21 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ...errors import SpaceError
 from .encoding import fits, to_unit
-from .grid import GridSampler
-from .skopt import SkoptSampler
+from .fresh import Fresh
+from .proposer import Proposer
+from .several import Several
 from .views import View
 
 _WITH_VALUE = (TrialState.COMPLETE, TrialState.PRUNED)
 _LEAST = 16  # trials that TPE models; 16, 32: regret 0.041, 0.037 after 192 trials of benchmarks/batches.py (n=30)
+
+
+@runtime_checkable
+class Conditionable(Protocol):
+    """A sampler that can itself propose in view of given values, which it leaves to be held."""
+
+    def conditioned(self, given: Mapping[str, Any]) -> BaseSampler:
+        """Returns the sampler that does so."""
 
 
 def condition(sampler: BaseSampler, given: Mapping[str, Any]) -> BaseSampler:
@@ -34,8 +43,10 @@ def condition(sampler: BaseSampler, given: Mapping[str, Any]) -> BaseSampler:
     How depends on `sampler`, which is left as it is:
     - Optuna's TPE models the trials nearest to `given` (see `nearest`).
     - Optuna's Gaussian process and `SkoptSampler` model all trials and maximize the acquisition with `given` fixed.
-    - `GridSampler` takes the next missing configuration that agrees with `given`; where it is asked for one and there
-      is none, it raises SpaceExhausted.
+      A sampler with a method `conditioned(given)`, as the latter, is asked for what takes its place.
+    - `Fresh` has each sampler that it makes conditioned.
+    - `GridSampler` takes the next missing configuration that agrees with `given`, and `Guarded` has the strategy it
+      guards conditioned; where one is asked for and there is none, they raise SpaceExhausted.
     - Any other (random, a subclass of the above, your own) proposes as ever, and `given` is held.
     A parameter that isn't active in the trial may stand in `given`: it is never asked for. No state is added: what was
     a function of seed, trial number and history now is one of these and `given`.
@@ -53,9 +64,13 @@ def condition(sampler: BaseSampler, given: Mapping[str, Any]) -> BaseSampler:
     {3}
     """
     given = dict(given)
-    if isinstance(sampler, GridSampler):
+    if isinstance(sampler, Fresh):
+        return sampler.changed(lambda made: condition(made, given))
+    if isinstance(sampler, Proposer):
         return sampler.conditioned(given)
-    if isinstance(sampler, SkoptSampler):
+    if isinstance(sampler, Several):
+        return sampler.changed(lambda inner: condition(inner, given))
+    if isinstance(sampler, Conditionable):
         return Holding(sampler.conditioned(given), given)
     if type(sampler) is TPESampler:
         return _Tpe(sampler, given)

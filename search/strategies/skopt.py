@@ -7,7 +7,6 @@ import math
 import secrets
 import threading
 import warnings
-import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +17,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ...errors import SettingsError, suggestion
 from .encoding import Point, Space, decoded, encoded, fits, to_unit
+from .fresh import at_random, entropy
+from .views import value_of
 
 _ESTIMATORS = ("gp", "rf", "et")
 _XI = 0.001  # the least improvement, in deviations; at skopt's 0.01 GP ended 4 x further from Branin's minimum (n=8)
@@ -111,12 +112,7 @@ class SkoptSampler(optuna.samplers.BaseSampler):
     ) -> Any:
         """Returns a random value, the same for the same seed, trial number and name."""
         self._raise_error_if_multi_objective(study)
-        # crc32, because `hash` of a string differs from process to process.
-        seed = self._entropy(trial.number, zlib.crc32(param_name.encode()))
-        return optuna.samplers.RandomSampler(seed).sample_independent(study, trial, param_name, param_distribution)
-
-    def _entropy(self, *key: int) -> int:
-        return int(np.random.SeedSequence([self._seed, *key]).generate_state(1)[0])
+        return at_random(self._seed, study, trial, param_name, param_distribution)
 
     def _observations(
         self, study: optuna.Study, trial: FrozenTrial, space: Space
@@ -127,7 +123,7 @@ class SkoptSampler(optuna.samplers.BaseSampler):
         for past in study.get_trials(deepcopy=False):
             if past.number == trial.number or past.state == TrialState.WAITING or past.params.keys().isdisjoint(space):
                 continue
-            value = _value(past)
+            value = value_of(past)
             if math.isnan(value):
                 unvalued.append(encoded(space, past.params))
             else:
@@ -155,7 +151,7 @@ class SkoptSampler(optuna.samplers.BaseSampler):
                 acq_func_kwargs={"xi": _XI},
                 acq_optimizer_kwargs={"n_points": self._candidates},
                 avoid_duplicates=False,  # it would replace one by a random point
-                random_state=self._entropy(number),
+                random_state=entropy(self._seed, number),
             )
             with threadpoolctl.threadpool_limits(1):  # a second thread is no faster, and much slower under load
                 optimizer.tell([list(point) for point in points], values)
@@ -170,7 +166,7 @@ class SkoptSampler(optuna.samplers.BaseSampler):
         """Returns the untried random candidate with the greatest expected improvement."""
         from skopt.acquisition import gaussian_ei
 
-        drawn = _overwritten(optimizer.space.rvs(self._candidates, random_state=self._entropy(number, 1)), held)
+        drawn = _overwritten(optimizer.space.rvs(self._candidates, random_state=entropy(self._seed, number, 1)), held)
         candidates, tried = [encoded(space, decoded(space, point)) for point in drawn], set(points)
         untried = [point for point in candidates if point not in tried] or candidates  # all tried: a repeat it is
         transformed = optimizer.space.transform([list(point) for point in untried])
@@ -183,7 +179,7 @@ class SkoptSampler(optuna.samplers.BaseSampler):
         from skopt.optimizer.optimizer import fmin_l_bfgs_b  # scipy's
 
         space, model, to_beat = optimizer.space, optimizer.models[-1], _to_beat(optimizer, held)
-        drawn = space.rvs(self._candidates, random_state=self._entropy(number, 2))
+        drawn = space.rvs(self._candidates, random_state=entropy(self._seed, number, 2))
         candidates = space.transform(_overwritten(drawn, held))
         gains = gaussian_ei(candidates, model, to_beat, _XI)
         starts = candidates[np.argsort(-gains)[: optimizer.n_restarts_optimizer]]
@@ -219,13 +215,6 @@ def _to_beat(optimizer: Any, held: Sequence[float | None]) -> float:
         return best
     moved = optimizer.space.transform(_overwritten(optimizer.Xi, held))
     return max(best, float(np.min(optimizer.models[-1].predict(moved))))
-
-
-def _value(trial: FrozenTrial) -> float:
-    reports = trial.intermediate_values
-    if trial.state == TrialState.PRUNED:
-        return reports[max(reports)] if reports else math.nan
-    return math.nan if trial.value is None else trial.value
 
 
 def _standardized(values: list[float]) -> list[float]:

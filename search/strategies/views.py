@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
-from optuna.study import Study
-from optuna.trial import FrozenTrial
+import numpy as np
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, TrialState
 
 
 class View:
@@ -27,3 +29,36 @@ class View:
 
     def get_trials(self, deepcopy: bool = True, states: Any = None) -> list[FrozenTrial]:
         return self._get_trials(deepcopy, states)
+
+
+def value_of(trial: FrozenTrial) -> float:
+    """Returns a trial's value; a pruned one's last report; NaN if there is none."""
+    if trial.state == TrialState.PRUNED:
+        reports = trial.intermediate_values
+        return reports[max(reports)] if reports else math.nan
+    return math.nan if trial.state != TrialState.COMPLETE or not trial.values else trial.values[0]
+
+
+def telling(study: Study, trials: list[FrozenTrial], most: int, seed: int) -> list[FrozenTrial]:
+    """Returns, by number, all trials if at most `most` have ended; else a third each of best, newest, and random ones.
+
+    The best show where to look and the newest what has just been learnt; the random ones, which stay the same while
+    the study grows, hold the model down elsewhere. Of several objectives there is no best: the random ones are more.
+    Trials that run are shown too, up to `most` of the newest.
+    """
+    ended = [trial for trial in trials if trial.state.is_finished()]
+    running = [trial for trial in trials if not trial.state.is_finished()][-most:]
+    if len(ended) <= most:
+        return sorted(ended + running, key=lambda trial: trial.number)
+    kept = {trial.number: trial for trial in ended[-(most // 3) :]}
+    if len(study.directions) == 1:
+        sign = -1.0 if study.direction == StudyDirection.MAXIMIZE else 1.0
+        valued = [trial for trial in ended if not math.isnan(value_of(trial))]
+        best = sorted(valued, key=lambda trial: sign * value_of(trial))[: most // 3]
+        kept.update({trial.number: trial for trial in best})
+    draws = np.random.default_rng(seed).random(ended[-1].number + 1)
+    for trial in sorted(ended, key=lambda trial: draws[trial.number]):
+        if len(kept) >= most:
+            break
+        kept[trial.number] = trial
+    return sorted([*kept.values(), *running], key=lambda trial: trial.number)

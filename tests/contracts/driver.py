@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from leadline.trainers.messages import Adopt, Close, Command, Ended, Event, Go, Planned, Ready, Report, Start
+from leadline.trainers.messages import Adopt, AtRung, Close, Command, Ended, Event, Go, Planned, Ready, Report, Start
 
 Answer = Callable[[Event], Iterable[Command]]
 
@@ -42,6 +42,16 @@ class Driver:
     def reports(self, number: int) -> list[Report]:
         """Returns what was reported of a trial, in order."""
         return [event for event in self.events if isinstance(event, Report) and event.number == number]
+
+    def waited(self, number: int) -> list[int]:
+        """Returns the epochs after which a trial awaited a decision, in order."""
+        epoch, found = 0, []
+        for event in self.events:
+            if isinstance(event, Report) and event.number == number:
+                epoch = event.epoch
+            elif isinstance(event, AtRung) and number in event.epochs:
+                found.append(epoch)
+        return found
 
     def ended(self, number: int) -> Ended:
         """Returns how a trial ended; it has ended once."""

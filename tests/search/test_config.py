@@ -15,7 +15,10 @@ from hypothesis import strategies as st
 
 import leadline as ll
 from leadline.errors import SettingsError
+from leadline.search.budget import Budget
 from leadline.search.config import BUILT_IN, TRIALS, parse_override, read, study_from
+from leadline.search.limits import Limits
+from leadline.search.warm_start import WarmStart
 from leadline.trainers.networks import SPACES
 
 GOOD = """\
@@ -64,7 +67,7 @@ class TestWhatAFileSays:
         study, file = study_of(write(GOOD))
         assert (study.name, study.strategy.name, study.seed, study.executor) == ("small", "bayes", 0, "processes")
         assert file.trials == TRIALS
-        assert study.problems(trials=file.trials) == []
+        assert study.problems(budget=file.budget) == []
 
     def test_the_built_in_study_is_that_of_the_design(self) -> None:
         study, file = study_of(None)  # type: ignore[arg-type]
@@ -79,10 +82,39 @@ class TestWhatAFileSays:
         grid = GOOD.replace("{float: [1e-4, 1e-1], log: true}", "0.01") + "strategy: grid\n"
         assert study_of(write(grid))[1].trials is None
 
+    def test_budgets_are_keys_and_one_that_may_never_end_gets_the_usual_trials(self, write: Write) -> None:
+        text = GOOD + "device_hours: 1.5\ntotal_epochs: 900\ntarget: 0.98\nstall: 20\n"
+        assert study_of(write(text))[1].budget == Budget(device_hours=1.5, total_epochs=900, target=0.98, stall=20)
+        assert study_of(write(GOOD + "stall: 20\n"))[1].trials is None
+        assert study_of(write(GOOD + "target: 0.98\n"))[1].trials == TRIALS
+
+    def test_limits_are_sizes_of_a_network_and_may_be_overridden(self, write: Write) -> None:
+        path = write(GOOD + "limits: {parameters: 2e6, memory: 8GB}\n")
+        assert study_of(path)[0].limits == Limits(parameters=2_000_000, memory=8 * 10**9)
+        study, _ = study_of(path, limits__parameters="1M", limits__flops=1e9)
+        assert study.limits == Limits(parameters=10**6, memory=8 * 10**9, flops=10**9)
+        assert study_of(write(GOOD), limits__memory="500MB")[0].limits == Limits(memory=5 * 10**8)
+
     def test_data_may_have_options_and_strategies_too(self, write: Write) -> None:
         text = GOOD + "strategy: {name: skopt-gp, startup: 5}\n"
         study, _ = study_of(write(text))
         assert study.strategy.options == {"startup": 5}
+
+    @pytest.mark.parametrize(
+        ("text", "studies", "first"),
+        [("[a, b]", ("a", "b"), 3), ("{from: [a], first: 5}", ("a",), 5), ("{from: a, first: 0}", ("a",), 0)],
+    )
+    def test_earlier_studies_are_named(self, write: Write, text: str, studies: tuple[str, ...], first: int) -> None:
+        path = write(f"{GOOD}warm_start: {text}\n")
+        assert WarmStart.of(read(path)[0]["warm_start"]) == WarmStart(studies, first)
+        told = problems_of(path)  # there are none
+        assert len(told) == len(studies)
+        for name, problem in zip(studies, told, strict=True):
+            assert f"study.yaml:7: warm_start: there is no study `{name}` in" in problem
+
+    def test_a_prior_is_a_guess_and_a_confidence(self, write: Write) -> None:
+        text = GOOD.replace("log: true", "log: true, prior: {guess: 1e-3, confidence: 0.7}")
+        assert study_of(write(text))[0].space.guesses == {"lr": 1e-3}
 
     @pytest.mark.parametrize("options", [{}, {"pruner": "asha", "seed": 7, "strategy": {"name": "grid", "points": 3}}])
     def test_a_file_of_what_a_study_describes_makes_the_same_study(self, write: Write, options: dict[str, Any]) -> None:
@@ -91,7 +123,7 @@ class TestWhatAFileSays:
             feature_maps=16,
             optimizer=ll.Choice(["sgd", "adam"]),
             momentum=ll.Float(0.0, 0.9, step=0.3, when={"optimizer": "sgd"}),
-            lr=ll.Float(1e-5, 0.1, log=True),
+            lr=ll.Float(1e-5, 0.1, log=True, prior=(1e-3, 0.7)),
         )
         study = ll.Study("again", space, ll.Trainer("mlp", data="digits", epochs=3, patience=2), **options)
         described = study.describe()
@@ -244,6 +276,22 @@ seed: x
         assert "`minutes` must be an integer or a number, but got [1]" in told
         assert "`seed` must be an integer, but got 1.5" in told
 
+    def test_wrong_budgets_and_limits_are_told_with_their_lines(self, write: Write) -> None:
+        told = problems_of(write(GOOD + "stall: 0\ntotal_epochs: 1.5\nlimits:\n  memory: 8 apples\n  paramters: 3\n"))
+        assert len(told) == 4
+        assert any(":7: " in text and "`stall > 0` must hold" in text for text in told)
+        assert any(":8: " in text and "`total_epochs` must be an integer" in text for text in told)
+        assert any(":10: " in text and "`memory` must be a size" in text for text in told)
+        assert any(":11: " in text and "Did you mean `parameters`?" in text for text in told)
+
+    def test_a_mapping_is_asked_for_in_words(self, write: Write) -> None:
+        assert "`limits` must be a mapping, but got '8GB'" in "\n".join(problems_of(write(GOOD + "limits: 8GB\n")))
+
+    def test_limits_that_leave_nothing_of_the_space_are_told_where_they_stand(self, write: Write) -> None:
+        (told,) = problems_of(write(GOOD + "limits: {parameters: 5}\n"))
+        assert ":7: " in told
+        assert "of 64 random configurations none is within parameters <= 5" in told
+
     def test_a_parameter_that_nobody_takes_is_found_before_training(self, write: Write) -> None:
         told = problems_of(write(GOOD + "  wdith: 3\n"))
         assert len(told) == 1
@@ -329,7 +377,21 @@ anything = st.recursive(
 places = st.sampled_from(
     [
         *(["study"], ["data"], ["model"], ["space"], ["trainer"], ["metric"], ["direction"], ["strategy"], ["pruner"]),
-        *(["trials"], ["minutes"], ["seed"], ["storage"], ["executor"], ["device"], ["workers"], ["lanes"], ["plan"]),
+        *(
+            ["trials"],
+            ["minutes"],
+            ["target"],
+            ["stall"],
+            ["limits"],
+            ["limits", "memory"],
+            ["seed"],
+            ["storage"],
+            ["executor"],
+            ["device"],
+            ["workers"],
+            ["lanes"],
+            ["plan"],
+        ),
         *(["keep"], ["mlflow"], ["space", "depth"], ["space", "lr"], ["space", "lr", "float"], ["space", "lr", "log"]),
         *(["space", "depth", "step"], ["space", "depth", "when"], ["space", "depth", "choice"], ["data", "path"]),
         *(["data", "label"], ["strategy", "name"], ["strategy", "points"], ["strategy", "startup"]),

@@ -15,6 +15,7 @@ from optuna.study import StudyDirection
 import leadline as ll
 from leadline.search.ledger import Ledger
 from leadline.search.listeners import Listener
+from leadline.search.pruners import make_pruner
 from leadline.search.storage import JournalFile, Mirror
 from leadline.search.strategies import Strategy
 from leadline.search.trial import Trial
@@ -48,15 +49,21 @@ def reopen(tmp_path: Path) -> Open:
     ) -> Ledger:
         storage = JournalStorage(JournalFile(tmp_path / "journal.log"))
         mirror = Mirror.open(storage, "study", [StudyDirection.MAXIMIZE])
-        return Ledger(mirror, space, Strategy(strategy, space), pruner or optuna.pruners.NopPruner(), seed)
+        return Ledger(mirror, space, Strategy(strategy, space), make_pruner(pruner or "none", None), seed)
 
     return open_ledger
+
+
+def decided(ledger: Ledger, number: int, epoch: int, value: float) -> str:
+    """Reports an epoch and asks for the verdict on it."""
+    ledger.report(number, epoch, value)
+    return ledger.decide({number: epoch})[number]
 
 
 def test_what_was_committed_is_there_after_a_reopening(reopen: Open) -> None:
     ledger = reopen()
     trial = ledger.propose()
-    ledger.report(trial.number, 1, 0.5, {"valid/loss": 2.0}, decide=False)
+    ledger.report(trial.number, 1, 0.5, {"valid/loss": 2.0})
     ledger.end(trial.number, "complete", 0.7, "done", {"epochs": 1, "parameters": 10})
     ledger.set_attribute("plan", {"stack": "looped"})
     ledger.commit()
@@ -71,27 +78,22 @@ def test_what_was_committed_is_there_after_a_reopening(reopen: Open) -> None:
 def test_a_report_is_recorded_once_and_its_decision_repeated_after_a_reopening(reopen: Open) -> None:
     ledger = reopen(pruner=optuna.pruners.ThresholdPruner(lower=0.5))
     number = ledger.propose().number
-    assert ledger.report(number, 1, 0.6, decide=True) is False
-    assert ledger.report(number, 2, 0.4, decide=True) is True
+    assert decided(ledger, number, 1, 0.6) == "go"
+    assert decided(ledger, number, 2, 0.4) == "prune"
     ledger.commit()
     again = reopen()  # whose pruner would decide otherwise
     again.listeners.append(heard := Heard())
-    assert again.report(number, 1, 0.1, decide=True) is False
-    assert again.report(number, 2, 0.9, decide=True) is True
+    assert decided(again, number, 1, 0.1) == "go"
+    assert decided(again, number, 2, 0.9) == "prune"
     assert again.trial(number).curve == {1: 0.6, 2: 0.4}
     assert heard.told == []
-
-
-def test_where_no_decision_is_due_the_pruner_is_not_asked(reopen: Open) -> None:
-    ledger = reopen(pruner=optuna.pruners.ThresholdPruner(lower=0.5))
-    assert ledger.report(ledger.propose().number, 1, 0.0, decide=False) is False
 
 
 def test_listeners_hear_everything_in_order(reopen: Open) -> None:
     ledger = reopen()
     ledger.listeners.append(heard := Heard())
     ledger.began(ledger.propose())
-    ledger.report(0, 1, 0.5, {"valid/loss": 2.0}, decide=False)
+    ledger.report(0, 1, 0.5, {"valid/loss": 2.0})
     ledger.end(0, "pruned", 0.5)
     assert heard.told == [("began", 0), ("reported", 0, 1, {"valid/loss": 2.0})]
     ledger.commit()  # an end is told when it is durable

@@ -12,7 +12,7 @@ from contracts.objectives import rising
 
 import leadline as ll
 from leadline.search.objective import Objective
-from leadline.trainers.messages import Close, Command, Decision, Ended, Event, Job, Ready, Report, Start, Stop
+from leadline.trainers.messages import AtRung, Close, Command, Decision, Ended, Event, Job, Ready, Report, Start, Stop
 
 JOB = Job(seed=0, metric=None, maximize=True, device="cpu")
 
@@ -24,8 +24,8 @@ def ran(function: Callable[[ll.ActiveTrial], Any], x: float = 3.0, prune_at: int
         match event:
             case Ready():
                 return [Start(0, {"x": x})]
-            case Report(number, epoch):
-                return [Decision(number, epoch == prune_at)]
+            case AtRung(epochs):
+                return [Decision(number, "prune" if epoch == prune_at else "go") for number, epoch in epochs.items()]
             case _:
                 return []
 
@@ -44,11 +44,8 @@ def test_what_it_returns_is_the_value() -> None:
 
 def test_its_reports_wait_for_a_decision_and_count_their_epochs() -> None:
     driver = ran(rising)
-    assert [(report.epoch, report.value, report.waits) for report in driver.reports(0)] == [
-        (1, 1.0, True),
-        (2, 2.0, True),
-        (3, 3.0, True),
-    ]
+    assert [(report.epoch, report.value) for report in driver.reports(0)] == [(1, 1.0), (2, 2.0), (3, 3.0)]
+    assert driver.waited(0) == [1, 2, 3]
 
 
 def test_it_may_number_its_epochs_itself() -> None:
@@ -128,7 +125,7 @@ def test_a_stop_that_comes_before_the_decision_ends_the_trial_at_its_report_and_
         told.append(trial.should_prune())
         raise ll.Pruned
 
-    answer = [Stop(0), Decision(0, prune=False)]
+    answer = [Stop(0), Decision(0, "go")]
     driver = Driver(Start(0, {}), answer=lambda event: list(answer) if isinstance(event, Report) else [])
     Objective(careful).serve(JOB, driver)
     assert told == [True]

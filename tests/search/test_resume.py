@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import leadline as ll
+from leadline.search.trial import ENDED
 
 TRIALS = 12
 STUDY = f"""\
@@ -57,7 +58,7 @@ def trials(folder: Path) -> list[ll.Trial]:
 
 
 def ended(folder: Path) -> dict[int, dict[str, Any]]:
-    return {trial.number: trial.as_json() for trial in trials(folder) if trial.state != "running"}
+    return {trial.number: trial.as_json() for trial in trials(folder) if trial.state in ENDED}
 
 
 def unclocked(folder: Path) -> list[dict[str, Any]]:

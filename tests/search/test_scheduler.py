@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -15,12 +14,15 @@ from optuna.storages import JournalStorage
 from optuna.study import StudyDirection
 
 import leadline as ll
+from leadline.search.budget import Budget
 from leadline.search.ledger import Ledger
+from leadline.search.pruners import make_pruner
 from leadline.search.scheduler import HOPELESS, SHARING, Scheduler
 from leadline.search.storage import JournalFile, Mirror
 from leadline.search.strategies import Strategy
 from leadline.trainers.messages import (
     Adopt,
+    AtRung,
     Broken,
     Close,
     Command,
@@ -50,8 +52,9 @@ def make(tmp_path: Path) -> Make:
     ) -> Scheduler:
         storage = JournalStorage(JournalFile(tmp_path / "journal.log"))
         mirror = Mirror.open(storage, "study", [StudyDirection.MAXIMIZE])
-        ledger = Ledger(mirror, space, Strategy("grid", space), pruner or optuna.pruners.NopPruner(), 0)
-        return Scheduler(ledger, lambda params: frozenset({2}), trials=trials, seconds=seconds)
+        ledger = Ledger(mirror, space, Strategy("grid", space), make_pruner(pruner or "none", None), 0)
+        budget = Budget(trials, None if seconds is None else seconds / 60)
+        return Scheduler(ledger, lambda number, params: frozenset({2}), budget=budget)
 
     return scheduler
 
@@ -125,18 +128,18 @@ def test_trials_left_running_are_finished_even_where_the_study_has_had_all(make:
     assert started(again.handle(0, Ready(4, "cpu"))) == [(0, 0), (0, 1)]
 
 
-def test_only_a_waiting_report_is_answered_with_the_pruners_word(make: Make) -> None:
+def test_only_a_trial_at_a_rung_is_answered_with_the_pruners_word(make: Make) -> None:
     scheduler = make(trials=1, pruner=optuna.pruners.ThresholdPruner(lower=0.5))
     scheduler.handle(0, Ready(1, "cpu"))
     assert scheduler.handle(0, Report(0, 1, 0.1)) == []
-    assert scheduler.handle(0, Report(0, 2, 0.9, waits=True)) == [(0, Decision(0, prune=False))]
-    assert scheduler.handle(0, Report(0, 3, 0.1, waits=True)) == [(0, Decision(0, prune=True))]
+    assert scheduler.handle(0, Report(0, 2, 0.9), AtRung({0: 2})) == [(0, Decision(0, "go"))]
+    assert scheduler.handle(0, Report(0, 3, 0.1), AtRung({0: 3})) == [(0, Decision(0, "prune"))]
 
 
 def test_what_an_answer_builds_on_is_durable_before_it_is_given(make: Make) -> None:
     scheduler = make(trials=2)
     scheduler.handle(0, Ready(1, "cpu"))
-    scheduler.handle(0, Report(0, 2, 0.9, waits=True))
+    scheduler.handle(0, Report(0, 2, 0.9), AtRung({0: 2}))
     assert make(trials=2).ledger.trials[0].curve == {2: 0.9}
     scheduler.handle(0, complete(0))
     assert states(make(trials=2)) == ["complete", "running"]
@@ -147,10 +150,11 @@ def test_when_the_time_is_up_every_trial_is_told_once_and_nothing_new_begins(mak
     scheduler.handle(0, Ready(1, "cpu"))
     scheduler.handle(1, Ready(1, "cpu"))
     assert scheduler.tick() == []
-    scheduler.deadline = time.monotonic()
-    assert sorted(scheduler.tick(), key=str) == [(0, Stop(0)), (1, Stop(1))]
+    scheduler.since -= 3600
+    reason = "the study ended: its time is up"
+    assert sorted(scheduler.tick(), key=str) == [(0, Stop(0, reason)), (1, Stop(1, reason))]
     assert scheduler.tick() == []
-    assert scheduler.handle(0, Ended(0, "stopped", "the study's time was up", 0.5)) == [(0, Close())]
+    assert scheduler.handle(0, Ended(0, "stopped", reason, 0.5)) == [(0, Close())]
     assert (states(scheduler), scheduler.ended_by) == (["pruned", "running"], "minutes")
 
 
@@ -259,13 +263,12 @@ def grouping(tmp_path: Path) -> Make:
     ) -> Scheduler:
         storage = JournalStorage(JournalFile(tmp_path / f"{name}.log"))
         mirror = Mirror.open(storage, name, [StudyDirection.MAXIMIZE])
-        ledger = Ledger(mirror, space, Strategy(strategy, space), optuna.pruners.NopPruner(), 0)
+        ledger = Ledger(mirror, space, Strategy(strategy, space), make_pruner("none", None), 0)
         return Scheduler(
             ledger,
             structure=lambda params: {"depth": params["depth"]},
             weight=lambda params: int(params["depth"]),
-            trials=trials,
-            seconds=None,
+            budget=Budget(trials),
         )
 
     return scheduler
@@ -411,7 +414,7 @@ def test_a_smaller_budget_leaves_the_rest_in_line(grouping: Make) -> None:
 
 def test_where_time_is_the_budget_no_more_is_asked_ahead_than_there_are_lanes(grouping: Make) -> None:
     scheduler = grouping()
-    scheduler.deadline = time.monotonic() + 3600
+    scheduler.budget = Budget(minutes=60)
     scheduler.handle(0, Ready(4, "cpu"))
     assert len(states(scheduler)) <= 2 * 4
 

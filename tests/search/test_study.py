@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 import leadline as ll
+from leadline.search.budget import Budget
 
 Make = Callable[..., ll.Study]
 
@@ -276,7 +277,7 @@ class TestWhatEndsARun:
         study.run(minutes=0.01, progress=False)
         assert study.ended_by == "minutes"
         assert [trial.state for trial in study.trials] == ["pruned"]
-        assert study.trials[0].reason == "the study's time was up"
+        assert study.trials[0].reason == "the study ended: its time is up"
         assert study.trials[0].value == max(study.trials[0].curve.values())
 
     def test_trials_end_it_where_minutes_are_left(self, plain: Make) -> None:
@@ -476,7 +477,7 @@ class TestFiles:
 
     def test_a_study_made_but_not_run_creates_nothing(self, digits: Make, folder: Path) -> None:
         study = digits()
-        assert study.problems(trials=3) == []
+        assert study.problems(budget=Budget(trials=3)) == []
         assert repr(study) == "Study('digits')"
         assert not folder.exists()
 

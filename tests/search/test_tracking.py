@@ -147,7 +147,7 @@ def test_an_interrupted_study_shows_as_killed_and_a_resumed_one_has_nothing_twic
     current: list[ll.Study] = []
 
     def on_epoch(trial: ll.Trial, epoch: int, metrics: Mapping[str, float]) -> None:
-        if (trial.number, epoch) in ((0, 2), (3, 1)):
+        if (trial.number, epoch) in ((0, 1), (3, 1)):
             current[-1].stop()
 
     def again() -> ll.Study:
@@ -158,7 +158,7 @@ def test_an_interrupted_study_shows_as_killed_and_a_resumed_one_has_nothing_twic
     parent, children = runs_of(client := MlflowClient(store(folder)), "digits")
     assert parent.info.status == "KILLED"
     assert [run.info.status for run in children.values()] == ["RUNNING"]
-    assert len(curve(client, children[0], "valid/accuracy")) == 2
+    assert len(curve(client, children[0], "valid/accuracy")) == 1
     for _ in range(2):
         study = again()
         study.run(trials=TRIALS, progress=False)
@@ -235,6 +235,25 @@ def test_an_objectives_reports_are_its_curve(plain: Make, folder: Path) -> None:
         assert curve(client, run, "reported") == [(epoch, epoch * trial.params["x"]) for epoch in (1, 2, 3)]
         assert run.data.metrics["objective"] == trial.value
     assert parent.data.metrics["objective"] == min(trial.value or 0 for trial in study.trials)
+
+
+@pytest.mark.usefixtures("used")
+def test_of_several_objectives_each_is_a_metric_and_the_front_is_tagged_anew_at_each_end(
+    plain: Make, folder: Path
+) -> None:
+    def gain_and_price(trial: ll.ActiveTrial) -> tuple[float, float]:
+        return trial.params["x"] % 5, trial.params["x"]
+
+    study = plain(mlflow="auto", metric=("gain", "price"), direction=("maximize", "minimize"))
+    for xs, front in (((9, 5, 8), ["true", "true", "true"]), ((3, 4), ["false"] * 3 + ["true"] * 2)):
+        study.enqueue(*({"x": x} for x in xs)).run(gain_and_price, trials=len(front), progress=False)
+        _, children = runs_of(MlflowClient(store(folder)), "plain")
+        tags = [children[number].data.tags.get("pareto", "false") for number in range(len(front))]
+        assert tags == front
+        assert tags == [str(trial in study.best_trials).lower() for trial in study.trials]
+    for trial in study.trials:
+        metrics = children[trial.number].data.metrics
+        assert (metrics["objective"], metrics["objective.price"]) == trial.values
 
 
 @pytest.mark.usefixtures("used")

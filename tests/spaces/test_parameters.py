@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 from itertools import pairwise
@@ -55,6 +56,13 @@ numeric = plain_floats | log_floats | lattices() | plain_ints | log_ints | stepp
 parameters = numeric | choices()
 
 
+@st.composite
+def with_priors(draw):
+    parameter = draw(parameters)
+    guess = parameter.draw(draw(st.floats(0, 1, exclude_max=True)))
+    return dataclasses.replace(parameter, prior=(guess, draw(st.floats(0.01, 0.99))))
+
+
 def typed(values):
     return [(type(value), value) for value in values]
 
@@ -79,7 +87,7 @@ def test_an_optuna_distribution_gives_the_same_parameter_back_after_optunas_own_
 
 
 @untimed
-@given(parameters)
+@given(parameters | with_priors())
 def test_a_description_gives_the_same_parameter_back_through_json(parameter):
     again = parse(json.loads(json.dumps(parameter.describe())))
     assert again == parameter
@@ -98,6 +106,8 @@ def test_a_description_gives_the_same_parameter_back_through_json(parameter):
         (Int(1, 512, log=True), {"int": [1, 512], "log": True}),
         (Choice(["sgd", None, True, 2, 0.5]), {"choice": ["sgd", None, True, 2, 0.5]}),
         (Float(0, 1, when={"a": "x"}), {"float": [0.0, 1.0], "when": {"a": "x"}}),
+        (Float(0, 1, prior=(0.25, 0.7)), {"float": [0.0, 1.0], "prior": {"guess": 0.25, "confidence": 0.7}}),
+        (Choice(["a", None], prior=(None, 0.5)), {"choice": ["a", None], "prior": {"guess": None, "confidence": 0.5}}),
         (Int(0, 1, when={"a": ["x", 1], "b": True}), {"int": [0, 1], "when": {"a": ["x", 1], "b": True}}),
     ],
 )
@@ -222,6 +232,65 @@ def test_a_parameter_contains_its_values_and_no_others(parameter, inside, outsid
     assert not any(parameter.contains(value) for value in outside)
 
 
+# Priors
+
+
+def uniform(count):
+    return [(index + 0.5) / count for index in range(count)]
+
+
+@untimed
+@given(parameters | with_priors(), st.floats(0, 1, exclude_max=True))
+def test_what_a_prior_draws_is_contained_and_has_a_density(parameter, u):
+    value = parameter.draw(u)
+    assert parameter.contains(value)
+    assert parameter.to_distribution()._contains(parameter.to_distribution().to_internal_repr(value))
+    assert math.isfinite(parameter.log_density(value))
+
+
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        Int(1, 9, prior=(3, 0.6)),
+        Int(0, 30, step=10, prior=(30, 0.9)),
+        Int(1, 8, log=True, prior=(4, 0.5)),
+        Float(0, 1, step=0.25, prior=(0.5, 0.5)),
+        Choice(["a", "b", 3], prior=("b", 0.5)),
+    ],
+)
+def test_a_countable_parameters_values_are_drawn_as_often_as_their_density_says(parameter):
+    drawn = [parameter.draw(u) for u in uniform(20_000)]
+    plain = [dataclasses.replace(parameter, prior=None).draw(u) for u in uniform(20_000)]
+    for value in parameter.values():
+        expected = plain.count(value) * math.exp(parameter.log_density(value))
+        assert drawn.count(value) == pytest.approx(expected, abs=20)
+
+
+@pytest.mark.parametrize(
+    "parameter", [Float(0, 1, prior=(0.3, 0.8)), Float(1e-4, 1e-1, log=True, prior=(1e-4, 0.5)), Float(-1, 1)]
+)
+def test_a_density_is_relative_to_the_uniform_one_on_the_parameters_own_scale(parameter):
+    even = [dataclasses.replace(parameter, prior=None).draw(u) for u in uniform(20_000)]
+    assert np.mean([math.exp(parameter.log_density(value)) for value in even]) == pytest.approx(1, abs=1e-3)
+
+
+def test_the_confidence_is_the_share_of_draws_near_the_guess():
+    rate = Float(1e-4, 1e-1, log=True, prior=(1e-3, 0.7))
+    near = [1e-3 / 4 < rate.draw(u) < 1e-3 * 4 for u in uniform(1000)]  # two deviations: a fifth of three decades
+    elsewhere = 0.3 * math.log10(16) / 3
+    assert np.mean(near) == pytest.approx(0.7 * 0.954 + elsewhere, abs=0.01)
+
+
+def test_nothing_is_ruled_out():
+    assert Float(0, 1, prior=(0.1, 0.8)).log_density(1) == pytest.approx(math.log(0.2))
+    assert Choice(["a", "b"], prior=("a", 0.8)).log_density("b") == pytest.approx(math.log(0.2))
+
+
+def test_of_a_single_value_there_is_no_doubt():
+    assert Float(2, 2, prior=(2, 0.5)).draw(0.9) == 2
+    assert Float(2, 2, prior=(2, 0.5)).log_density(2) == 0
+
+
 # Rules
 
 
@@ -245,6 +314,13 @@ def test_a_parameter_contains_its_values_and_no_others(parameter, inside, outsid
         (lambda: Int(1, 8, log=True, step=7), "`log` and `step` can't go together"),
         (lambda: Int(1, 8, step=0), "`step >= 1` must hold, but got step=0"),
         (lambda: Int(1, 8, step=3), r"`step` must divide `high - low`, .* step=3. Did you mean high=7\?"),
+        (lambda: Float(0, 1, prior=0.5), r"`prior` is a guess and a confidence, as \(guess, confidence\), but got 0.5"),
+        (lambda: Float(0, 1, prior=(0.5, 1)), "`0 < confidence < 1` must hold in `prior`, but got confidence=1"),
+        (lambda: Float(0, 1, prior=(0.5, True)), "`0 < confidence < 1` must hold .*confidence=True"),
+        (lambda: Float(0, 1, prior=(0.5, math.nan)), "`0 < confidence < 1` must hold .*confidence=nan"),
+        (lambda: Float(0, 1, prior=(2, 0.5)), "the guess of `prior` must be a value of the parameter, .* guess=2"),
+        (lambda: Int(1, 9, step=2, prior=(2, 0.5)), "the guess of `prior` must be a value .* guess=2"),
+        (lambda: Choice(["a"], prior=("b", 0.5)), "the guess of `prior` must be a value .* guess='b'"),
         (lambda: Choice([]), "a choice needs at least one option, but got none"),
         (lambda: Choice("adam"), r"the options must be a list, but got 'adam'; write \['adam'\]"),
         (lambda: Choice([[1], 2]), r"an option must be a string, a finite number, true, false or null, but got \[1\]"),
@@ -281,12 +357,27 @@ def test_every_bad_option_is_told():
         ({"float": "ab"}, "`float` takes two bounds"),
         ({"choice": "adam"}, r"the options must be a list, but got 'adam'; write \['adam'\]"),
         ({"float": [1, 0]}, "`low <= high` must hold"),
+        (
+            {"float": [0, 1], "prior": 0.5},
+            r"`prior` has a guess and a confidence, as \{guess: 0.001, confidence: 0.7\}",
+        ),
+        ({"float": [0, 1], "prior": {"guess": 0.5}}, "`prior` has a guess and a confidence, .* got {'guess': 0.5}"),
         ({"float": ["1e-4", 1]}, "`low` must be a finite number, but got '1e-4'"),
     ],
 )
 def test_a_description_that_is_none_is_refused_with_the_likely_fix(description, message):
     with pytest.raises(SpaceError, match=message):
         parse(description)
+
+
+def test_all_that_is_wrong_with_a_prior_is_told():
+    with pytest.raises(SpaceError) as raised:
+        Float(0, 1, prior=(2, 2))
+    assert len(raised.value.problems) == 2
+
+
+def test_a_prior_of_null_is_none():
+    assert parse({"float": [0, 1], "prior": None}) == Float(0, 1)
 
 
 def test_a_step_of_null_is_no_step():

@@ -325,3 +325,25 @@ def test_a_condition_on_a_broken_parameter_isnt_told_as_a_problem_of_its_own():
 def test_a_problem_can_be_seen_from_the_settings_around_it():
     (problem,) = problems_of(lambda: Space.parse({"lr": {"float": [1, 0]}}))
     assert str(problem.inside("space")).startswith("space.lr: `low <= high` must hold")
+
+
+def test_a_spaces_prior_is_that_of_its_active_parameters():
+    rate = Float(1e-4, 1e-1, log=True, prior=(1e-3, 0.7))
+    momentum = Float(0, 1, prior=(0.9, 0.5), when={"optimizer": "sgd"})
+    space = Space(optimizer=Choice(["sgd", "adam"]), lr=rate, momentum=momentum, depth=3)
+    assert space.guesses == {"lr": 1e-3, "momentum": 0.9}
+    adam = {"optimizer": "adam", "lr": 1e-2, "depth": 3}
+    assert space.log_density(adam) == pytest.approx(rate.log_density(1e-2))
+    sgd = {"optimizer": "sgd", "lr": 1e-2, "momentum": 0.1}
+    assert space.log_density(sgd) == pytest.approx(rate.log_density(1e-2) + momentum.log_density(0.1))
+
+
+def test_a_prior_is_described_only_where_it_is_given():
+    assert Space(x=Float(0, 1)).describe() == {"x": {"float": [0.0, 1.0]}}
+    assert Space(x=Float(0, 1)) != Space(x=Float(0, 1, prior=(0.5, 0.5)))
+
+
+def test_a_prior_in_a_study_file_is_told_where_it_is_wrong():
+    with pytest.raises(SpaceError) as raised:
+        Space.parse({"lr": {"float": [0, 1], "prior": {"guess": 3, "confidence": 0.5}}})
+    assert raised.value.problems[0].where == ("lr",)

@@ -12,7 +12,20 @@ from torch import nn
 
 from leadline import Trainer
 from leadline.trainers import checkpoints
-from leadline.trainers.messages import Adopt, Broken, Close, Decision, Ended, Job, Planned, Ready, Report, Start, Stop
+from leadline.trainers.messages import (
+    Adopt,
+    AtRung,
+    Broken,
+    Close,
+    Decision,
+    Ended,
+    Job,
+    Planned,
+    Ready,
+    Report,
+    Start,
+    Stop,
+)
 from leadline.trainers.stack import FusedStack, LoopedStack
 from leadline.trainers.stack.rows import Rows
 
@@ -59,10 +72,13 @@ def on_report(epoch, *commands, number=0):
     )
 
 
-def deciding(prune_at=None):
-    """Answers every report that waits; prunes at that epoch."""
+def deciding(prune_at=None, pause_at=None):
+    """Lets every trial at a rung go on; prunes, or pauses, all of them at that epoch."""
+    verdicts = {prune_at: "prune", pause_at: "pause"}
     return lambda event: (
-        [Decision(event.number, event.epoch == prune_at)] if isinstance(event, Report) and event.waits else []
+        [Decision(number, verdicts.get(epoch, "go")) for number, epoch in event.epochs.items()]
+        if isinstance(event, AtRung)
+        else []
     )
 
 
@@ -80,7 +96,7 @@ def test_each_epoch_is_reported_in_order_and_then_the_end():
     for report in driver.reports(0):
         assert set(report.metrics) == {"train/loss", "train/accuracy", "valid/loss", "valid/accuracy", "seconds"}
         assert report.value == report.metrics["valid/accuracy"]
-        assert not report.waits
+    assert driver.waited(0) == []
 
 
 def test_the_end_tells_the_value_of_the_best_epoch_and_the_facts():
@@ -146,22 +162,22 @@ def test_threads_hold_while_the_worker_serves_and_no_longer():
 
 def test_a_trial_waits_for_a_decision_exactly_at_its_rungs():
     driver = serve(trainer(), Driver(Start(0, SMALL, frozenset({1, 3})), answer=deciding()))
-    assert [report.epoch for report in driver.reports(0) if report.waits] == [1, 3]
+    assert driver.waited(0) == [1, 3]
     assert driver.ended(0).outcome == "complete"
 
 
 def test_a_trial_doesnt_wait_after_its_last_epoch():
     driver = serve(trainer(), Driver(Start(0, SMALL, frozenset({4}))))
-    assert not any(report.waits for report in driver.reports(0))
+    assert driver.waited(0) == []
     assert driver.ended(0).outcome == "complete"
 
 
 def test_a_waiting_trial_stands_still_until_the_decision_comes():
-    rounds = [[], [Stop(7)], [Decision(0, prune=False)]]  # what comes to a waiting worker, round by round
+    rounds = [[], [Stop(7)], [Decision(0, "go")]]  # what comes to a waiting worker, round by round
 
     class Slow(Driver):
         def receive(self, *, wait):
-            waiting = any(isinstance(event, Report) and event.waits for event in self.events)
+            waiting = any(isinstance(event, AtRung) for event in self.events)
             return rounds.pop(0) if wait and waiting and rounds else super().receive(wait=wait)
 
     driver = serve(trainer(), Slow(Start(0, SMALL, frozenset({2}))))
@@ -175,6 +191,63 @@ def test_a_pruned_trial_ends_at_that_very_epoch():
     assert (ended.outcome, ended.facts["epochs"], len(driver.reports(0))) == ("pruned", 2, 2)
     assert "pruner" in ended.reason
     assert ended.value == max(report.value for report in driver.reports(0))
+
+
+def test_a_paused_trial_goes_on_elsewhere_as_if_it_had_never_stood_still(tmp_path, undisturbed):
+    start = Start(0, SMALL, frozenset({2}))
+    paused = serve(trainer(), Driver(start, answer=deciding(pause_at=2)), folder=tmp_path).ended(0)
+    assert (paused.outcome, paused.facts["epochs"]) == ("paused", 2)
+    again = serve(trainer(), Driver(Start(1, SMALL), start, answer=deciding()), lanes=2, folder=tmp_path)
+    assert_as_undisturbed(again, tmp_path, undisturbed)
+    assert again.waited(0) == [2]  # and is told to go on
+
+
+def test_a_paused_trials_lane_is_free_and_its_neighbour_trains_on(tmp_path):
+    starts = [Start(0, SMALL, frozenset({1})), Start(1, SMALL)]
+    driver = serve(trainer(), Driver(*starts, answer=deciding(pause_at=1)), lanes=2, folder=tmp_path)
+    assert (driver.ended(0).outcome, len(driver.reports(0))) == ("paused", 1)
+    assert curve(driver, 1) == curve(serve(trainer(), Driver(Start(1, SMALL))), 1)
+
+
+def test_trials_of_a_stack_that_reach_a_rung_together_are_asked_about_together():
+    starts = [Start(number, SMALL, frozenset({2})) for number in range(3)]
+    driver = serve(trainer(), Driver(*starts, answer=deciding()), lanes=3)
+    assert [event.epochs for event in driver.events if isinstance(event, AtRung)] == [{0: 2, 1: 2, 2: 2}]
+
+
+def branched(folder, child):
+    """Trains trial 0 for two epochs, and leaves its state to another one."""
+    serve(trainer(), Driver(Start(0, SMALL, frozenset({2})), answer=deciding(pause_at=2)), folder=folder)
+    place = folder / "trials" / f"{child:05d}" / "branch.safetensors"
+    place.parent.mkdir()
+    os.link(folder / "trials" / "00000" / "checkpoint.safetensors", place)
+    return checkpoints.read(place)[0]
+
+
+def test_a_branch_begins_with_its_parents_weights_and_hyperparameters_of_its_own(tmp_path):
+    tensors = branched(tmp_path, child=5)
+    driver = serve(trainer(), Driver(Start(5, {**SMALL, "lr": 1e-12}, branch=True)), folder=tmp_path)
+    assert [report.epoch for report in driver.reports(5)] == [3, 4]
+    weights, _ = best_of(tmp_path, 5)
+    for name, tensor in weights.items():
+        if tensor.is_floating_point() and "running" not in name:
+            assert torch.allclose(tensor, tensors[f"0.model.{name}"], atol=1e-6)  # at that rate it hardly moves
+
+
+def test_a_branch_whose_parents_state_is_gone_fails_and_says_so(tmp_path):
+    driver = serve(trainer(), Driver(Start(5, SMALL, branch=True)), folder=tmp_path)
+    assert driver.ended(5).outcome == "failed"
+    assert "the state of the trial that it was to begin from is gone" in driver.ended(5).reason
+
+
+def test_a_branch_that_was_killed_goes_on_from_its_own_checkpoint(tmp_path):
+    branched(tmp_path, child=5)
+    child, place = Start(5, SMALL, branch=True), tmp_path / "trials" / "00005"
+    serve(trainer(), Driver(child, answer=on_report(3, Close(), number=5)), folder=tmp_path)
+    assert (place / "checkpoint.safetensors").exists()
+    killed = serve(trainer(), Driver(child), folder=tmp_path)
+    (place / "checkpoint.safetensors").unlink()
+    assert curve(killed, 5) == curve(serve(trainer(), Driver(child), folder=tmp_path), 5)
 
 
 def test_a_stopped_trial_ends_with_its_epoch_and_keeps_its_value():
@@ -195,7 +268,7 @@ def test_only_the_lane_that_has_a_rung_is_pruned():
 def test_a_trial_that_has_had_all_its_epochs_is_complete_though_the_time_is_up_in_that_moment(tmp_path):
     # Trial 0 has reported its last epoch, trial 1 of the same stack waits for a decision: then the time is up.
     def answer(event):
-        return [Stop(0), Stop(1), Decision(1, prune=False)] if isinstance(event, Report) and event.waits else []
+        return [Stop(0), Stop(1), Decision(1, "go")] if isinstance(event, AtRung) else []
 
     driver = Driver(Start(0, {**SMALL, "epochs": 1}), Start(1, SMALL, frozenset({1})), answer=answer)
     serve(trainer(), driver, lanes=2, folder=tmp_path)
@@ -206,7 +279,7 @@ def test_a_trial_that_has_had_all_its_epochs_is_complete_though_the_time_is_up_i
 
 def test_a_trial_that_diverged_has_failed_though_the_time_is_up_in_that_moment():
     def answer(event):
-        return [Stop(0), Stop(1), Decision(1, prune=False)] if isinstance(event, Report) and event.waits else []
+        return [Stop(0), Stop(1), Decision(1, "go")] if isinstance(event, AtRung) else []
 
     driver = Driver(Start(0, {**SMALL, "lr": 1e30}), Start(1, SMALL, frozenset({1})), answer=answer)
     serve(trainer(optimizer="sgd"), driver, lanes=2)
@@ -425,11 +498,11 @@ def test_patience_counts_on_over_a_kill(tmp_path):
 
 def test_a_trial_killed_while_it_waited_waits_again_at_the_same_epoch_only(tmp_path, undisturbed):
     start = Start(0, SMALL, frozenset({1, 2}))
-    first = Driver(start, answer=lambda event: deciding()(event) if getattr(event, "epoch", 0) < 2 else [Close()])
+    first = Driver(start, answer=lambda event: [Close()] if getattr(event, "epoch", 0) == 2 else deciding()(event))
     serve(trainer(), first, folder=tmp_path)
-    assert [report.waits for report in first.reports(0)] == [True, True]
+    assert first.waited(0) == [1, 2]
     second = serve(trainer(), Driver(start, answer=deciding()), folder=tmp_path)
-    assert [report.waits for report in second.reports(0)] == [False, True, False, False]
+    assert second.waited(0) == [2]
     assert_as_undisturbed(second, tmp_path, undisturbed)
 
 
@@ -893,8 +966,8 @@ def test_a_driver_that_answers_late_is_told_the_same_in_the_same_order(lanes):
         left = [Start(number, {**SMALL, "epochs": 1 + number % 3}, frozenset({1})) for number in range(lanes, 7)]
 
         def answer(event):
-            if isinstance(event, Report) and event.waits:
-                return [Decision(event.number, event.number in (1, 4))]
+            if isinstance(event, AtRung):
+                return [Decision(number, "prune" if number in (1, 4) else "go") for number in event.epochs]
             return [left.pop(0)] if isinstance(event, Ended) and left else []
 
         firsts = [Start(number, {**SMALL, "epochs": 1 + number % 3}, frozenset({1})) for number in range(lanes)]

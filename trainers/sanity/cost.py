@@ -5,16 +5,13 @@ from __future__ import annotations
 import os
 import statistics
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.graph import saved_tensors_hooks
 
-from ..optimizers import OPTIMIZERS
+from ..footprint import FEW, kept_bytes, saved_bytes
 from ..plan import Build
 from ..recipe import Recipe
 from ..stack import Bench, predict
@@ -22,7 +19,6 @@ from ..streams import Stream
 from .finding import Finding, Verdict
 from .steps import Steps
 
-FEW = 4  # examples of the step that tells whether a whole batch can be afforded
 MOST_STEPS = 16  # in one measurement
 
 
@@ -53,13 +49,11 @@ def cost(build: Build, bench: Bench, recipe: Recipe, stream: Stream, *, seconds:
     """
     network = build()
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    size = sum(parameter.numel() * parameter.element_size() for parameter in network.parameters())
-    state = size * len(OPTIMIZERS[recipe.optimizer](bench.device).state)
-    weights = 3 * size  # parameters, gradients, and autograd's own copy of these
+    weights, state = kept_bytes(network, recipe.optimizer)
     batch, available = bench.batch(recipe), available_memory(bench.device)
     steps = Steps(bench, network, recipe, stream)
     few = min(FEW, batch)
-    with _saved(network) as saved:
+    with saved_bytes(network) as saved:
         steps.take(torch.arange(few, device=bench.device))
     activations = sum(saved.values()) * batch // few
     memory = weights + state + activations
@@ -124,24 +118,6 @@ def _validation_seconds(bench: Bench, network: nn.Module, seconds: float) -> flo
         if rows >= len(valid) or 4 * taken > seconds:
             return taken * len(valid) / rows
         rows = min(len(valid), 4 * rows)
-
-
-@contextmanager
-def _saved(network: nn.Module) -> Iterator[dict[int, int]]:
-    """Gathers the bytes of what autograd keeps inside, by its address, but for the network's own tensors."""
-    own = {tensor.untyped_storage().data_ptr() for tensor in (*network.parameters(), *network.buffers())}
-    found: dict[int, int] = {}
-    kept: list[Tensor] = []  # an address isn't given away twice as long as it is held
-
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            found[storage.data_ptr()] = storage.nbytes()
-            kept.append(tensor.detach())
-        return tensor
-
-    with saved_tensors_hooks(pack, lambda tensor: tensor):
-        yield found
 
 
 def _data_bytes(bench: Bench) -> int:

@@ -64,6 +64,7 @@ class Bench:
     loss: Loss
     metric: Metric
     autocast: torch.dtype | None = None  # None trains in float32
+    further: tuple[Metric, ...] = ()  # what else lanes are judged by, on the validation rows
     graphs: bool = True  # whether steps are captured as CUDA graphs
 
     @property
@@ -86,6 +87,12 @@ class Bench:
         """Returns the metric of outputs (N, ...) for targets (N, ...), both as the lane's network has them."""
         data = self.data_of(lane)
         return self.metric(data.in_units(outputs), data.in_units(targets))
+
+    def others(self, lane: Lane, outputs: Tensor, targets: Tensor) -> dict[str, float]:
+        """Returns the further metrics of the validation rows, by the names they are reported under."""
+        data = self.data_of(lane)
+        told, true = data.in_units(outputs), data.in_units(targets)
+        return {f"valid/{metric.name}": metric(told, true) for metric in self.further}
 
     def loss_options(self, lane: Lane) -> dict[str, Any]:
         """Returns the loss's own arguments for a lane, by name; nothing that changes nothing."""

@@ -193,11 +193,13 @@ class FusedStack(Stack):
                 predicted = predictions[row, : len(valid)]
                 value = self.bench.score(lane, predicted, valid.targets)
                 loss = float(self.bench.loss(predicted, valid.targets))
+                others = self.bench.others(lane, predicted, valid.targets)
             except Exception as error:  # loss and metric are the user's: they may like one lane and not another
                 results[lane] = {"error": error}
                 continue
             name = self.bench.metric.name
             metrics = {"train/loss": means[row], f"train/{name}": trained, "valid/loss": loss, f"valid/{name}": value}
+            metrics |= others
             step = None if all(finite[row]) else finite[row].index(False) + 1
             results[lane] = {"value": value, "metrics": metrics, "diverged_at": step}
         return results

@@ -116,6 +116,7 @@ class LoopedStack(Stack):
         value = bench.score(lane, predicted, data.valid.targets)
         valid_loss = float(bench.loss(predicted, data.valid.targets))
         metrics |= {"valid/loss": valid_loss, f"valid/{bench.metric.name}": value}
+        metrics |= bench.others(lane, predicted, data.valid.targets)
         seconds = time.perf_counter() - began
         lane.seconds += seconds
         return Epoch(lane, value, metrics, seconds, diverged_at)

@@ -20,6 +20,7 @@ from optuna.trial import TrialState
 
 from leadline.errors import SpaceError, SpaceExhausted
 from leadline.search.strategies import STRATEGIES, Strategy
+from leadline.search.strategies.bayes import gp
 from leadline.search.strategies.conditioned import condition, nearest
 from leadline.spaces import Choice, Float, Int, Space
 
@@ -144,7 +145,7 @@ def test_with_partial_fixed_sampler_the_structure_makes_no_difference() -> None:
     def proposed(net: str, seed: int) -> float:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            sampler = optuna.samplers.PartialFixedSampler({"net": net}, Strategy("tpe", TWO).sampler(seed))
+            sampler = optuna.samplers.PartialFixedSampler({"net": net}, TPESampler(seed=seed))
         return float(proposal(structured_history(seed=seed), TWO, sampler)["lr"])
 
     assert all(proposed("A", seed) == proposed("B", seed) for seed in range(5))
@@ -299,7 +300,7 @@ def test_a_sampler_is_left_as_it_was(name: str) -> None:
 def test_optuna_still_asks_the_gaussian_process_where_its_acquisition_is_greatest() -> None:
     """The private hook that fixes the given columns; without it they would be free, and silently."""
     assert callable(GPSampler._optimize_acqf)
-    study, sampler = structured_history(), Strategy("gp", TWO).sampler(0, {"net": "A"})
+    study, sampler = structured_history(), condition(gp(seed=0), {"net": "A"})
     seen: list[Any] = []
     inner: Any = sampler._sampler  # type: ignore[attr-defined]
     optimize = inner._optimize_acqf

@@ -112,6 +112,18 @@ def test_what_was_enqueued_off_the_grid_is_one_more() -> None:
     assert [params["x"] for params in configurations(optimized(space, study=study, points=3))] == [0.3, 0.0, 0.5, 1.0]
 
 
+@pytest.mark.parametrize("begun", range(6))
+def test_a_part_of_a_configuration_is_completed_to_one_that_is_missing(begun: int) -> None:
+    study = optuna.create_study()
+    if begun:
+        optimized(SIX, trials=begun, study=study)
+    missing = [params for params in varying(SIX)[begun:] if params["depth"] == varying(SIX)[-1]["depth"]]
+    study.enqueue_trial({"depth": missing[0]["depth"]})
+    ran = configurations(optimized(SIX, study=study))
+    assert ran[begun] == missing[0]
+    assert sorted(map(str, ran)) == sorted(map(str, varying(SIX)))
+
+
 def test_asking_for_more_than_there_is_raises_space_exhausted() -> None:
     study = optimized(SIX)
     with pytest.raises(SpaceExhausted):

@@ -1,0 +1,138 @@
+"""Hard limits: what a trial's network and its training may take; what would take more is never proposed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from ..errors import Problem, SettingsError, UsageError, suggestion
+
+if TYPE_CHECKING:
+    from ..spaces import Space
+    from ..spaces.parameters import Parameter
+    from ..trainers.footprint import Footprint
+    from ..trainers.trainer import Trainer
+
+SAMPLE = 64  # random configurations by which it is told how much of a space limits leave
+UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+SIZE = re.compile(r"(\d+(?:\.\d*)?(?:e[+-]?\d+)?)\s*([kMGT]?)(B?)", re.ASCII)
+
+Allowed = Callable[[Mapping[str, Any]], bool]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The most that a network may take of `parameters`, `flops` and `memory` (bytes); None is no matter.
+
+    What each means is told by `leadline.trainers.footprint.Footprint`.
+    """
+
+    parameters: int | None = None
+    memory: int | None = None
+    flops: int | None = None
+
+    @classmethod
+    def parse(cls, given: Any) -> Limits:
+        """Returns the limits of a mapping of sizes: numbers, or text as "8GB", "500MB", "2e6", "1.5G".
+
+        A kilobyte is 1,000 bytes, and so on. Raises SettingsError holding every problem.
+
+        >>> Limits.parse({"parameters": "1.5M", "memory": "8GB"})
+        Limits(parameters=1500000, memory=8000000000, flops=None)
+        """
+        if given is None or isinstance(given, Limits):
+            return given or cls()
+        if not isinstance(given, Mapping):
+            raise SettingsError(f"limits are a mapping, as {{parameters: 2e6, memory: 8GB}}, but got {given!r}")
+        names, problems = [limit.name for limit in fields(cls)], []
+        sizes: dict[str, int] = {}
+        for name, value in given.items():
+            size = _size(value, of_bytes=name == "memory")
+            if name not in names:
+                problems.append(Problem(f"no limit is called `{name}`. {suggestion(str(name), names)}", (name,)))
+            elif size is None:
+                example = '8e9, "8GB" or "500MB" (1 GB = 10^9 bytes)' if name == "memory" else '2000000, 2e6 or "2M"'
+                problems.append(Problem(f"`{name}` must be a size >= 1, as {example}, but got {value!r}", (name,)))
+            else:
+                sizes[name] = size
+        if problems:
+            raise SettingsError(problems)
+        return cls(**sizes)
+
+    def describe(self) -> dict[str, int] | None:
+        """Returns those that are given, as JSON; None if there are none."""
+        return {name: limit for name, limit in asdict(self).items() if limit is not None} or None
+
+    def __bool__(self) -> bool:
+        return self.describe() is not None
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} <= {size_told(name, limit)}" for name, limit in (self.describe() or {}).items())
+
+    def broken_by(self, footprint: Footprint) -> str | None:
+        """Returns, in words, which limits a network breaks; None if it keeps them all."""
+        over = [
+            f"`{name} <= {size_told(name, limit)}` must hold, but got {size_told(name, getattr(footprint, name))}"
+            for name, limit in (self.describe() or {}).items()
+            if getattr(footprint, name) > limit
+        ]
+        return "; ".join(over) or None
+
+    def broken(self, trainer: Trainer, params: Mapping[str, Any]) -> str | None:
+        """Returns the same of a configuration. One that can't be built keeps them: a trial tells what is wrong."""
+        try:
+            return self.broken_by(trainer.footprint(params))
+        except UsageError:
+            return None
+
+
+def size_told(name: str, size: int) -> str:
+    """Returns a size for people.
+
+    >>> size_told("memory", 8_000_000_000), size_told("flops", 1_500_000)
+    ('8 GB', '1,500,000')
+    """
+    if name != "memory":
+        return f"{size:,}"
+    from ..trainers.sanity.cost import bytes_told
+
+    return bytes_told(size)
+
+
+def share(space: Space, allowed: Allowed, seed: int) -> float:
+    """Returns the share of a space that is allowed, as `SAMPLE` random configurations tell."""
+    return sum(map(allowed, islice(draws(space, seed), SAMPLE))) / SAMPLE
+
+
+def draws(space: Space, seed: int, given: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:
+    """Yields random configurations of a space, without end, in which what is `given` has its values."""
+    import numpy as np
+
+    from .analysis.networks import configuration
+    from .strategies.encoding import from_unit
+
+    generator, known = np.random.default_rng(seed), given or {}
+
+    def pick(name: str, parameter: Parameter) -> Any:
+        if name in known:
+            return known[name]
+        if hasattr(parameter, "options"):
+            return parameter.options[int(generator.integers(len(parameter.options)))]
+        return from_unit(parameter.to_distribution(), float(generator.random()))
+
+    while True:
+        yield configuration(space, pick)
+
+
+def _size(given: Any, *, of_bytes: bool) -> int | None:
+    """Returns the number that is given; None if it is none, or not at least 1."""
+    if isinstance(given, str):
+        found = SIZE.fullmatch(given.strip())
+        if found is None or (found[3] and not of_bytes):
+            return None
+        given = float(found[1]) * UNITS[found[2]]
+    whole = isinstance(given, int | float) and not isinstance(given, bool) and 1 <= given < float("inf")
+    return int(given) if whole else None
