@@ -20,7 +20,8 @@ class Budget:
 
     All hold over the whole study, however many runs and workers it takes: `trials` that have begun; `minutes` of
     running; `device_hours` of training, all trials' seconds together; `total_epochs` of all trials. And it ends when a
-    complete trial's value is as good as `target`, or the best one has been the best for `stall` ended trials.
+    complete trial's value is as good as `target`, or the best one has been the best for `stall` ended trials; both need
+    a study of one objective.
     """
 
     trials: int | None = None

@@ -381,6 +381,10 @@ class Study:
     def problems(self, objective: Callable[..., Any] | None = None, budget: Budget = UNBOUNDED) -> list[Problem]:
         """Returns all that would keep a run from working, found without training; creates nothing."""
         found = budget.problems()
+        for name in ("target", "stall") if self.goals.several else ():
+            if getattr(budget, name) is not None:
+                text = f"`{name}` is of one objective, but this study has {len(self.goals)}; take another budget"
+                found.append(Problem(text, (name,)))
         if not budget.bounds and self.strategy.name != "grid":
             known = "`trials`, `minutes`, `device_hours`, `total_epochs` or `stall`"
             why = "only a grid ends by itself" if budget.target is None else "a target may never be reached"

@@ -178,6 +178,11 @@ class TestStudies:
         study.run(trials=1, progress=False)
         assert [whole for whole, _ in seen] == pytest.approx(list(accumulate(own for _, own in seen)))
 
+    @pytest.mark.parametrize("budget", [{"target": 0.9, "trials": 3}, {"stall": 3}])
+    def test_targets_and_improvements_are_of_one_objective(self, plain: Make, budget: dict[str, Any]) -> None:
+        with pytest.raises(ll.SettingsError, match="is of one objective, but this study has 2"):
+            plain(direction=["maximize", "minimize"]).run(lambda one: (1.0, 2.0), **budget)
+
     def test_the_budget_is_kept_whole(self, plain: Make) -> None:
         study = plain().run(identity, trials=2, stall=9, progress=False)
         assert Budget(**study.attribute("budget")) == Budget(trials=2, stall=9)
