@@ -41,10 +41,10 @@ class Study:
     """A search named `name` over `space` (None: the network family's own), of what `trainer` trains or of an objective.
 
     `metric` is a metric's name or a function of (outputs, targets); `direction` "maximize" or "minimize", by default
-    the metric's own. `strategy` is a name (`grid`, `random`, `qmc`, `bayes`, `tpe`, `gp`, `cmaes`,
-    `skopt-gp`, `skopt-rf`, `skopt-et`), a mapping of a name and options, or an Optuna sampler; `pruner` a name (`none`, `median`, `asha`,
-    `hyperband`) or an Optuna pruner. `storage` is a folder (`leadline-studies` by default), a database's URL, or an
-    Optuna storage. `executor` is "inline", "processes" or "auto": processes where all that is trained can be imported,
+    the metric's own. `strategy` is a name (`grid`, `random`, `qmc`, `bayes`, `tpe`, `gp`, `cmaes`, `skopt-gp`,
+    `skopt-rf`, `skopt-et`), a mapping of a name and options, or an Optuna sampler; `pruner` a name (`none`, `median`,
+    `asha`, `hyperband`) or an Optuna pruner. `storage` is a folder (`leadline-studies` by default), a database's URL or
+    an Optuna storage. `executor` is "inline", "processes" or "auto": processes where what is trained can be imported,
     else inline. `devices` is "auto", or a device's name or several; `workers` is how many processes train on each
     ("auto": one a GPU; on a CPU one a core where neither strategy nor pruner looks at results, else one, as more would
     make the study's course depend on the clock). `lanes` is how many trials a worker trains at once ("auto": as many as
