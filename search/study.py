@@ -395,8 +395,9 @@ class Study:
         found += self._limit_problems
         with settings.gathered(found, "warm_start"):
             _ = self._earlier
-        found += settings.device_problems(self.devices)
-        if not found and self.goals.several:
+        missing = settings.device_problems(self.devices)
+        found += missing
+        if self.goals.several and not missing and not self._trainer_problems:
             found += settings.goal_problems(self, devices_of(self))
         work = self._work(objective) if objective or self.trainer else None
         if work is not None and self.executor == "processes" and not self.travels(work):

@@ -229,7 +229,7 @@ class Strategy:
         if self._own is not None:
             made = Guarded(self._make, self.space, seed, avoid_failures=False)
         elif not isinstance(made, Proposer):
-            entry = STRATEGIES[self.name]
+            entry = STRATEGIES["gp" if self.name == "bayes" and self.goals.several else self.name]
             made = Guarded(self._make, self.space, seed, avoid_failures=entry.learns, attempts=entry.attempts)
         made.allowed = self.allowed
         return made
