@@ -13,6 +13,7 @@ from ...errors import Problem, SettingsError, suggestion
 from .asha import Asha
 from .base import Pruner
 from .hyperband import Hyperband
+from .thaw import Thaw
 from .wrapped import NoPruner, OptunaPruner
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ PRUNERS: dict[str, Callable[..., Pruner]] = {
     "median": _median,
     "asha": Asha,
     "hyperband": Hyperband,
+    "thaw": Thaw,
 }
 LEAST = {"reduction": 2, "first": 1, "startup": 0}  # of the options
 
