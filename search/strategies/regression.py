@@ -145,7 +145,14 @@ def squared_distances(left: np.ndarray, right: np.ndarray, categorical: np.ndarr
 
 
 def _kernel(left: np.ndarray, right: np.ndarray, categorical: np.ndarray, theta: np.ndarray) -> np.ndarray:
-    squares = np.tensordot(np.exp(theta[:-2]), squared_distances(left, right, categorical), 1)
+    """Returns the covariances (n, m) of points (n, d) and (m, d), without the many numbers of `squared_distances`."""
+    from scipy.spatial.distance import cdist
+
+    inverse, numbers = np.exp(theta[:-2]), ~categorical
+    scale = np.sqrt(inverse[numbers])
+    squares = cdist(left[:, numbers] * scale, right[:, numbers] * scale, "sqeuclidean")
+    for j in np.flatnonzero(categorical):
+        squares += inverse[j] * (left[:, j, None] != right[:, j])
     return math.exp(theta[-2]) * _matern(squares)[0]
 
 
