@@ -20,6 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ...errors import SpaceError
 from .encoding import fits, to_unit
+from .gaussian_process import GaussianProcessSampler
 from .grid import GridSampler
 from .multifidelity import Multifidelity
 from .skopt import SkoptSampler
@@ -34,7 +35,7 @@ def condition(sampler: BaseSampler, given: Mapping[str, Any]) -> BaseSampler:
 
     How depends on `sampler`, which is left as it is:
     - Optuna's TPE models the trials nearest to `given` (see `nearest`).
-    - Optuna's Gaussian process and `SkoptSampler` model all trials and maximize the acquisition with `given` fixed.
+    - Optuna's Gaussian process, ours and `SkoptSampler` model all trials and maximize the acquisition with `given` fixed.
     - `GridSampler` takes the next missing configuration that agrees with `given`; where it is asked for one and there
       is none, it raises SpaceExhausted.
     - Any other (random, a subclass of the above, your own) proposes as ever, and `given` is held.
@@ -58,7 +59,7 @@ def condition(sampler: BaseSampler, given: Mapping[str, Any]) -> BaseSampler:
         return sampler.conditioned(given)
     if isinstance(sampler, Multifidelity):
         return sampler.changed(lambda inner: condition(inner, given))
-    if isinstance(sampler, SkoptSampler):
+    if isinstance(sampler, SkoptSampler | GaussianProcessSampler):
         return Holding(sampler.conditioned(given), given)
     if type(sampler) is TPESampler:
         return _Tpe(sampler, given)
