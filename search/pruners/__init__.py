@@ -15,6 +15,7 @@ from .asha import Asha
 from .base import Pruner
 from .hyperband import Hyperband
 from .pbt import PopulationBasedTraining
+from .thaw import Thaw
 from .wrapped import NoPruner, OptunaPruner
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ PRUNERS: dict[str, Callable[..., Pruner]] = {
     "median": _median,
     "asha": Asha,
     "hyperband": Hyperband,
+    "thaw": Thaw,
 }
 SEVERAL = ("none", "asha")  # those that can do several objectives
 LEAST = {"reduction": 2, "first": 1, "startup": 0}  # of the options

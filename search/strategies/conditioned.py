@@ -43,8 +43,8 @@ def condition(sampler: BaseSampler, given: Mapping[str, Any]) -> BaseSampler:
 
     How depends on `sampler`, which is left as it is:
     - Optuna's TPE models the trials nearest to `given` (see `nearest`).
-    - Optuna's Gaussian process and `SkoptSampler` model all trials and maximize the acquisition with `given` fixed.
-      A sampler with a method `conditioned(given)`, as the latter, is asked for what takes its place.
+    - Optuna's Gaussian process, ours and `SkoptSampler` model all trials and maximize the acquisition with `given`
+      fixed. A sampler with a method `conditioned(given)`, as the latter two, is asked for what takes its place.
     - `Fresh` has each sampler that it makes conditioned.
     - `GridSampler` takes the next missing configuration that agrees with `given`, and `Guarded` has the strategy it
       guards conditioned; where one is asked for and there is none, they raise SpaceExhausted.
