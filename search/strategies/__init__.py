@@ -29,6 +29,12 @@ def _random(space: Space, seed: int) -> BaseSampler:
     return RandomSampler(seed)
 
 
+def _bayes(space: Space, seed: int, startup: int = 8) -> BaseSampler:
+    from .bayes import bayes
+
+    return bayes(space, seed, startup)
+
+
 def _tpe(space: Space, seed: int, startup: int = 10) -> BaseSampler:
     from .bayes import tpe
 
@@ -53,7 +59,7 @@ def _skopt(estimator: str) -> Callable[..., BaseSampler]:
 STRATEGIES: dict[str, Callable[..., BaseSampler]] = {
     "grid": _grid,
     "random": _random,
-    "bayes": _tpe,
+    "bayes": _bayes,
     "tpe": _tpe,
     "gp": _gp,
     "skopt-gp": _skopt("gp"),

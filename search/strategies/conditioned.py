@@ -19,7 +19,9 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from ...errors import SpaceError
+from .bayes import InTurn
 from .encoding import fits, to_unit
+from .fresh import Fresh
 from .gaussian_process import GaussianProcessSampler
 from .grid import GridSampler
 from .skopt import SkoptSampler
@@ -34,9 +36,11 @@ def condition(sampler: BaseSampler, given: Mapping[str, Any]) -> BaseSampler:
 
     How depends on `sampler`, which is left as it is:
     - Optuna's TPE models the trials nearest to `given` (see `nearest`).
-    - Optuna's Gaussian process, ours and `SkoptSampler` model all trials and maximize the acquisition with `given` fixed.
+    - Optuna's Gaussian process, ours, and `SkoptSampler` model all trials and maximize the acquisition with `given`
+      fixed.
     - `GridSampler` takes the next missing configuration that agrees with `given`; where it is asked for one and there
       is none, it raises SpaceExhausted.
+    - Each of the samplers that `Fresh` makes or `InTurn` has is changed so.
     - Any other (random, a subclass of the above, your own) proposes as ever, and `given` is held.
     A parameter that isn't active in the trial may stand in `given`: it is never asked for. No state is added: what was
     a function of seed, trial number and history now is one of these and `given`.
@@ -56,6 +60,8 @@ def condition(sampler: BaseSampler, given: Mapping[str, Any]) -> BaseSampler:
     given = dict(given)
     if isinstance(sampler, GridSampler):
         return sampler.conditioned(given)
+    if isinstance(sampler, Fresh | InTurn):
+        return sampler.changed(lambda each: condition(each, given))
     if isinstance(sampler, SkoptSampler | GaussianProcessSampler):
         return Holding(sampler.conditioned(given), given)
     if type(sampler) is TPESampler:

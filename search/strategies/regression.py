@@ -53,7 +53,12 @@ class Regression:
         start = _prior(points.shape[1])[0]
         bounds = [(mode - 6, mode + 6) for mode in start]
         end = minimize(
-            negative_log_posterior, start, (squares, values), "L-BFGS-B", jac=True, bounds=bounds,
+            negative_log_posterior,
+            start,
+            (squares, values),
+            "L-BFGS-B",
+            jac=True,
+            bounds=bounds,
             options={"maxiter": _STEPS, "gtol": 1e-2, "ftol": 1e-5},
         )
         return cls.at(points, values, categorical, end.x)
@@ -68,7 +73,7 @@ class Regression:
         return self.weights @ cross, np.sqrt(np.maximum(variance, 1e-12))
 
     def believing(self, points: np.ndarray) -> Regression:
-        """Returns the process given also that each of `points` (m, d) turns out `_DOUBT` deviations worse than expected.
+        """Returns the process given `points` (m, d), too, each `_DOUBT` deviations worse than expected.
 
         Source: Ginsbourger, Le Riche and Carraro 2010, kriging believer, which believes what is expected.
         """
