@@ -1,4 +1,4 @@
-"""Where an acquisition is greatest: random points, neighbours of the best known, then local search from the best of both."""
+"""Where an acquisition is greatest: random points and neighbours of known ones, then local search."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bayesian strategies that Optuna brings: the tree-structured Parzen estimator and the Gaussian process."""
+"""`bayes`, the default strategy, and what Optuna brings: a Parzen estimator and a Gaussian process."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 if TYPE_CHECKING:
     pass
+
+_ALONE = 50  # trials that the Gaussian process proposes alone
+_EVERY = 2  # from then on, one of so many is TPE's
 
 
 def tpe(seed: int, startup: int = 10) -> BaseSampler:
@@ -36,6 +39,23 @@ def gp(seed: int, startup: int = 10) -> BaseSampler:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # nothing a user of ours could do about it
         return GPSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False)
+
+
+def bayes(space: Space | None, seed: int, startup: int = 8, **heeded: Any) -> InTurn:
+    """Returns the default strategy: our Gaussian process, and from trial `_ALONE` on, in turn with it, TPE.
+
+    The first `startup` trials are spread at random. `heeded` is what `GaussianProcessSampler` takes besides.
+    """
+    from .fresh import Fresh
+    from .gaussian_process import GaussianProcessSampler
+
+    model = GaussianProcessSampler(seed=seed, n_startup_trials=startup, space=space, **heeded)
+    other = Fresh(lambda each: tpe(each, startup), seed)
+    return InTurn({"gp": model, "tpe": other}, _turn)
+
+
+def _turn(number: int) -> str:
+    return "tpe" if number >= _ALONE and number % _EVERY == 0 else "gp"
 
 
 class InTurn(BaseSampler):

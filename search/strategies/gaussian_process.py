@@ -103,7 +103,7 @@ class GaussianProcessSampler(optuna.samplers.BaseSampler):
         return other
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Returns the space's parameters, else the newest distribution of each that trials with a value had, by name."""
+        """Returns the space's parameters, or the newest distribution of each that trials with a value had."""
         seen: dict[str, BaseDistribution] = {} if self._space is None else self._space.to_distributions()
         if self._space is None:
             for past in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)):

@@ -73,7 +73,7 @@ class Regression:
         return self.weights @ cross, np.sqrt(np.maximum(variance, 1e-12))
 
     def believing(self, points: np.ndarray) -> Regression:
-        """Returns the process given also that each of `points` (m, d) turns out `_DOUBT` deviations worse than expected.
+        """Returns the process given `points` (m, d), too, each `_DOUBT` deviations worse than expected.
 
         Source: Ginsbourger, Le Riche and Carraro 2010, kriging believer, which believes what is expected.
         """

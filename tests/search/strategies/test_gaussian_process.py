@@ -300,5 +300,6 @@ def test_all_wrong_arguments_are_reported_together() -> None:
 
 
 def test_importing_the_module_loads_neither_scipy_nor_sklearn() -> None:
-    code = "import sys, leadline.search.strategies.gaussian_process; sys.exit(bool({'scipy', 'sklearn'} & set(sys.modules)))"
+    imported = "import sys, leadline.search.strategies.gaussian_process"
+    code = f"{imported}; sys.exit(bool({{'scipy', 'sklearn'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
