@@ -110,6 +110,7 @@ class Study:
         self.limits = Limits()
         with settings.gathered(problems, "limits"):
             self.limits = Limits.parse(limits)
+        self.strategy = Strategy("random", space)  # the same
         with settings.gathered(problems, "strategy"):
             self.strategy = Strategy(strategy, space, self.goals, self.allowed)
         with settings.gathered(problems, "pruner"):

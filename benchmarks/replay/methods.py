@@ -22,7 +22,6 @@ import warnings
 from collections.abc import Callable
 from typing import Any, Protocol
 
-import numpy as np
 import optuna
 from optuna.trial import TrialState
 
@@ -41,16 +40,16 @@ class Method(Protocol):
 
 
 class Optuna:
-    """An Optuna study in memory, whose sampler for each trial is `sampler(number)`."""
+    """An Optuna study in memory, whose sampler for each trial is what `sampler()` returns."""
 
-    def __init__(self, space: Space, sampler: Callable[[int], optuna.samplers.BaseSampler]) -> None:
+    def __init__(self, space: Space, sampler: Callable[[], optuna.samplers.BaseSampler]) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._space, self._sampler = space, sampler
         self._distributions = space.to_distributions()
-        self._study = optuna.create_study(sampler=sampler(0))
+        self._study = optuna.create_study(sampler=sampler())
 
     def ask(self) -> dict[str, Any]:
-        self._study.sampler = self._sampler(len(self._study.get_trials(deepcopy=False)))
+        self._study.sampler = self._sampler()
         self._trial = self._study.ask()
         return self._space.suggest(self._trial)
 
@@ -117,7 +116,7 @@ def _held(make: Callable[[int], optuna.samplers.BaseSampler]) -> Callable[[Space
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             sampler = make(seed)
-        return Optuna(space, lambda number: sampler)
+        return Optuna(space, lambda: sampler)
 
     return method
 
@@ -139,8 +138,4 @@ def make(name: str, space: Space, seed: int) -> Method:
     name, _, given = name.partition(":")
     options = dict(option.split("=") for option in given.split(",") if option)
     strategy = Strategy({"name": name, **{key: json.loads(value) for key, value in options.items()}}, space)
-    return Optuna(space, lambda number: strategy.sampler(_entropy(seed, number)))
-
-
-def _entropy(seed: int, number: int) -> int:
-    return int(np.random.SeedSequence((seed, number)).generate_state(1)[0])  # as a study's ledger has it
+    return Optuna(space, lambda: strategy.sampler(seed))  # made anew for each trial, as a study does

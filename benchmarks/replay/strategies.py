@@ -25,14 +25,15 @@ import numpy as np
 import tables
 import traces
 
+from leadline.search.strategies.fresh import entropy
+
 
 def replay(folder: Path, method: str, name: str, seed: int, trials: int) -> traces.Trace:
     """Returns the trace of one run."""
     warnings.simplefilter("ignore")
     table = tables.load(folder, name)
     # With the table's name, or all tables with one space would begin with the same random configurations.
-    entropy = int(np.random.SeedSequence((seed, zlib.crc32(name.encode()))).generate_state(1)[0])
-    chosen = methods.make(method, table.space, entropy)
+    chosen = methods.make(method, table.space, entropy(seed, zlib.crc32(name.encode())))
     had: set[int] = set()
     repeats, failed, spent = 0, 0, 0.0
     improvements: list[tuple[int, float]] = []

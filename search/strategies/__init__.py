@@ -47,6 +47,12 @@ def _qmc(space: Space | None, seed: int) -> BaseSampler:
     return QmcSampler(seed, None if space is None else space.to_distributions())
 
 
+def _bayes(space: Space | None, seed: int, startup: int = 8) -> BaseSampler:
+    from .bayes import bayes
+
+    return bayes(space, seed, startup)
+
+
 def _tpe(space: Space | None, seed: int, startup: int = 10) -> BaseSampler:
     from .bayes import tpe
     from .fresh import Fresh
@@ -121,12 +127,12 @@ STRATEGIES: dict[str, Entry] = {
     "grid": Entry(_grid, learns=False, several=True),
     "random": Entry(_random, learns=False, attempts=8, several=True),
     "qmc": Entry(_qmc, learns=False, attempts=8, several=True),
-    "bayes": Entry(_tpe, attempts=8, several=True),
+    "bayes": Entry(_bayes, attempts=2, several=True),
     "tpe": Entry(_tpe, attempts=8, several=True),
     "gp": Entry(_gp, several=True),
     "cmaes": Entry(_cmaes, attempts=2),
     "bohb": Entry(_bohb, attempts=8, pruner="hyperband"),
-    "thaw": Entry(_tpe, attempts=8, pruner="thaw"),
+    "thaw": Entry(_bayes, attempts=2, pruner="thaw"),
     "pbt": Entry(_pbt, learns=False, attempts=8, pruner="pbt"),
     "nsga2": Entry(_nsga2, attempts=8, several=True),
     "skopt-gp": Entry(_skopt("gp", SKOPT_GP_SEES)),

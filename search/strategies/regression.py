@@ -14,13 +14,7 @@ _NOISE = (-4.0, 1.5)
 _LENGTH = (0.0, 1.0)
 LEAST_NOISE = 1e-5  # keeps the Cholesky factor of hundreds of near observations from failing
 _STEPS = 40
-import json
-import os
-
-_O = json.loads(os.environ.get("OPT", "{}"))
-_SIGNAL = _O.get("signal", _SIGNAL)
-_NOISE = _O.get("noise", _NOISE)
-_LENGTH = _O.get("length", _LENGTH)
+_DOUBT = 1.0
 
 
 @dataclass(frozen=True)
@@ -79,10 +73,14 @@ class Regression:
         return self.weights @ cross, np.sqrt(np.maximum(variance, 1e-12))
 
     def believing(self, points: np.ndarray) -> Regression:
-        """Returns the process given also that `points` (m, d) have the values expected of them (kriging believer)."""
+        """Returns the process given `points` (m, d), too, each `_DOUBT` deviations worse than expected.
+
+        Source: Ginsbourger, Le Riche and Carraro 2010, kriging believer, which believes what is expected.
+        """
         if not len(points):
             return self
-        values = np.concatenate([self.values, self.predict(points)[0]])
+        mean, deviation = self.predict(points)
+        values = np.concatenate([self.values, mean + _DOUBT * deviation])
         return self.at(np.concatenate([self.points, points]), values, self.categorical, self.theta)
 
 
@@ -152,7 +150,14 @@ def squared_distances(left: np.ndarray, right: np.ndarray, categorical: np.ndarr
 
 
 def _kernel(left: np.ndarray, right: np.ndarray, categorical: np.ndarray, theta: np.ndarray) -> np.ndarray:
-    squares = np.tensordot(np.exp(theta[:-2]), squared_distances(left, right, categorical), 1)
+    """Returns the covariances (n, m) of points (n, d) and (m, d), without the many numbers of `squared_distances`."""
+    from scipy.spatial.distance import cdist
+
+    inverse, numbers = np.exp(theta[:-2]), ~categorical
+    scale = np.sqrt(inverse[numbers])
+    squares = cdist(left[:, numbers] * scale, right[:, numbers] * scale, "sqeuclidean")
+    for j in np.flatnonzero(categorical):
+        squares += inverse[j] * (left[:, j, None] != right[:, j])
     return math.exp(theta[-2]) * _matern(squares)[0]
 
 

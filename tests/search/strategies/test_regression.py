@@ -90,12 +90,12 @@ def test_a_fit_survives_few_and_equal_and_repeated_observations(values: list[flo
     assert deviation > 0
 
 
-def test_believing_lowers_the_uncertainty_and_leaves_the_mean() -> None:
+def test_believing_lowers_the_uncertainty_and_raises_the_mean() -> None:
     points, values = mixed_observations()
     model = Regression.fit(points, values, MIXED)
     at = np.array([[0.4, 2.0, 0.9], [0.1, 1.0, 0.1]])
     believing = model.believing(at)
-    assert believing.predict(at)[0] == pytest.approx(model.predict(at)[0], abs=1e-6)
+    assert (believing.predict(at)[0] > model.predict(at)[0]).all()
     assert (believing.predict(at)[1] < 0.9 * model.predict(at)[1]).all()
     assert model.believing(np.empty((0, 3))) is model
 
@@ -103,15 +103,9 @@ def test_believing_lowers_the_uncertainty_and_leaves_the_mean() -> None:
 @pytest.mark.parametrize("z", [8.0, 1.0, 0.0, -0.9, -1.1, -5.0, -20.0])
 @pytest.mark.parametrize("deviation", [0.3, 2.0])
 def test_the_expected_improvement_is_the_integral(z: float, deviation: float) -> None:
-    # In units of the density at the threshold, so that the integral is no underflow.
-    integral = (
-        quad(lambda t: t * math.exp(z * t - t * t / 2), 0, max(z, 0) + 12, epsabs=0, epsrel=1e-11)[0] if z < 0 else None
-    )
-    if integral is None:
-        integral = quad(lambda t: t * norm.pdf(t - z), 0, z + 12, epsabs=0, epsrel=1e-11)[0]
-        wanted = math.log(integral * deviation)
-    else:
-        wanted = math.log(integral * deviation) + norm.logpdf(z)
+    # In units of the density at the threshold, lest it is less than any float.
+    integral, _ = quad(lambda t: t * math.exp(z * t - t * t / 2), 0, max(z, 0) + 12, epsabs=0, epsrel=1e-11)
+    wanted = math.log(integral * deviation) + norm.logpdf(z)
     mean = np.array([1.0 - z * deviation])
     assert log_expected_improvement(mean, np.array([deviation]), 1.0)[0] == pytest.approx(wanted, rel=1e-8)
 
