@@ -75,7 +75,7 @@ class TestOfATrainer:
         whole = digits("whole", **options).run(trials=8, progress=False)
 
         def interrupt(trial: ll.ActiveTrial, epoch: int, metrics: Any) -> None:
-            if trial.number == 5 and epoch == 2:
+            if trial.number == 5:
                 parts.stop()
 
         parts = digits("parts", **options, checkpoint=0.0, on_epoch=interrupt)
