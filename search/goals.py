@@ -84,7 +84,7 @@ class Goals:
         """
         best = (max if self.maximize[0] else min)(trial.curve.values(), default=None)
         last = max(trial.curve, default=0)
-        found = list(trial.values) or [best, *(_at(name, trial, last) for name in self.further)]
+        found: list[float | None] = [*trial.values] or [best, *(_at(name, trial, last) for name in self.further)]
         names = ("", *self.further)
         return [None if name == "seconds" else number for name, number in zip(names, found, strict=True)]
 
