@@ -281,3 +281,12 @@ def test_a_space_of_fixed_values_has_one_configuration() -> None:
     proposed(study, 1, space)
     with pytest.raises(SpaceExhausted):
         proposed(study, 1, space)
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_optunas_sampler_that_fixes_values_may_be_around_it():
+    fixing = optuna.samplers.PartialFixedSampler({"x": 0.25}, guarded(LINE))
+    study = optuna.create_study(sampler=fixing)
+    study.optimize(lambda trial: LINE.suggest(trial)["y"], n_trials=4)
+    assert [trial.params["x"] for trial in study.trials] == [0.25] * 4
+    assert len({trial.params["y"] for trial in study.trials}) == 4
