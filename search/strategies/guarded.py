@@ -131,6 +131,8 @@ class Guarded(Proposer):
         relative = sampler.sample_relative(study, trial, sampler.infer_relative_search_space(study, trial))
 
         def value(name: str, distribution: BaseDistribution) -> Any:
+            if distribution.single():  # as Optuna's trials do: TPE divides by the range
+                return _get_single_value(distribution)
             if name in relative and fits(distribution, relative[name]):
                 return relative[name]
             return sampler.sample_independent(study, trial, name, distribution)
