@@ -18,6 +18,7 @@ from .ledger import Ledger
 from .listeners import Callbacks, Keeper, Sizes
 from .model import write_model
 from .objective import Objective
+from .pruners import NoPruner
 from .refit import refit
 from .scheduler import Scheduler
 from .tracking import Tracker, store_of
@@ -126,7 +127,7 @@ class Run:
     @property
     def _results_matter(self) -> bool:
         """Whether what is trained next depends on what came of the trials before."""
-        return self.study.strategy.learns or self.study.pruner_given != "none"
+        return self.study.strategy.learns or not isinstance(self.study.pruner, NoPruner)
 
     def _most_lanes(self, device: str) -> int:
         """Returns how many lanes "auto" may come to: on a CPU only so many as can't change the study's course.
@@ -188,6 +189,10 @@ class Run:
         """Trains the best configuration on train and valid rows, if the trainer is to."""
         study, best = self.study, self._best
         if study.trainer is None or not study.trainer.refit or best is None:
+            return
+        if best.parent is not None:
+            self.refit_problem = f"trial {best.number} began from the weights of another, so it can't be trained again"
+            self.ledger.set_attribute("refit_failed", best.number)
             return
         if study.folder.weights(best.number).exists():  # a trial that was told has none
             with shown.status(f"Training the best configuration on train and valid rows, {best.best_epoch} epochs ..."):

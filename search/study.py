@@ -24,7 +24,7 @@ from .goals import ONE, Goals, goals_of
 from .ledger import Ledger
 from .limits import SAMPLE, Allowed, Limits, draws
 from .objective import Objective
-from .pruners import described, make_pruner
+from .pruners import described, pruner_of
 from .pruners.base import Pruner
 from .refit import judge
 from .run import Run, devices_of, job_for
@@ -110,10 +110,12 @@ class Study:
         self.limits = Limits()
         with settings.gathered(problems, "limits"):
             self.limits = Limits.parse(limits)
+        self.strategy = Strategy("random", space)  # the same
         with settings.gathered(problems, "strategy"):
             self.strategy = Strategy(strategy, space, self.goals, self.allowed)
         with settings.gathered(problems, "pruner"):
-            self.pruner = make_pruner(pruner, self.epochs, self.goals, pausing=trainer is not None)
+            self.pruner = pruner_of(self, pruner)
+            self.strategy.pausing = self.pruner.pauses
         with settings.gathered(problems, "warm_start"):
             self.warm_start = WarmStart.of(warm_start)
         if problems:
@@ -393,8 +395,9 @@ class Study:
         found += self._limit_problems
         with settings.gathered(found, "warm_start"):
             _ = self._earlier
-        found += settings.device_problems(self.devices)
-        if not found and self.goals.several:
+        missing = settings.device_problems(self.devices)
+        found += missing
+        if self.goals.several and not missing and not self._trainer_problems:
             found += settings.goal_problems(self, devices_of(self))
         work = self._work(objective) if objective or self.trainer else None
         if work is not None and self.executor == "processes" and not self.travels(work):

@@ -14,10 +14,14 @@ from ..goals import ONE, Goals
 from .asha import Asha
 from .base import Pruner
 from .hyperband import Hyperband
+from .pbt import PopulationBasedTraining
+from .thaw import Thaw
 from .wrapped import NoPruner, OptunaPruner
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
+
+    from ..study import Study
 
 GIVEN = ("epochs", "maximize", "pausing", "order")  # what a study says, not its user
 
@@ -38,6 +42,7 @@ PRUNERS: dict[str, Callable[..., Pruner]] = {
     "median": _median,
     "asha": Asha,
     "hyperband": Hyperband,
+    "thaw": Thaw,
 }
 SEVERAL = ("none", "asha")  # those that can do several objectives
 LEAST = {"reduction": 2, "first": 1, "startup": 0}  # of the options
@@ -82,6 +87,24 @@ def make_pruner(
     if goals.several and given == "asha":
         options["order"] = goals.order
     return PRUNERS[given](epochs, maximize=goals.maximize[0], pausing=pausing, **options)
+
+
+def pruner_of(study: Study, given: Any) -> Pruner:
+    """Returns the pruner of a study that was given this one: its strategy's own, where it has one.
+
+    Raises SettingsError, as `make_pruner`, and where another one is given than the strategy's own.
+    """
+    own, trainer = study.strategy.pruner, study.trainer
+    if own is None:
+        return make_pruner(given, study.epochs, study.goals, pausing=trainer is not None)
+    if (given.get("name") if isinstance(given, Mapping) else given) not in ("none", own):
+        raise SettingsError(f"`{study.strategy.name}` brings its own pruner, so leave `pruner` out, but got {given!r}")
+    if own != "pbt":
+        return make_pruner(own if given == "none" else given, study.epochs, study.goals, pausing=trainer is not None)
+    if trainer is None:
+        raise SettingsError("`pbt` hands weights from trial to trial, which needs a trainer; an objective has its own")
+    context = {"space": study.space, "seed": study.seed, "structure": trainer.structure, "maximize": study.maximize}
+    return PopulationBasedTraining(study.epochs, **context, **study.strategy.options)
 
 
 def described(given: str | Mapping[str, Any] | BasePruner | Pruner) -> Any:

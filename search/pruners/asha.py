@@ -15,8 +15,8 @@ Order = Callable[[Sequence[Trial], int], list[int]]
 class Asha(Pruner):
     """Lets a trial pass a rung if it is among the best 1/`reduction` of those that have come so far; else it pauses.
 
-    Rungs are at `first`, `first * reduction`, `first * reduction**2`, ... epochs, up to half of a trial's (None: such
-    that there are two). A paused trial goes on, from where it stands, as soon as it is among
+    Rungs are at `first`, `first * reduction`, `first * reduction**2`, ... epochs, up to half of a trial's (None: a
+    sixteenth of them all). A paused trial goes on, from where it stands, as soon as it is among
     the best of a rung that others have reached since. So no epoch is ever trained twice, and nobody waits for a rung to
     fill. Trials that report together are judged together. When no new trial is to come, at least the best of each rung
     passes, so that a study of a few trials ends with a complete one too. What can't pause (not `pausing`) ends instead,
@@ -32,13 +32,13 @@ class Asha(Pruner):
         *,
         maximize: bool = True,
         pausing: bool = True,
-        reduction: int = 4,
+        reduction: int = 8,
         first: int | None = None,
         order: Order | None = None,
     ) -> None:
         self.maximize, self.pauses, self.reduction = maximize, pausing, reduction
         self.order = order or partial(by_value, maximize=maximize)
-        self.first = first or max(1, round((epochs or 1) / reduction**2))
+        self.first = first or max(1, round((epochs or 1) / 16))
 
     def rungs(self, number: int, epochs: int) -> frozenset[int]:
         return frozenset(self._rungs(epochs))

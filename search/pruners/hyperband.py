@@ -29,7 +29,7 @@ class Hyperband(Pruner):
         *,
         maximize: bool = True,
         pausing: bool = True,
-        reduction: int = 4,
+        reduction: int = 8,
         first: int | None = None,
     ) -> None:
         self.epochs, self.pauses = epochs or 1, pausing

@@ -47,6 +47,12 @@ def _qmc(space: Space | None, seed: int) -> BaseSampler:
     return QmcSampler(seed, None if space is None else space.to_distributions())
 
 
+def _bayes(space: Space | None, seed: int, startup: int = 8) -> BaseSampler:
+    from .bayes import bayes
+
+    return bayes(space, seed, startup)
+
+
 def _tpe(space: Space | None, seed: int, startup: int = 10) -> BaseSampler:
     from .bayes import tpe
     from .fresh import Fresh
@@ -65,6 +71,19 @@ def _cmaes(space: Space | None, seed: int, population: int | None = None) -> Bas
     from .cmaes import CmaesSampler
 
     return CmaesSampler(seed, None if space is None else space.to_distributions(), population)
+
+
+def _bohb(space: Space | None, seed: int, startup: int = 10) -> BaseSampler:
+    from .multifidelity import Multifidelity, at_highest_rung
+
+    enough = max(startup, 1 + (0 if space is None else len(space.parameters)))
+    return Multifidelity(_tpe(space, seed, startup), at_highest_rung(enough))
+
+
+def _pbt(
+    space: Space | None, seed: int, population: int = 10, interval: int | None = None, share: float = 0.2
+) -> BaseSampler:
+    return _random(space, seed)  # of the first generation; all others are the pruner's
 
 
 def _skopt(estimator: str, most: int) -> Callable[..., BaseSampler]:
@@ -90,13 +109,14 @@ class Entry:
     `make(space, seed, **options)` returns the sampler, for a space that is known or None; its proposals are a function
     of seed, trial number and history. `learns`: whether they depend on results. `attempts`: how often it is asked for
     one trial at most, if what it proposes won't do; 1 where asking is dear or would give the same again. `several`:
-    whether it can do several objectives.
+    whether it can do several objectives. `pruner`: the one that belongs to it, None if any does.
     """
 
     make: Callable[..., BaseSampler]
     learns: bool = True
     attempts: int = 1
     several: bool = False
+    pruner: str | None = None
 
     @property
     def options(self) -> list[str]:
@@ -107,10 +127,13 @@ STRATEGIES: dict[str, Entry] = {
     "grid": Entry(_grid, learns=False, several=True),
     "random": Entry(_random, learns=False, attempts=8, several=True),
     "qmc": Entry(_qmc, learns=False, attempts=8, several=True),
-    "bayes": Entry(_tpe, attempts=8, several=True),
+    "bayes": Entry(_bayes, attempts=2, several=True),
     "tpe": Entry(_tpe, attempts=8, several=True),
     "gp": Entry(_gp, several=True),
     "cmaes": Entry(_cmaes, attempts=2),
+    "bohb": Entry(_bohb, attempts=8, pruner="hyperband"),
+    "thaw": Entry(_bayes, attempts=2, pruner="thaw"),
+    "pbt": Entry(_pbt, learns=False, attempts=8, pruner="pbt"),
     "nsga2": Entry(_nsga2, attempts=8, several=True),
     "skopt-gp": Entry(_skopt("gp", SKOPT_GP_SEES)),
     "skopt-rf": Entry(_skopt("rf", SKOPT_FOREST_SEES)),
@@ -151,6 +174,7 @@ class Strategy:
     ) -> None:
         self._own: BaseSampler | None = None
         self.space, self.goals, self.allowed = space, goals, allowed
+        self.pausing = False  # whether trials pause, so that those it learns from differ in length
         self.earlier: Sequence[Mapping[str, Any]] = ()  # trials of other studies, as `search.warm_start` takes them
         options: dict[str, Any] = {}
         if isinstance(given, Mapping):
@@ -174,12 +198,15 @@ class Strategy:
         ]
         if problems:
             raise SettingsError(problems)
-        floors = {"startup": 0, "population": 4}
+        floors = {"startup": 0, "population": 4, "interval": 1}
         problems = [
             Problem(f"`{option}` must be an integer >= {low}, but got {options[option]!r}", (option,))
             for option, low in floors.items()
             if option in options and not _is_integer(options[option], low)
         ]
+        share = options.get("share", 0.2)
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 0.5:
+            problems.append(Problem(f"`share` must be in (0, 0.5], but got {share!r}", ("share",)))
         if problems:
             raise SettingsError(problems)
         self.name, self.options = given, options
@@ -208,7 +235,7 @@ class Strategy:
         if self._own is not None:
             made = Guarded(self._make, self.space, seed, avoid_failures=False)
         elif not isinstance(made, Proposer):
-            entry = STRATEGIES[self.name]
+            entry = STRATEGIES["gp" if self.name == "bayes" and self.goals.several else self.name]
             made = Guarded(self._make, self.space, seed, avoid_failures=entry.learns, attempts=entry.attempts)
         made.allowed = self.allowed
         return made
@@ -217,6 +244,10 @@ class Strategy:
         made = self._own or STRATEGIES[self.name].make(self.space, seed, **self.options)
         if self.space is None or self.name == "grid":  # which runs everything anyway
             return made
+        if self.pausing and self._own is None and self.learns and self.name != "bohb":
+            from .multifidelity import Multifidelity, best_so_far
+
+            made = Multifidelity(made, best_so_far)
         if self.goals.several and self._own is None and self.learns:
             made = self._of_several(made, seed)
         from .informed import informed
@@ -233,6 +264,11 @@ class Strategy:
         conditional = any(parameter.when for parameter in self.space.parameters.values())
         gp, tpe = (STRATEGIES[name].make(self.space, seed, startup) for name in ("gp", "tpe"))
         return bayes(gp, tpe, self.goals, conditional=conditional)
+
+    @property
+    def pruner(self) -> str | None:
+        """The name of the pruner that belongs to it, None if any does."""
+        return None if self._own is not None else STRATEGIES[self.name].pruner
 
     @property
     def learns(self) -> bool:

@@ -19,8 +19,10 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from ...errors import SpaceError
+from .bayes import InTurn
 from .encoding import fits, to_unit
 from .fresh import Fresh
+from .multifidelity import Multifidelity
 from .proposer import Proposer
 from .several import Several
 from .views import View
@@ -42,9 +44,9 @@ def condition(sampler: BaseSampler, given: Mapping[str, Any]) -> BaseSampler:
 
     How depends on `sampler`, which is left as it is:
     - Optuna's TPE models the trials nearest to `given` (see `nearest`).
-    - Optuna's Gaussian process and `SkoptSampler` model all trials and maximize the acquisition with `given` fixed.
-      A sampler with a method `conditioned(given)`, as the latter, is asked for what takes its place.
-    - `Fresh` has each sampler that it makes conditioned.
+    - Optuna's Gaussian process, ours and `SkoptSampler` model all trials and maximize the acquisition with `given`
+      fixed. A sampler with a method `conditioned(given)`, as the latter two, is asked for what takes its place.
+    - `Fresh` has each sampler that it makes conditioned, and `InTurn` each that it has.
     - `GridSampler` takes the next missing configuration that agrees with `given`, and `Guarded` has the strategy it
       guards conditioned; where one is asked for and there is none, they raise SpaceExhausted.
     - Any other (random, a subclass of the above, your own) proposes as ever, and `given` is held.
@@ -64,12 +66,10 @@ def condition(sampler: BaseSampler, given: Mapping[str, Any]) -> BaseSampler:
     {3}
     """
     given = dict(given)
-    if isinstance(sampler, Fresh):
-        return sampler.changed(lambda made: condition(made, given))
+    if isinstance(sampler, Fresh | InTurn | Several | Multifidelity):
+        return sampler.changed(lambda inner: condition(inner, given))
     if isinstance(sampler, Proposer):
         return sampler.conditioned(given)
-    if isinstance(sampler, Several):
-        return sampler.changed(lambda inner: condition(inner, given))
     if isinstance(sampler, Conditionable):
         return Holding(sampler.conditioned(given), given)
     if type(sampler) is TPESampler:

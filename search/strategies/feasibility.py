@@ -108,7 +108,8 @@ class _Fit:
         """Returns the covariance of the log odds at `points` (m, coordinates) and at those fitted. (m, n)"""
         apart = ((points[:, None] - self._points) ** 2).mean(axis=2)
         trend = points @ self._points.T / points.shape[1]
-        return self._trend**2 * trend + _LOCAL**2 * np.exp(-apart / (2 * (2 * self._scale) ** 2))
+        local: np.ndarray = _LOCAL**2 * np.exp(-apart / (2 * (2 * self._scale) ** 2))
+        return self._trend**2 * trend + local
 
 
 def _logistic(odds: np.ndarray) -> np.ndarray:

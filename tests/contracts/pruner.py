@@ -90,13 +90,13 @@ class Simulation:
 
 
 def rising(seed: int, epochs: int = 32, failing: float = 0.1) -> Curves:
-    """Returns curves that rise to levels drawn at random, at one rate, some failing after a few epochs."""
+    """Returns curves that rise to levels drawn at random, at one rate, some failing in the second epoch."""
 
     def curve(number: int) -> list[float]:
         draw = random.Random(f"{seed} {number}")
         level, fails = draw.random(), draw.random() < failing
         values = [level * (1 - 0.9**epoch) + draw.gauss(0, 0.02) for epoch in range(1, epochs + 1)]
-        return [*values[:5], math.nan] if fails else values
+        return [*values[:1], math.nan] if fails else values
 
     return curve
 

@@ -20,7 +20,7 @@ def test_each_name_makes_a_pruner_that_decides_within_the_epochs(name: str, epoc
     ("given", "epochs", "wanted"),
     [
         ("none", 30, set()),
-        ("asha", 32, {2, 8}),
+        ("asha", 32, {2, 16}),
         ({"name": "asha", "reduction": 3, "first": 1}, 30, {1, 3, 9}),
         ("median", 30, set(range(3, 30))),
         ({"name": "median", "first": 20}, 30, set(range(20, 30))),

@@ -37,7 +37,7 @@ def maker(name: str) -> Make:
 def cheap_gp(seed: int) -> BaseSampler:
     """The suites look at hundreds of proposals whether they are valid, not whether they are good."""
     made: Any = gp(seed, startup=1)
-    made._n_preliminary_samples, made._n_local_search = 32, 1
+    made._n_preliminary_samples, made._n_local_search = 32, 2
     return made  # type: ignore[no-any-return]
 
 

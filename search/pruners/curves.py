@@ -1,0 +1,111 @@
+"""A model of learning curves: what trials come to when trained to the end, given their first epochs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+_READINGS = 6  # of a curve, the last ones on a grid: neighbouring epochs say the same
+_GROWTH = 1.35  # from one epoch of the grid to the next
+_STEPS = 12  # of expectation-maximization
+_LEAST_NOISE = 1e-4  # of a variance of 1
+_PRIOR = 0.05  # weight of a unit covariance among those of the curves
+
+
+@dataclass(frozen=True)
+class CurveModel:
+    """Curves that are straight lines in the logarithm of the epoch, each its own, drawn from one normal distribution.
+
+    That distribution and the deviation of readings from the lines are the most probable given all curves
+    (expectation-maximization), so short curves lean on the longer ones. Losses: lower is better, and they are those
+    of the best epoch so far. They are standardized, and what is far above the quartiles is cut off there: diverged
+    losses say no more than bad ones.
+
+    Sources: Swersky et al., "Freeze-Thaw Bayesian Optimization" (2014) for the idea; Laird and Ware, "Random-Effects
+    Models for Longitudinal Data" (1982) for the model.
+    """
+
+    epochs: int  # of a trial trained to the end
+    mean: np.ndarray  # (2,), of the lines' coefficients
+    precision: np.ndarray  # (2, 2), the inverse of their covariance
+    noise: float  # variance
+    scale: tuple[float, float, float]  # median, deviation, ceiling of the losses
+
+    @classmethod
+    def fit(cls, curves: Sequence[np.ndarray], epochs: int) -> CurveModel:
+        """Returns the model of these curves, (length,) each, of at least one epoch and with finite first losses."""
+        scale = _scale(curves)
+        products = [_products(*_readings(_standardized(curve, scale), epochs)) for curve in curves]
+        squares = np.array([product[0] for product in products])  # (n, 2, 2)
+        cross = np.array([product[1] for product in products])  # (n, 2)
+        total, readings = sum(product[2] for product in products), sum(product[3] for product in products)
+        n, identity = len(curves), np.eye(2)
+        mean, precision, noise = np.zeros(2), identity, 0.05
+        for _ in range(_STEPS):
+            spread = np.linalg.inv(precision + squares / noise)  # (n, 2, 2), of each line given its readings
+            lines = np.einsum("nij,nj->ni", spread, cross / noise + precision @ mean)
+            mean = lines.mean(axis=0)
+            off = lines - mean
+            precision = np.linalg.inv((spread.sum(axis=0) + off.T @ off + _PRIOR * identity) / (n + 1))
+            fitted = np.einsum("ni,nij,nj->", lines, squares, lines) - 2 * np.einsum("ni,ni->", lines, cross)
+            noise = max(_LEAST_NOISE, (total + fitted + np.einsum("nij,nji->", spread, squares)) / readings)
+        return cls(epochs, mean, precision, float(noise), scale)
+
+    def predict(self, curves: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Returns mean and deviation (n,) of the standardized losses at the end."""
+        products = [_products(*_readings(_standardized(curve, self.scale), self.epochs)) for curve in curves]
+        squares, cross = np.array([p[0] for p in products]), np.array([p[1] for p in products])
+        spread = np.linalg.inv(self.precision + squares / self.noise)
+        lines = np.einsum("nij,nj->ni", spread, cross / self.noise + self.precision @ self.mean)
+        end = _basis(np.array([self.epochs]), self.epochs)[0]
+        return lines @ end, np.sqrt(np.einsum("i,nij,j->n", end, spread, end) + self.noise)
+
+    def improvement(self, curves: Sequence[np.ndarray], best: float) -> np.ndarray:
+        """Returns by how much each is expected to come below the loss `best`, in standard units, (n,)."""
+        from scipy.special import ndtr
+
+        mean, deviation = self.predict(curves)
+        z = (self.standardized(best) - mean) / deviation
+        return deviation * (z * ndtr(z) + np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi))
+
+    def standardized(self, loss: float) -> float:
+        """Returns a loss in the units of `predict`."""
+        return float(_standardized(np.array([loss]), self.scale)[0])
+
+
+def _scale(curves: Sequence[np.ndarray]) -> tuple[float, float, float]:
+    ends = np.concatenate([[curve[0], curve[-1]] for curve in curves])
+    low, median, high = np.quantile(ends[np.isfinite(ends)], [0.25, 0.5, 0.75])
+    ceiling = high + 1.5 * (high - low)
+    return float(median), float(np.clip(ends, None, ceiling).std()) or 1.0, float(ceiling)
+
+
+def _standardized(curve: np.ndarray, scale: tuple[float, float, float]) -> np.ndarray:
+    median, deviation, ceiling = scale
+    return (np.clip(curve, None, ceiling) - median) / deviation
+
+
+def _readings(curve: np.ndarray, epochs: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the basis (m, 2) and the losses (m,) at the last epochs of the curve that are on the grid."""
+    at = np.array([epoch for epoch in steps(1, len(curve)) if epoch < len(curve)] + [len(curve)])[-_READINGS:]
+    return _basis(at, epochs), curve[at - 1]
+
+
+def _basis(at: np.ndarray, epochs: int) -> np.ndarray:
+    return np.stack([np.ones(len(at)), np.log(at) / math.log(max(epochs, 2))], axis=1)
+
+
+def _products(basis: np.ndarray, losses: np.ndarray) -> tuple[np.ndarray, np.ndarray, float, int]:
+    return basis.T @ basis, basis.T @ losses, float(losses @ losses), len(losses)
+
+
+def steps(first: int, last: int) -> list[int]:
+    """Returns epochs from `first` to below `last`, each a third more than the one before, and at least one more."""
+    found, epoch = [], first
+    while epoch < last:
+        found.append(epoch)
+        epoch = max(epoch + 1, round(epoch * _GROWTH))
+    return found

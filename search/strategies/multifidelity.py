@@ -1,0 +1,120 @@
+"""Strategies that model results, where trials have been trained for different lengths."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from .views import View
+
+Showing = Callable[[list[FrozenTrial], bool], list[FrozenTrial]]  # of the trials, and whether large values are good
+
+
+class Multifidelity(BaseSampler):
+    """Has `sampler` propose from the trials as `showing` shows them; itself it sees neither lengths nor pauses."""
+
+    def __init__(self, sampler: BaseSampler, showing: Showing) -> None:
+        self._sampler, self._showing = sampler, showing
+
+    def changed(self, change: Callable[[BaseSampler], BaseSampler]) -> Multifidelity:
+        """Returns the like, the sampler being changed so."""
+        return Multifidelity(change(self._sampler), self._showing)
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        return self._sampler.infer_relative_search_space(self._view(study), trial)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return self._sampler.sample_relative(self._view(study), trial, search_space)
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        return self._sampler.sample_independent(self._view(study), trial, param_name, param_distribution)
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        self._sampler.before_trial(study, trial)
+
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
+        self._sampler.after_trial(study, trial, state, values)
+
+    def _view(self, study: Study) -> Study:
+        if len(study.directions) > 1:
+            return study
+        maximize = study.direction == StudyDirection.MAXIMIZE
+        return cast(Study, View(study, lambda trials: self._showing(trials, maximize)))
+
+
+def best_so_far(trials: list[FrozenTrial], maximize: bool) -> list[FrozenTrial]:
+    """Returns trials as if each had been complete after its last epoch, with the best value of its epochs.
+
+    A trial that runs, not paused, and has no value yet stays as it is, and so does a failed one.
+    """
+    return [_valued(trial, _best(trial, _length(trial), maximize)) if _counts(trial) else trial for trial in trials]
+
+
+def longest_first(trials: list[FrozenTrial], maximize: bool) -> list[FrozenTrial]:
+    """Returns trials as if complete, with their places as values: a longer one before a shorter, then by best value.
+
+    For pruners that let the better trials train on, so that length is a result too. Complete ones come first, however
+    long they took.
+    """
+    sign = -1.0 if maximize else 1.0
+
+    def place(trial: FrozenTrial) -> tuple[bool, int, float, int]:
+        complete, length = trial.state == TrialState.COMPLETE, _length(trial)
+        return not complete, 0 if complete else -length, sign * _best(trial, length, maximize), trial.number
+
+    counting = sorted(filter(_counts, trials), key=place)
+    places = {trial.number: sign * place for place, trial in enumerate(counting)}
+    return [_valued(trial, places[trial.number]) if trial.number in places else trial for trial in trials]
+
+
+def at_highest_rung(least: int) -> Showing:
+    """Returns what shows trials at one length: the longest that at least `least` have reached, else the shortest.
+
+    Each has the best value of its epochs up to there; those that haven't come so far are left out.
+
+    Source: Falkner et al., "BOHB: Robust and Efficient Hyperparameter Optimization at Scale" (2018), section 3.2.
+    """
+
+    def showing(trials: list[FrozenTrial], maximize: bool) -> list[FrozenTrial]:
+        counting = [trial for trial in trials if _counts(trial)]
+        lengths = sorted((_length(trial) for trial in counting), reverse=True)
+        epoch = lengths[min(least, len(lengths)) - 1] if lengths else 0
+        shown = []
+        for trial in trials:
+            if not _counts(trial):
+                shown.append(trial)
+            elif _length(trial) >= epoch:
+                shown.append(_valued(trial, _best(trial, epoch, maximize)))
+        return shown
+
+    return showing
+
+
+def _counts(trial: FrozenTrial) -> bool:
+    return trial.state != TrialState.FAIL and _length(trial) > 0
+
+
+def _length(trial: FrozenTrial) -> int:
+    return max((epoch for epoch, value in trial.intermediate_values.items() if not math.isnan(value)), default=0)
+
+
+def _best(trial: FrozenTrial, epoch: int, maximize: bool) -> float:
+    values = [v for at, v in trial.intermediate_values.items() if at <= epoch and not math.isnan(v)]
+    return max(values) if maximize else min(values)
+
+
+def _valued(trial: FrozenTrial, value: float) -> FrozenTrial:
+    shown = copy.copy(trial)
+    shown.state, shown.value = TrialState.COMPLETE, value
+    return shown
