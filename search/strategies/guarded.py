@@ -77,12 +77,12 @@ class Guarded(Proposer):
         self._distributions = space.to_distributions()
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        return self._distributions
+        return dict(self._distributions)  # a copy: Optuna's PartialFixedSampler takes from it what it holds
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        return self.choose(study, trial)
+        return {name: value for name, value in self.choose(study, trial).items() if name in search_space}
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -131,6 +131,8 @@ class Guarded(Proposer):
         relative = sampler.sample_relative(study, trial, sampler.infer_relative_search_space(study, trial))
 
         def value(name: str, distribution: BaseDistribution) -> Any:
+            if distribution.single():  # as Optuna's trials do: TPE divides by the range
+                return _get_single_value(distribution)
             if name in relative and fits(distribution, relative[name]):
                 return relative[name]
             return sampler.sample_independent(study, trial, name, distribution)

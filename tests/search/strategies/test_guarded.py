@@ -281,3 +281,22 @@ def test_a_space_of_fixed_values_has_one_configuration() -> None:
     proposed(study, 1, space)
     with pytest.raises(SpaceExhausted):
         proposed(study, 1, space)
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_optunas_sampler_that_fixes_values_may_be_around_it():
+    fixing = optuna.samplers.PartialFixedSampler({"x": 0.25}, guarded(LINE))
+    study = optuna.create_study(sampler=fixing)
+    study.optimize(lambda trial: LINE.suggest(trial)["y"], n_trials=4)
+    assert [trial.params["x"] for trial in study.trials] == [0.25] * 4
+    assert len({trial.params["y"] for trial in study.trials}) == 4
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_parameter_with_a_single_value_is_not_asked_for(name):
+    space = Space(x=Float(0, 0), y=Int(1, 4, log=True))
+    study = optuna.create_study(
+        sampler=sampler(name, 0, space, **({"startup": 1} if "startup" in STRATEGIES[name].options else {}))
+    )
+    proposed(study, 4, space, lambda x, y: float(y))
+    assert {trial.params["y"] for trial in study.trials} == {1, 2, 3, 4}
