@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SettingsError
+from .disk import fsync
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -99,15 +100,6 @@ class Folder:
                 f"{self.path} holds the files of another study called `{self.name}`. "
                 "Give this one another name, or remove that folder"
             )
-
-
-def fsync(path: Path) -> None:
-    """Waits until the file, or what a folder lists, is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

@@ -48,11 +48,6 @@ class Goals:
         """Those of the further objectives that are metrics, where a trainer is judged."""
         return tuple(name for name in self.further if name not in COSTS)
 
-    @property
-    def late(self) -> tuple[int, ...]:
-        """The places of those that a trial which ended early has too little of."""
-        return tuple(place for place, name in enumerate(self.further, 1) if name == "seconds")
-
     def describe(self) -> dict[str, Any]:
         """Returns `metric` and `direction` as JSON: lists where there are several."""
         own = self.metric if self.metric is None or isinstance(self.metric, str) else describe(self.metric)
@@ -81,6 +76,17 @@ class Goals:
             return "failed", None, f"a trial of this study must come to {len(self)} numbers, but got {had}"
         whole = len(given) == len(self) and None not in given and outcome != "failed"
         return outcome, [float(number) for number in given] if whole else None, ""
+
+    def so_far(self, trial: Trial) -> list[float | None]:
+        """Returns what is known of a trial that is paused or ended early: its best report first.
+
+        None stands for what is measured at the end alone, and for the seconds, of which it would have had more.
+        """
+        best = (max if self.maximize[0] else min)(trial.curve.values(), default=None)
+        last = max(trial.curve, default=0)
+        found = list(trial.values) or [best, *(_at(name, trial, last) for name in self.further)]
+        names = ("", *self.further)
+        return [None if name == "seconds" else number for name, number in zip(names, found, strict=True)]
 
     def order(self, trials: Sequence[Trial], epoch: int) -> list[int]:
         """Returns the numbers of those trials that have reported this epoch, the best at it first."""

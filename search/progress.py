@@ -43,6 +43,7 @@ class Progress(Listener):
         for trial in done:
             self._compare(trial)
         self.running: dict[int, Trial] = {}
+        self.paused_trials = {trial.number for trial in done if trial.state == "paused"}
         self._told: set[str] = set()
         self.since = time.monotonic()
         self._live = Live(get_renderable=self._table, console=self.console, transient=True, refresh_per_second=4)
@@ -69,15 +70,22 @@ class Progress(Listener):
 
     def began(self, trial: Trial) -> None:
         self.running[trial.number] = trial
+        self.paused_trials.discard(trial.number)
 
     def reported(self, trial: Trial, epoch: int, metrics: Mapping[str, float]) -> None:
         self.running[trial.number] = trial
 
     def paused(self, trial: Trial) -> None:
         self.running.pop(trial.number, None)
+        self.paused_trials.add(trial.number)
+        if not self.console.is_terminal:
+            value = "" if trial.last is None else f" {trial.last:.4f}"
+            text = f"{self._of}  trial {trial.number} paused at epoch {trial.epochs}{value}  {compact(trial.params)}"
+            self.console.print(Text(text), soft_wrap=True)
 
     def ended(self, trial: Trial) -> None:
         self.running.pop(trial.number, None)
+        self.paused_trials.discard(trial.number)
         self.counts[trial.state] += 1
         self._compare(trial)
         if not self.console.is_terminal:
@@ -97,8 +105,12 @@ class Progress(Listener):
     def _ended(self) -> int:
         return sum(self.counts.values())
 
+    @property
+    def _of(self) -> str:
+        """How many trials have ended, of how many."""
+        return f"{self._ended}/{self.trials}" if self.trials else str(self._ended)
+
     def _line(self, trial: Trial) -> str:
-        of = f"/{self.trials}" if self.trials else ""
         value = "" if trial.value is None else f" {trial.value:.4f}"
         best = (
             ""
@@ -106,7 +118,7 @@ class Progress(Listener):
             else f", best {self.best.value:.4f} (trial {self.best.number})"
         )
         why = f": {trial.reason}" if trial.state == "failed" else ""
-        return f"{self._ended}{of}  trial {trial.number} {trial.state}{value}{why}{best}  {compact(trial.params)}"
+        return f"{self._of}  trial {trial.number} {trial.state}{value}{why}{best}  {compact(trial.params)}"
 
     def _table(self) -> Group:
         counts = [f"{count} {state}" for state, count in self.counts.items() if count]
@@ -115,6 +127,7 @@ class Progress(Listener):
             " trials",
             f" ({', '.join(counts)})" if counts else "",
             f", {len(self.running)} running",
+            f", {len(self.paused_trials)} paused" if self.paused_trials else "",
             f"  {self._clock()}",
         )
         lines = [head]

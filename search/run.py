@@ -18,7 +18,7 @@ from .ledger import Ledger
 from .listeners import Callbacks, Keeper, Sizes
 from .model import write_model
 from .objective import Objective
-from .pruners import NoPruner
+from .pruners.wrapped import NoPruner
 from .refit import refit
 from .scheduler import Scheduler
 from .tracking import Tracker, store_of

@@ -28,7 +28,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 from ..errors import StudyError
-from .folder import fsync
+from .disk import fsync
 
 
 class JournalFile(BaseJournalBackend):

@@ -103,8 +103,14 @@ def pruner_of(study: Study, given: Any) -> Pruner:
         return make_pruner(own if given == "none" else given, study.epochs, study.goals, pausing=trainer is not None)
     if trainer is None:
         raise SettingsError("`pbt` hands weights from trial to trial, which needs a trainer; an objective has its own")
-    context = {"space": study.space, "seed": study.seed, "structure": trainer.structure, "maximize": study.maximize}
-    return PopulationBasedTraining(study.epochs, **context, **study.strategy.options)
+    return PopulationBasedTraining(
+        study.epochs,
+        space=study.space,
+        seed=study.seed,
+        structure=trainer.structure,
+        maximize=study.maximize,
+        **study.strategy.options,
+    )
 
 
 def described(given: str | Mapping[str, Any] | BasePruner | Pruner) -> Any:

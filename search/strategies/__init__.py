@@ -259,7 +259,7 @@ class Strategy:
         from .several import Several, bayes
 
         if self.name != "bayes" or self.space is None:
-            return Several(made, self.goals.late)
+            return Several(made, self.goals)
         startup = self.options.get("startup", 10)
         conditional = any(parameter.when for parameter in self.space.parameters.values())
         gp, tpe = (STRATEGIES[name].make(self.space, seed, startup) for name in ("gp", "tpe"))

@@ -12,7 +12,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 if TYPE_CHECKING:
-    pass
+    from ...spaces import Space
 
 _ALONE = 50  # trials that the Gaussian process proposes alone
 _EVERY = 2  # from then on, one of so many is TPE's

@@ -8,10 +8,11 @@ from typing import Any, cast
 
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
-from optuna.study import Study, StudyDirection
+from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from ..goals import Goals
+from ..trial import PAUSED, Trial
 from .views import View
 
 MODELLED_TRIALS = 100  # so many `bayes` has a Gaussian process propose, 0.2-0.3 s each; for three objectives 0.5 s
@@ -19,29 +20,27 @@ MODELLED_OBJECTIVES = 3
 
 
 class Several(BaseSampler):
-    """Has `sampler` propose for several objectives, showing it pruned trials as complete ones.
+    """Has `sampler` propose for several objectives, showing it paused and pruned trials as complete ones.
 
-    Optuna's samplers can't read pruned trials there, or leave them out, and so would learn nothing of most trials of a
-    study that prunes. Of what a pruned trial lacks, it counts as the worst complete trial: an objective it has no value
-    of (but for the first, of which it has reports), and the objectives at the places `late`, which it would have had
-    more of at its end (seconds, say). While there is no complete trial, pruned ones are left out.
+    Optuna's samplers can't read pruned trials there, take paused ones for running ones, and so would learn little in a
+    study that prunes. Such a trial has what the `goals` know of it, and counts as the worst that is known of any trial
+    where they don't.
 
     `then` is a trial's number and the sampler that proposes for it and those after it.
 
     >>> import optuna
-    >>> study = optuna.create_study(directions=["maximize", "minimize"], sampler=Several(optuna.samplers.TPESampler()))
+    >>> sampler = Several(optuna.samplers.TPESampler(), Goals("gain", ("price",), (True, False)))
+    >>> study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
     >>> study.optimize(lambda trial: (trial.suggest_float("x", 0, 1), trial.params["x"] ** 2), n_trials=3)
     """
 
-    def __init__(
-        self, sampler: BaseSampler, late: Sequence[int] = (), then: tuple[int, BaseSampler] | None = None
-    ) -> None:
-        self._sampler, self._late, self._then = sampler, tuple(late), then
+    def __init__(self, sampler: BaseSampler, goals: Goals, then: tuple[int, BaseSampler] | None = None) -> None:
+        self._sampler, self._goals, self._then = sampler, goals, then
 
     def changed(self, change: Callable[[BaseSampler], BaseSampler]) -> Several:
         """Returns the like, its samplers being changed so."""
         then = None if self._then is None else (self._then[0], change(self._then[1]))
-        return Several(change(self._sampler), self._late, then)
+        return Several(change(self._sampler), self._goals, then)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         return self._for(trial).infer_relative_search_space(self._shown(study), trial)
@@ -71,30 +70,32 @@ class Several(BaseSampler):
         return self._sampler if self._then is None or trial.number < self._then[0] else self._then[1]
 
     def _shown(self, study: Study) -> Study:
-        if len(study.directions) == 1:
-            return study
-        return cast(Study, View(study, lambda trials: self._completed(trials, study.directions)))
+        return cast(Study, View(study, self._completed)) if self._goals.several else study
 
-    def _completed(self, trials: list[FrozenTrial], directions: Sequence[StudyDirection]) -> list[FrozenTrial]:
-        complete = [trial.values for trial in trials if trial.state == TrialState.COMPLETE]
-        if not complete:
-            return [trial for trial in trials if trial.state != TrialState.PRUNED]
+    def _completed(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
+        known = {trial.number: self._known(trial) for trial in trials if _counts(trial)}
         worst = [
-            (min if direction == StudyDirection.MAXIMIZE else max)(column)
-            for direction, column in zip(directions, zip(*complete, strict=True), strict=True)
+            (min if more else max)((value for value in column if value is not None), default=0.0)
+            for column, more in zip(zip(*known.values(), strict=True), self._goals.maximize, strict=False)
         ]
-        return [self._as_complete(trial, worst) if trial.state == TrialState.PRUNED else trial for trial in trials]
+        return [_valued(trial, known[trial.number], worst) if trial.number in known else trial for trial in trials]
 
-    def _as_complete(self, trial: FrozenTrial, worst: Sequence[float]) -> FrozenTrial:
-        values = list(trial.values or worst)
-        if not trial.values and trial.intermediate_values:
-            values[0] = trial.intermediate_values[max(trial.intermediate_values)]
-        for place in self._late:
-            values[place] = worst[place]
-        shown = copy.copy(trial)
-        shown.state = TrialState.COMPLETE
-        shown.values = values
-        return shown
+    def _known(self, trial: FrozenTrial) -> list[float | None]:
+        return list(trial.values) if trial.state == TrialState.COMPLETE else self._goals.so_far(Trial.of(trial, {}))
+
+
+def _counts(trial: FrozenTrial) -> bool:
+    paused = trial.state == TrialState.RUNNING and bool(trial.system_attrs.get(PAUSED))
+    return paused or trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
+
+
+def _valued(trial: FrozenTrial, known: Sequence[float | None], worst: Sequence[float]) -> FrozenTrial:
+    if trial.state == TrialState.COMPLETE:
+        return trial
+    shown = copy.copy(trial)
+    shown.state = TrialState.COMPLETE
+    shown.values = [bound if value is None else value for value, bound in zip(known, worst, strict=True)]
+    return shown
 
 
 def bayes(gp: BaseSampler, tpe: BaseSampler, goals: Goals, *, conditional: bool) -> Several:
@@ -104,8 +105,8 @@ def bayes(gp: BaseSampler, tpe: BaseSampler, goals: Goals, *, conditional: bool)
     that is `conditional`, of which it models but what all trials have, and for many objectives it is TPE throughout.
     """
     if conditional or len(goals) > MODELLED_OBJECTIVES:
-        return Several(tpe, goals.late)
-    return Several(gp, goals.late, then=(MODELLED_TRIALS, tpe))
+        return Several(tpe, goals)
+    return Several(gp, goals, then=(MODELLED_TRIALS, tpe))
 
 
 def nsga2(seed: int, population: int) -> BaseSampler:

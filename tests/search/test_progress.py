@@ -41,6 +41,16 @@ def test_a_pipe_gets_a_plain_line_for_each_trial_that_ends() -> None:
     ]
 
 
+def test_a_trial_that_pauses_is_told_and_counted_until_it_goes_on() -> None:
+    progress = shown()
+    progress.began(trial(0, "running"))
+    progress.paused(trial(0, "paused", value=0.5, epochs=2))
+    assert text(progress) == "0/5  trial 0 paused at epoch 2 0.5000  depth=0 lr=0.001235\n"
+    assert "0 running, 1 paused" in table(progress)
+    progress.began(trial(0, "running"))
+    assert "1 running  " in table(progress)
+
+
 def test_a_failure_is_told_with_its_reason_and_is_never_the_best() -> None:
     progress = shown(trials=None)
     progress.ended(trial(0, "failed", reason="the loss was no number [at epoch 1]"))

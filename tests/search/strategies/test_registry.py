@@ -18,8 +18,8 @@ MODELS = [name for name, entry in STRATEGIES.items() if "startup" in entry.optio
 
 
 def sampler(name: str, seed: int = 0) -> BaseSampler:
-    own: dict[str, dict[str, Any]] = {"grid": {"points": 3}, "random": {}, "nsga2": {"population": 3}}
-    return Strategy({"name": name, **own.get(name, {"startup": 3})}, SPACE).sampler(seed)
+    options: dict[str, Any] = {"points": 3} if name == "grid" else {"startup": 3} if name in MODELS else {}
+    return Strategy({"name": name, **options}, SPACE).sampler(seed)
 
 
 def objective(trial: optuna.Trial) -> float:

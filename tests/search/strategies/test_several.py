@@ -19,6 +19,7 @@ from leadline.search.pareto import front
 from leadline.search.strategies import STRATEGIES, Strategy
 from leadline.search.strategies.conditioned import condition
 from leadline.search.strategies.several import Several, nsga2
+from leadline.search.trial import EPOCH, PAUSED
 
 SEVERAL = [name for name, entry in STRATEGIES.items() if entry.several]
 
@@ -107,10 +108,31 @@ def test_nsga2_does_better_than_chance() -> None:
     assert dominated(nsga2(0, 10)) > dominated(optuna.samplers.RandomSampler(0))
 
 
+COSTLY = Goals("accuracy", ("parameters", "seconds"), (True, False, False))
+
+
 def trial(
-    x: float, values: list[float] | None, state: TrialState, reports: dict[int, float] | None = None
+    values: list[float] | None,
+    state: TrialState = TrialState.COMPLETE,
+    curve: tuple[float, ...] = (),
+    parameters: int | None = None,
+    **marks: Any,
 ) -> FrozenTrial:
-    return create_trial(state=state, params={"x": x}, distributions=X, values=values, intermediate_values=reports or {})
+    reports = dict(enumerate(curve, 1))
+    entries = {f"{EPOCH}{epoch}": {"metrics": {"seconds": 1.0}} for epoch in reports}
+    found = create_trial(
+        state=TrialState.PRUNED if state == TrialState.RUNNING else state,
+        params={"x": 0.5},
+        distributions=X,
+        values=values,
+        intermediate_values=reports,
+        system_attrs={**entries, **marks},
+        user_attrs={} if parameters is None else {"parameters": parameters},
+    )
+    found.state = state
+    if state == TrialState.RUNNING:
+        found.datetime_complete = None
+    return found
 
 
 class Seen(optuna.samplers.RandomSampler):
@@ -123,38 +145,42 @@ class Seen(optuna.samplers.RandomSampler):
         return {}
 
 
-def shown(*trials: FrozenTrial, late: tuple[int, ...] = ()) -> list[tuple[TrialState, list[float] | None]]:
+def shown(*trials: FrozenTrial) -> list[tuple[TrialState, list[float] | None]]:
     sampler = Seen()
-    study = optuna.create_study(directions=["maximize", "minimize"], sampler=Several(sampler, late))
+    study = optuna.create_study(directions=["maximize", "minimize", "minimize"], sampler=Several(sampler, COSTLY))
     study.add_trials(trials)
     study.ask(X)
     assert [past.state for past in study.trials[:-1]] == [past.state for past in trials]  # the study stays as it is
     return sampler.shown
 
 
-class TestWhatIsShownOfPrunedTrials:
-    good = trial(0.1, [0.9, 5.0], TrialState.COMPLETE)
-    bad = trial(0.2, [0.4, 9.0], TrialState.COMPLETE)
+class TestWhatIsShownOfTrialsThatEndedEarly:
+    best, worst = trial([0.9, 500.0, 5.0]), trial([0.4, 900.0, 3.0])
 
-    def test_they_are_complete_with_what_they_came_to(self) -> None:
-        pruned = trial(0.3, [0.2, 3.0], TrialState.PRUNED)
-        assert shown(self.good, pruned)[1] == (TrialState.COMPLETE, [0.2, 3.0])
+    def test_they_are_complete_with_what_they_came_to_but_the_worst_seconds_as_they_would_have_had_more(self) -> None:
+        pruned = trial([0.2, 300.0, 1.0], TrialState.PRUNED)
+        assert shown(self.best, self.worst, pruned)[2] == (TrialState.COMPLETE, [0.2, 300.0, 5.0])
 
-    def test_what_they_would_have_had_more_of_counts_as_the_worst(self) -> None:
-        pruned = trial(0.3, [0.2, 3.0], TrialState.PRUNED)
-        assert shown(self.good, self.bad, pruned, late=(1,))[2] == (TrialState.COMPLETE, [0.2, 9.0])
-
-    def test_so_does_what_they_have_no_value_of_but_for_the_last_report(self) -> None:
-        reporting, silent = trial(0.3, None, TrialState.PRUNED, {1: 0.3, 2: 0.25}), trial(0.3, None, TrialState.PRUNED)
-        assert shown(self.good, self.bad, reporting, silent)[2:] == [
-            (TrialState.COMPLETE, [0.25, 9.0]),
-            (TrialState.COMPLETE, [0.4, 9.0]),
+    def test_without_values_their_best_report_and_what_else_is_known_count(self) -> None:
+        reporting = trial(None, TrialState.PRUNED, curve=(0.3, 0.25), parameters=20)
+        silent = trial(None, TrialState.PRUNED)
+        assert shown(self.best, self.worst, reporting, silent)[2:] == [
+            (TrialState.COMPLETE, [0.3, 20.0, 5.0]),
+            (TrialState.COMPLETE, [0.3, 900.0, 5.0]),
         ]
 
-    def test_they_are_left_out_while_nothing_is_complete(self) -> None:
-        assert shown(trial(0.3, [0.2, 3.0], TrialState.PRUNED), trial(0.4, None, TrialState.FAIL)) == [
-            (TrialState.FAIL, None)
+    def test_paused_ones_are_seen_as_they_stand_and_running_and_failed_ones_as_they_are(self) -> None:
+        paused = trial(None, TrialState.RUNNING, curve=(0.3,), parameters=20, **{PAUSED: True})
+        running = trial(None, TrialState.RUNNING, curve=(0.3,), **{PAUSED: False})
+        assert shown(self.best, paused, running, trial(None, TrialState.FAIL))[1:] == [
+            (TrialState.COMPLETE, [0.3, 20.0, 5.0]),
+            (TrialState.RUNNING, None),
+            (TrialState.FAIL, None),
         ]
+
+    def test_before_anything_is_complete_what_nobody_knows_is_the_same_for_all(self) -> None:
+        early = [trial(None, TrialState.PRUNED, curve=(x,), parameters=10) for x in (0.3, 0.2)]
+        assert [values for _, values in shown(*early)] == [[0.3, 10.0, 0.0], [0.2, 10.0, 0.0]]
 
     @pytest.mark.parametrize("name", MODELS)
     def test_every_strategy_can_take_them(self, name: str) -> None:
