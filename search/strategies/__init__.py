@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 # How many ended trials a model is shown, so that a proposal among 5,000 takes no longer than TPE's at most twenty-fold:
 # ms a proposal grow with the cube of them (`benchmarks/asking.py`).
-GP_SEES = 300
+GP_SEES = 200
 SKOPT_GP_SEES = 100
-SKOPT_FOREST_SEES = 1000
+SKOPT_FOREST_SEES = 500
 
 
 def _grid(space: Space | None, seed: int, points: int | Mapping[str, int] | None = None) -> BaseSampler:

@@ -107,9 +107,9 @@ class _Fit:
     def _kernel(self, points: np.ndarray) -> np.ndarray:
         """Returns the covariance of the log odds at `points` (m, coordinates) and at those fitted. (m, n)"""
         apart = ((points[:, None] - self._points) ** 2).mean(axis=2)
-        trend = points @ self._points.T / points.shape[1]
-        local: np.ndarray = _LOCAL**2 * np.exp(-apart / (2 * (2 * self._scale) ** 2))
-        return self._trend**2 * trend + local
+        local = np.exp(-apart / (2 * (2 * self._scale) ** 2))
+        kernel: np.ndarray = self._trend**2 * (points @ self._points.T) / points.shape[1] + _LOCAL**2 * local
+        return kernel
 
 
 def _logistic(odds: np.ndarray) -> np.ndarray:
