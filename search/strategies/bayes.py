@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
-from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState
+
+from .wrapper import InTurn
 
 if TYPE_CHECKING:
     from ...spaces import Space
@@ -56,43 +54,3 @@ def bayes(space: Space | None, seed: int, startup: int = 8, **heeded: Any) -> In
 
 def _turn(number: int) -> str:
     return "tpe" if number >= _ALONE and number % _EVERY == 0 else "gp"
-
-
-class InTurn(BaseSampler):
-    """Has each trial's values proposed by one of several samplers, which `turn(number)` names.
-
-    All of them see the whole history.
-    """
-
-    def __init__(self, samplers: Mapping[str, BaseSampler], turn: Callable[[int], str]) -> None:
-        self._samplers, self._turn = dict(samplers), turn
-
-    def changed(self, change: Callable[[BaseSampler], BaseSampler]) -> InTurn:
-        """Returns the like, each of the samplers being changed so."""
-        return InTurn({name: change(sampler) for name, sampler in self._samplers.items()}, self._turn)
-
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        return self._of(trial).infer_relative_search_space(study, trial)
-
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        return self._of(trial).sample_relative(study, trial, search_space)
-
-    def sample_independent(
-        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        return self._of(trial).sample_independent(study, trial, param_name, param_distribution)
-
-    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        self._of(trial).before_trial(study, trial)
-
-    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
-        self._of(trial).after_trial(study, trial, state, values)
-
-    def reseed_rng(self) -> None:
-        for sampler in self._samplers.values():
-            sampler.reseed_rng()
-
-    def _of(self, trial: FrozenTrial) -> BaseSampler:
-        return self._samplers[self._turn(trial.number)]

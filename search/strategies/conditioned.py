@@ -19,13 +19,13 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from ...errors import SpaceError
-from .bayes import InTurn
 from .encoding import fits, to_unit
 from .fresh import Fresh
 from .multifidelity import Multifidelity
 from .proposer import Proposer
 from .several import Several
 from .views import View
+from .wrapper import InTurn, Wrapper
 
 _WITH_VALUE = (TrialState.COMPLETE, TrialState.PRUNED)
 _LEAST = 16  # trials that TPE models; 16, 32: regret 0.041, 0.037 after 192 trials of benchmarks/batches.py (n=30)
@@ -79,42 +79,29 @@ def condition(sampler: BaseSampler, given: Mapping[str, Any]) -> BaseSampler:
     return Holding(sampler, given)
 
 
-class Holding(BaseSampler):
+class Holding(Wrapper):
     """Proposes the values in `given` as they are and asks `sampler` for the rest.
 
     Like `optuna.samplers.PartialFixedSampler`, except that a value outside the distribution is an error, not a warning.
     """
 
     def __init__(self, sampler: BaseSampler, given: Mapping[str, Any]) -> None:
-        self._sampler, self._given = sampler, dict(given)
+        super().__init__(sampler)
+        self._given = dict(given)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        space = self._sampler.infer_relative_search_space(study, trial)
+        space = super().infer_relative_search_space(study, trial)
         return {name: distribution for name, distribution in space.items() if name not in self._given}
-
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        return self._sampler.sample_relative(study, trial, search_space)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         if param_name not in self._given:
-            return self._sampler.sample_independent(study, trial, param_name, param_distribution)
+            return super().sample_independent(study, trial, param_name, param_distribution)
         value = self._given[param_name]
         if not fits(param_distribution, value):
             raise SpaceError(f"`{param_name}` is held at {value!r}, which isn't in {param_distribution}")
         return param_distribution.to_external_repr(param_distribution.to_internal_repr(value))
-
-    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        self._sampler.before_trial(study, trial)
-
-    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
-        self._sampler.after_trial(study, trial, state, values)
-
-    def reseed_rng(self) -> None:
-        self._sampler.reseed_rng()
 
 
 def nearest(trials: Sequence[FrozenTrial], given: Mapping[str, Any], least: int) -> list[FrozenTrial]:
@@ -166,27 +153,17 @@ class _Tpe(Holding):
         super().__init__(copy.copy(sampler), given)  # shallow: the random generator is shared, and so moves on
         self._least = max(_LEAST, sampler._n_startup_trials)
 
-    def _near(self, study: Study) -> Study:
-        if not self._given:
-            return study
-        return cast(Study, View(study, lambda trials: nearest(trials, self._given, self._least)))
-
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         # What TPE remembers of the space would be of other trials: those of the last proposal's `given`.
         inner = cast(TPESampler, self._sampler)
         inner._search_space = IntersectionSearchSpace(include_pruned=True)
         inner._group_decomposed_search_space = copy.deepcopy(inner._group_decomposed_search_space)
-        return super().infer_relative_search_space(self._near(study), trial)
+        return super().infer_relative_search_space(study, trial)
 
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        return super().sample_relative(self._near(study), trial, search_space)
-
-    def sample_independent(
-        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        return super().sample_independent(self._near(study), trial, param_name, param_distribution)
+    def _shown(self, study: Study, trial: FrozenTrial) -> Study:
+        if not self._given:
+            return study
+        return cast(Study, View(study, lambda trials: nearest(trials, self._given, self._least)))
 
 
 class _Gp(GPSampler):

@@ -4,49 +4,27 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, cast
+from collections.abc import Callable
+from typing import cast
 
-from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from .views import View
+from .wrapper import Wrapper
 
 Showing = Callable[[list[FrozenTrial], bool], list[FrozenTrial]]  # of the trials, and whether large values are good
 
 
-class Multifidelity(BaseSampler):
+class Multifidelity(Wrapper):
     """Has `sampler` propose from the trials as `showing` shows them; itself it sees neither lengths nor pauses."""
 
     def __init__(self, sampler: BaseSampler, showing: Showing) -> None:
-        self._sampler, self._showing = sampler, showing
+        super().__init__(sampler)
+        self._showing = showing
 
-    def changed(self, change: Callable[[BaseSampler], BaseSampler]) -> Multifidelity:
-        """Returns the like, the sampler being changed so."""
-        return Multifidelity(change(self._sampler), self._showing)
-
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        return self._sampler.infer_relative_search_space(self._view(study), trial)
-
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        return self._sampler.sample_relative(self._view(study), trial, search_space)
-
-    def sample_independent(
-        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        return self._sampler.sample_independent(self._view(study), trial, param_name, param_distribution)
-
-    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        self._sampler.before_trial(study, trial)
-
-    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
-        self._sampler.after_trial(study, trial, state, values)
-
-    def _view(self, study: Study) -> Study:
+    def _shown(self, study: Study, trial: FrozenTrial) -> Study:
         if len(study.directions) > 1:
             return study
         maximize = study.direction == StudyDirection.MAXIMIZE

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
@@ -16,12 +15,13 @@ from optuna.trial import FrozenTrial, TrialState
 from ...spaces import Space
 from .conditioned import condition
 from .trust import trust
+from .wrapper import Wrapper
 
 _PRIOR = 0x7072696F72  # "prior": sets these draws apart from the strategy's own of the same seed
 _LASTING = 10  # trials after which half of the proposals would come from a prior held with confidence 1
 
 
-class PriorSampler(BaseSampler):
+class PriorSampler(Wrapper):
     """Draws some proposals from the priors of `space` and has `sampler` make the others.
 
     The first trial that isn't enqueued is the guesses themselves. Later ones are drawn from the priors with probability
@@ -47,7 +47,8 @@ class PriorSampler(BaseSampler):
     """
 
     def __init__(self, space: Space, sampler: BaseSampler, seed: int) -> None:
-        self._space, self._sampler, self._seed = space, sampler, seed
+        super().__init__(sampler)
+        self._space, self._seed = space, seed
         self._given: dict[str, Any] = {}
         self._chosen: tuple[int, BaseSampler] | None = None
 
@@ -57,28 +58,9 @@ class PriorSampler(BaseSampler):
         other._given, other._chosen = dict(given), None
         return other
 
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        return self._for(study, trial).infer_relative_search_space(study, trial)
-
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        return self._for(study, trial).sample_relative(study, trial, search_space)
-
-    def sample_independent(
-        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        return self._for(study, trial).sample_independent(study, trial, param_name, param_distribution)
-
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         self._chosen = None
-        self._for(study, trial).before_trial(study, trial)
-
-    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
-        self._sampler.after_trial(study, trial, state, values)
-
-    def reseed_rng(self) -> None:
-        self._sampler.reseed_rng()
+        super().before_trial(study, trial)
 
     def _for(self, study: Study, trial: FrozenTrial) -> BaseSampler:
         """Returns what proposes this trial, decided once: results that arrive meanwhile don't change it."""

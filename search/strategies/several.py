@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import cast
 
-from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
@@ -14,19 +13,18 @@ from optuna.trial import FrozenTrial, TrialState
 from ..goals import Goals
 from ..trial import PAUSED, Trial
 from .views import View
+from .wrapper import InTurn, Wrapper
 
 MODELLED_TRIALS = 100  # so many `bayes` has a Gaussian process propose, 0.2-0.3 s each; for three objectives 0.5 s
 MODELLED_OBJECTIVES = 3
 
 
-class Several(BaseSampler):
+class Several(Wrapper):
     """Has `sampler` propose for several objectives, showing it paused and pruned trials as complete ones.
 
     Optuna's samplers can't read pruned trials there, take paused ones for running ones, and so would learn little in a
     study that prunes. Such a trial has what the `goals` know of it, and counts as the worst that is known of any trial
     where they don't.
-
-    `then` is a trial's number and the sampler that proposes for it and those after it.
 
     >>> import optuna
     >>> sampler = Several(optuna.samplers.TPESampler(), Goals("gain", ("price",), (True, False)))
@@ -34,42 +32,11 @@ class Several(BaseSampler):
     >>> study.optimize(lambda trial: (trial.suggest_float("x", 0, 1), trial.params["x"] ** 2), n_trials=3)
     """
 
-    def __init__(self, sampler: BaseSampler, goals: Goals, then: tuple[int, BaseSampler] | None = None) -> None:
-        self._sampler, self._goals, self._then = sampler, goals, then
+    def __init__(self, sampler: BaseSampler, goals: Goals) -> None:
+        super().__init__(sampler)
+        self._goals = goals
 
-    def changed(self, change: Callable[[BaseSampler], BaseSampler]) -> Several:
-        """Returns the like, its samplers being changed so."""
-        then = None if self._then is None else (self._then[0], change(self._then[1]))
-        return Several(change(self._sampler), self._goals, then)
-
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        return self._for(trial).infer_relative_search_space(self._shown(study), trial)
-
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        return self._for(trial).sample_relative(self._shown(study), trial, search_space)
-
-    def sample_independent(
-        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        return self._for(trial).sample_independent(self._shown(study), trial, param_name, param_distribution)
-
-    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        self._for(trial).before_trial(study, trial)
-
-    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
-        self._for(trial).after_trial(study, trial, state, values)
-
-    def reseed_rng(self) -> None:
-        self._sampler.reseed_rng()
-        if self._then is not None:
-            self._then[1].reseed_rng()
-
-    def _for(self, trial: FrozenTrial) -> BaseSampler:
-        return self._sampler if self._then is None or trial.number < self._then[0] else self._then[1]
-
-    def _shown(self, study: Study) -> Study:
+    def _shown(self, study: Study, trial: FrozenTrial) -> Study:
         return cast(Study, View(study, self._completed)) if self._goals.several else study
 
     def _completed(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
@@ -106,7 +73,7 @@ def bayes(gp: BaseSampler, tpe: BaseSampler, goals: Goals, *, conditional: bool)
     """
     if conditional or len(goals) > MODELLED_OBJECTIVES:
         return Several(tpe, goals)
-    return Several(gp, goals, then=(MODELLED_TRIALS, tpe))
+    return Several(InTurn({"gp": gp, "tpe": tpe}, lambda number: "gp" if number < MODELLED_TRIALS else "tpe"), goals)
 
 
 def nsga2(seed: int, population: int) -> BaseSampler:

@@ -20,6 +20,7 @@ from .conditioned import condition
 from .encoding import encoded
 from .trust import trust
 from .views import View
+from .wrapper import Wrapper
 
 Params = Mapping[str, Any]
 Entry = Mapping[str, Any]  # `params` and `score` of an earlier trial
@@ -34,7 +35,7 @@ _BEYOND = 2**40  # numbers that no trial of the study has
 _LONG_AGO = datetime(2000, 1, 1)  # the same whenever it is shown
 
 
-class WarmSampler(BaseSampler):
+class WarmSampler(Wrapper):
     """Has `sampler` propose as if trials of earlier studies were the study's own.
 
     `earlier` holds their parameters, as `params`, and their `score`: the distance from their study's median in
@@ -53,7 +54,8 @@ class WarmSampler(BaseSampler):
     """
 
     def __init__(self, space: Space, sampler: BaseSampler, earlier: Sequence[Entry], seed: int) -> None:
-        self._space, self._sampler, self._seed = space, sampler, seed
+        super().__init__(sampler)
+        self._space, self._seed = space, seed
         self._earlier = thinned(earlier, MOST)
         self._known: tuple[int, list[tuple[Params, float]]] | None = None
 
@@ -67,25 +69,9 @@ class WarmSampler(BaseSampler):
         # Optuna's search spaces are of trials numbered from 0 on; its TPE weighs trials by age, which is their number.
         return self._sampler.infer_relative_search_space(self._shown(study, trial, first=_BEYOND), trial)
 
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        return self._sampler.sample_relative(self._shown(study, trial), trial, search_space)
-
-    def sample_independent(
-        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        return self._sampler.sample_independent(self._shown(study, trial), trial, param_name, param_distribution)
-
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         self._known = None
-        self._sampler.before_trial(study, trial)
-
-    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
-        self._sampler.after_trial(study, trial, state, values)
-
-    def reseed_rng(self) -> None:
-        self._sampler.reseed_rng()
+        super().before_trial(study, trial)
 
     def _shown(self, study: Study, trial: FrozenTrial, first: int | None = None) -> Study:
         """Returns the study as it looks with what this trial may know of earlier ones, numbered from `first` on."""

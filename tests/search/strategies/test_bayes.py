@@ -7,8 +7,9 @@ import pytest
 from optuna.testing.pytest_samplers import BasicSamplerTestCase, RelativeSamplerTestCase, SingleOnlySamplerTestCase
 
 from leadline.search.strategies import Strategy
-from leadline.search.strategies.bayes import InTurn, bayes
+from leadline.search.strategies.bayes import bayes
 from leadline.search.strategies.conditioned import condition
+from leadline.search.strategies.wrapper import InTurn
 from leadline.spaces import Choice, Float, Space
 
 SPACE = Space(net=Choice(["a", "b"]), x=Float(0, 1), y=Float(0, 1, when={"net": "b"}))
@@ -49,7 +50,7 @@ def test_samplers_take_turns_by_the_number_of_the_trial() -> None:
 def test_both_models_propose_after_the_first_trials() -> None:
     sampler = bayes(SPACE, 0)
     study = optuna.create_study()
-    turns = [sampler._of(study.ask()._get_latest_trial()) for _ in range(100)]
+    turns = [sampler._for(study, study.ask()._get_latest_trial()) for _ in range(100)]
     assert len({id(turn) for turn in turns[:50]}) == 1
     assert [turn is turns[0] for turn in turns[50:54]] == [False, True, False, True]
 

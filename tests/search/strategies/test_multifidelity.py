@@ -11,12 +11,12 @@ from leadline import Float, Space
 from leadline.search.strategies import Strategy
 from leadline.search.strategies.conditioned import condition
 from leadline.search.strategies.multifidelity import (
-    PAUSED,
     Multifidelity,
     at_highest_rung,
     best_so_far,
     longest_first,
 )
+from leadline.search.trial import PAUSED
 
 
 def trial(number: int, state: str, *curve: float, value: float | None = None) -> FrozenTrial:
