@@ -93,11 +93,10 @@ def replay(
         asked: list[tuple[optuna.Trial, float]] = []
         given: dict[str, Any] = {}
         for _ in range(1 if way in ("sequential", "random") else batch):
-            fresh = int(np.random.SeedSequence((seed, len(study.trials))).generate_state(1)[0])  # as the ledger does
-            if given and way == "partial fixed":
-                study.sampler = optuna.samplers.PartialFixedSampler(given, chosen.sampler(fresh))
+            if given and way == "partial fixed":  # around the bare strategy: a guarded one proposes all values at once
+                study.sampler = optuna.samplers.PartialFixedSampler(given, Strategy(strategy, None).sampler(seed))
             else:
-                study.sampler = chosen.sampler(fresh, given)
+                study.sampler = chosen.sampler(seed, given)
             trial = study.ask()
             params = table.space.suggest(trial)
             asked.append((trial, table.loss(params)))
