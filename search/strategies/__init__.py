@@ -29,7 +29,7 @@ def _random(space: Space, seed: int) -> BaseSampler:
     return RandomSampler(seed)
 
 
-def _bayes(space: Space, seed: int, startup: int = 8) -> BaseSampler:
+def _bayes(space: Space, seed: int, startup: int = 5) -> BaseSampler:
     from .bayes import bayes
 
     return bayes(space, seed, startup)
