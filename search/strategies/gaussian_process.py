@@ -219,7 +219,7 @@ def _startup(
     drawn = points.spread(np.where(points.categorical, unit, 0.5 + width * (unit - 0.5)))
     some = np.array(list(itertools.islice(filter(allowed, drawn), _DRAWN)))
     if not len(some) or not len(tried):
-        return some[0] if len(some) else drawn[0]
+        return np.asarray(some[0] if len(some) else drawn[0])
     squares = squared_distances(some, tried, points.categorical).sum(axis=0)
     return np.asarray(some[squares.min(axis=1).argmax()])
 

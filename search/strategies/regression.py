@@ -131,7 +131,7 @@ def log_expected_improvement(mean: np.ndarray, deviation: np.ndarray, best: floa
     # 1 - |z| x Mills' ratio, which beyond 1e4 is 1/z^2 to double precision.
     ratio = 1 + far * math.sqrt(math.pi / 2) * erfcx(-far / math.sqrt(2))
     result[~near] = density[~near] + np.log(np.where(far > -1e4, np.maximum(ratio, 1e-300), 1 / (far * far)))
-    return result + np.log(deviation)
+    return np.asarray(result + np.log(deviation))
 
 
 def _prior(d: int) -> tuple[np.ndarray, np.ndarray]:
@@ -146,7 +146,7 @@ def squared_distances(left: np.ndarray, right: np.ndarray, categorical: np.ndarr
     differences = left.T[:, :, None] - right.T[:, None, :]
     squares = differences * differences
     squares[categorical] = squares[categorical] > 0
-    return squares
+    return np.asarray(squares)
 
 
 def _kernel(left: np.ndarray, right: np.ndarray, categorical: np.ndarray, theta: np.ndarray) -> np.ndarray:
