@@ -47,7 +47,7 @@ def _qmc(space: Space | None, seed: int) -> BaseSampler:
     return QmcSampler(seed, None if space is None else space.to_distributions())
 
 
-def _bayes(space: Space | None, seed: int, startup: int = 8) -> BaseSampler:
+def _bayes(space: Space | None, seed: int, startup: int = 5) -> BaseSampler:
     from .bayes import bayes
 
     return bayes(space, seed, startup)

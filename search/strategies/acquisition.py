@@ -30,7 +30,7 @@ def maximized(
     ranked = candidates[np.argsort(-score(candidates), kind="stable")]
     best = np.array(list(itertools.islice(filter(allowed, ranked), _STARTS))).reshape(-1, len(points))
     if not len(best):
-        return ranked[0]
+        return np.asarray(ranked[0])
     gains = score(best)
     for round in range(_ROUNDS):
         moved = points.neighbours(np.repeat(best, _MOVES, axis=0), _RADII[1] / 2**round, rng)
@@ -39,4 +39,4 @@ def maximized(
             point = moved[i * _MOVES + j]
             if found[i, j] > gains[i] and allowed(point):
                 best[i], gains[i] = point, found[i, j]
-    return best[gains.argmax()]
+    return np.asarray(best[gains.argmax()])

@@ -12,8 +12,7 @@ from .wrapper import InTurn
 if TYPE_CHECKING:
     from ...spaces import Space
 
-_ALONE = 50  # trials that the Gaussian process proposes alone
-_EVERY = 2  # from then on, one of so many is TPE's
+_ALONE = 30  # trials that the Gaussian processes propose alone
 
 
 def tpe(seed: int, startup: int = 10) -> BaseSampler:
@@ -39,18 +38,22 @@ def gp(seed: int, startup: int = 10) -> BaseSampler:
         return GPSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False)
 
 
-def bayes(space: Space | None, seed: int, startup: int = 8, **heeded: Any) -> InTurn:
-    """Returns the default strategy: our Gaussian process, and from trial `_ALONE` on, in turn with it, TPE.
+def bayes(space: Space | None, seed: int, startup: int = 5, **heeded: Any) -> InTurn:
+    """Returns the default strategy: our Gaussian process of values and that of ranks in turn, later also TPE.
 
-    The first `startup` trials are spread at random. `heeded` is what `GaussianProcessSampler` takes besides.
+    The first `startup` trials are spread over the space. `heeded` is what `GaussianProcessSampler` takes besides.
     """
     from .fresh import Fresh
     from .gaussian_process import GaussianProcessSampler
 
-    model = GaussianProcessSampler(seed=seed, n_startup_trials=startup, space=space, **heeded)
-    other = Fresh(lambda each: tpe(each, startup), seed)
-    return InTurn({"gp": model, "tpe": other}, _turn)
+    models: dict[str, BaseSampler] = {
+        scores: GaussianProcessSampler(seed=seed, n_startup_trials=startup, space=space, scores=scores, **heeded)
+        for scores in ("power", "ranks")
+    }
+    return InTurn(models | {"tpe": Fresh(lambda each: tpe(each, startup), seed)}, _turn)
 
 
 def _turn(number: int) -> str:
-    return "tpe" if number >= _ALONE and number % _EVERY == 0 else "gp"
+    if number >= _ALONE and number % 3 == 2:
+        return "tpe"
+    return "power" if number % 2 else "ranks"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import itertools
 import math
 import secrets
 import zlib
@@ -15,11 +16,12 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from ...errors import SettingsError
+from ...errors import SettingsError, suggestion
 from .acquisition import maximized
 from .encoding import fits
 from .points import Points
 from .regression import Regression, log_expected_improvement, squared_distances
+from .skopt import standardized
 
 if TYPE_CHECKING:
     from ...spaces import Space
@@ -28,7 +30,11 @@ Params = Mapping[str, Any]
 
 _INCUMBENTS = 5  # of the observations, that the search for the next point looks around
 _DRAWN = 16  # random points, of which a startup trial has the one farthest from those before
+# Who sets a range puts what is sensible in its middle: with 1.0 regret after 25 trials was .17, with 0.5 .13 (18 tables
+# to choose by, 8 seeds), and .18 with 0.7, .12 with 0.35 (4 seeds); a later batch has need of the whole space.
+_WIDTH, _CENTRAL = 0.5, 8
 _HARDLY = 1e-9  # the least probability: what is thought infeasible can still be compared
+_APART = 0.1  # root mean square over the coordinates, each in parts of its range
 
 
 class GaussianProcessSampler(optuna.samplers.BaseSampler):
@@ -39,15 +45,17 @@ class GaussianProcessSampler(optuna.samplers.BaseSampler):
 
     How trials become observations:
     - Numbers are mapped to [0, 1], logarithmically where `log`; two choices are equally far apart, whichever they are.
-    - Values are replaced by the normal scores of their ranks, so that neither a diverged trial nor the objective's
-      scale matters. A pruned trial counts with its last report, a failed or NaN one as worse than all others.
+    - Values are replaced by `scores`: "power" pulls in the far ones and makes all more normal, best where the objective
+      is smooth; "ranks" takes the normal scores of their ranks, best where it is rough. Neither a diverged trial nor
+      the objective's scale matters. A pruned trial counts with its last report, a failed or NaN one as the worst.
     - Running trials are believed to have the values that the model expects, so that parallel proposals spread.
     - Of more than `observations` trials the model has the best third, the newest third, and a third evenly from the
       rest, by rank: so the time of a proposal is bounded.
 
-    `seed` >= 0; None draws one. The first proposals, until `n_startup_trials` >= 0 trials have ended, are random points
-    far from those before. `space` says which parameters there are, and when they are active; without it, they are
-    those that trials had, and what a trial lacks has the middle of its range or its first choice.
+    `seed` >= 0; None draws one. The first proposals, until `n_startup_trials` >= 0 trials have ended, are the middle
+    of the ranges and random points far from those before. `space` says which parameters there are, and when they are
+    active; without it, they are those that trials had, and what a trial lacks has the middle of its range or its first
+    choice.
 
     What a proposal must heed besides the objective:
     - `acceptable` tells whether a configuration may be proposed at all. (If no candidate may, one is all the same.)
@@ -70,8 +78,9 @@ class GaussianProcessSampler(optuna.samplers.BaseSampler):
         self,
         *,
         seed: int | None = None,
-        n_startup_trials: int = 8,
+        n_startup_trials: int = 5,
         space: Space | None = None,
+        scores: str = "power",
         observations: int = 300,
         acceptable: Callable[[Params], bool] | None = None,
         feasibility: Callable[[Sequence[Params]], np.ndarray] | None = None,
@@ -85,10 +94,13 @@ class GaussianProcessSampler(optuna.samplers.BaseSampler):
             ("belief_weight", belief_weight, 0),
         )
         problems = [f"`{name} >= {low}` must hold, but got {value}." for name, value, low in floors if value < low]
+        if scores not in _SCORES:
+            problems.append(f"`scores` can't be {scores!r}. {suggestion(scores, _SCORES)}")
         if problems:
             raise SettingsError(problems)
         self._seed = secrets.randbits(32) if seed is None else seed
         self._n_startup_trials, self._space, self._most = n_startup_trials, space, observations
+        self._scores = scores
         self._acceptable, self._feasibility = acceptable, feasibility
         self._belief, self._belief_weight = belief, belief_weight
         self._given: dict[str, Any] = {}
@@ -125,7 +137,7 @@ class GaussianProcessSampler(optuna.samplers.BaseSampler):
         rng = np.random.default_rng(self._entropy(trial.number))
         allowed = self._allowed(points, np.concatenate([observed, running]))
         if len(values) < max(1, self._n_startup_trials):
-            point = _far(points, np.concatenate([observed, running]), allowed, rng)
+            point = _startup(points, np.concatenate([observed, running]), allowed, rng)
         else:
             point = self._promising(points, observed, values, running, allowed, rng)
         return {name: value for name, value in points.decode(point).items() if name in asked}
@@ -161,7 +173,8 @@ class GaussianProcessSampler(optuna.samplers.BaseSampler):
         rng: np.random.Generator,
     ) -> np.ndarray:
         """Returns the allowed point (d,) with the greatest expected improvement, as far as it is found."""
-        told = _scores(values)
+        scores = _SCORES[self._scores](values)
+        told = (scores - scores.mean()) / (scores.std() or 1.0)
         kept = _telling(told, self._most)
         model = _fitted(observed[kept].tobytes(), told[kept].tobytes(), points.categorical.tobytes())
         model = model.believing(running)
@@ -171,7 +184,7 @@ class GaussianProcessSampler(optuna.samplers.BaseSampler):
         expected, _ = model.predict(moved)
 
         def score(at: np.ndarray) -> np.ndarray:
-            gains = log_expected_improvement(*model.predict(at), expected.min())
+            gains = log_expected_improvement(*model.predict(at), expected.min()) + _apart(points, at, running)
             return gains + self._heeded([points.decode(point) for point in at], len(values)) if self._heeds else gains
 
         return maximized(score, points, moved[np.argsort(expected, kind="stable")[:_INCUMBENTS]], allowed, rng)
@@ -194,16 +207,33 @@ def _key(point: np.ndarray) -> bytes:
     return (np.round(point, 9) + 0.0).tobytes()  # + 0.0, because -0.0 has other bytes
 
 
-def _far(
+def _startup(
     points: Points, tried: np.ndarray, allowed: Callable[[np.ndarray], bool], rng: np.random.Generator
 ) -> np.ndarray:
-    """Returns, of some random points that are allowed, the one farthest from all that was tried."""
-    drawn = points.spread(rng.random((64 * _DRAWN, len(points))))
-    some = [point for point, _ in zip(filter(allowed, drawn), range(_DRAWN), strict=False)]
-    if not some or not len(tried):
-        return some[0] if some else drawn[0]
-    squares = squared_distances(np.array(some), tried, points.categorical).sum(axis=0)
-    return some[squares.min(axis=1).argmax()]
+    """Returns the middle of the numbers' ranges if nothing was tried, else a random point far from what was.
+
+    It is the farthest of `_DRAWN` that are allowed; the first `_CENTRAL` come from the middle `_WIDTH` of the ranges.
+    """
+    width = 0.0 if not len(tried) else _WIDTH if len(tried) < _CENTRAL else 1.0
+    unit = rng.random((64 * _DRAWN, len(points)))
+    drawn = points.spread(np.where(points.categorical, unit, 0.5 + width * (unit - 0.5)))
+    some = np.array(list(itertools.islice(filter(allowed, drawn), _DRAWN)))
+    if not len(some) or not len(tried):
+        return np.asarray(some[0] if len(some) else drawn[0])
+    squares = squared_distances(some, tried, points.categorical).sum(axis=0)
+    return np.asarray(some[squares.min(axis=1).argmax()])
+
+
+def _apart(points: Points, at: np.ndarray, running: np.ndarray) -> np.ndarray | float:
+    """Returns the log of a penalty (n,) on being near a running trial, which rises from 0 to 1 at about `_APART`.
+
+    A model that is sure of itself would have a whole batch in one place, right or wrong. Source: González et al. 2016,
+    local penalization, with a radius of our own.
+    """
+    if not len(running):
+        return 0.0
+    squares = squared_distances(at, running, points.categorical).mean(axis=0).min(axis=1)
+    return np.asarray(np.log(-np.expm1(-squares / (2 * _APART**2)) + _HARDLY))
 
 
 def _observations(study: optuna.Study, trial: FrozenTrial, points: Points) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -236,13 +266,34 @@ def _value(trial: FrozenTrial) -> float:
     return math.nan if trial.value is None else trial.value
 
 
-def _scores(values: np.ndarray) -> np.ndarray:
-    """Returns the normal scores of the values' ranks, (n,), with mean 0 and deviation 1."""
+def _ranked(values: np.ndarray) -> np.ndarray:
+    """Returns the normal scores of the values' ranks, (n,)."""
     from scipy.special import ndtri
     from scipy.stats import rankdata
 
-    scores = ndtri((rankdata(values) - 0.5) / len(values))
-    return np.asarray((scores - scores.mean()) / (scores.std() or 1.0))
+    return np.asarray(ndtri((rankdata(values) - 0.5) / len(values)))
+
+
+def _powered(values: np.ndarray) -> np.ndarray:
+    """Returns the values, more normally distributed, (n,).
+
+    After far ones are pulled in (`standardized`), Yeo and Johnson's power transform (2000), as in HEBO, with a normal
+    prior on its exponent, lest few values bend it far.
+    """
+    from scipy.optimize import minimize_scalar
+    from scipy.stats import yeojohnson, yeojohnson_llf
+
+    told = np.array(standardized(values.tolist()))
+    if not told.any():
+        return told  # they are all equal
+
+    def improbable(exponent: float) -> float:
+        return float(0.5 * (exponent - 1) ** 2 - yeojohnson_llf(exponent, told))
+
+    return np.asarray(yeojohnson(told, minimize_scalar(improbable, bounds=(-3, 5), method="bounded").x))
+
+
+_SCORES: dict[str, Callable[[np.ndarray], np.ndarray]] = {"power": _powered, "ranks": _ranked}
 
 
 def _telling(scores: np.ndarray, most: int) -> np.ndarray:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from .encoding import Space as Distributions
 from .encoding import _edges, decoded, encoded, to_unit
@@ -32,7 +32,9 @@ class Points:
         )
         self.categorical = self.choices > 0
         self.filled = np.array(encoded(distributions, {}))
-        self.held = {i: to_unit(distributions[n], given[n]) for i, n in enumerate(self.names) if n in (given or {})}
+        given = given or {}
+        self.held = {i: to_unit(distributions[n], given[n]) for i, n in enumerate(self.names) if n in given}
+        self._least = np.array([_least(d) for d in distributions.values()])  # of moves to another value
         self._conditions = self._wanted()
 
     def __len__(self) -> int:
@@ -73,17 +75,6 @@ class Points:
         others = rng.integers(np.maximum(self.choices, 1), size=(n, d))
         return self.snap(np.where(moved, np.where(self.categorical, others, numbers), points))
 
-    @property
-    def _least(self) -> np.ndarray:
-        """The least move that leads to another value, (d,)."""
-        least = []
-        for d in self.distributions.values():
-            if isinstance(d, CategoricalDistribution) or d.step is None or d.log:
-                least.append(0.0)
-            else:
-                least.append(d.step / (d.high - d.low + d.step))
-        return np.array(least)
-
     def _wanted(self) -> dict[int, list[tuple[int, np.ndarray]]]:
         """Returns by coordinate what it depends on: the parents' coordinates and the values they must have."""
         wanted: dict[int, list[tuple[int, np.ndarray]]] = {}
@@ -107,11 +98,20 @@ class Points:
         return active
 
 
-def _snapped(distribution: Any, unit: np.ndarray) -> np.ndarray:
+def _least(distribution: BaseDistribution) -> float:
+    """Returns the least move from a number to another, in [0, 1]; 0 if any leads there or it differs."""
+    if not isinstance(distribution, FloatDistribution | IntDistribution):
+        return 0.0
+    if distribution.step is None or distribution.log:
+        return 0.0
+    return float(distribution.step / (distribution.high - distribution.low + distribution.step))
+
+
+def _snapped(distribution: BaseDistribution, unit: np.ndarray) -> np.ndarray:
     """Returns the coordinates as rounding to the distribution's lattice leaves them."""
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
     if distribution.step is None:
         return unit
-    assert isinstance(distribution, FloatDistribution | IntDistribution)
     low, high = _edges(distribution)
     values = low + unit * (high - low)
     values = np.exp(values) if distribution.log else values

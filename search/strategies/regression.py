@@ -7,14 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Normal priors on logarithms. Length scales: see `_prior`. Signal variance: values come standardized. Noise: recorded
-# losses of neural networks, ranked, have a few per cent of the variance.
-_SIGNAL = (0.0, 0.7)
-_NOISE = (-4.0, 1.5)
-_LENGTH = (0.0, 1.0)
+# Modes and deviations of the normal priors on the logarithms in `theta`. Length scales are about as long as the range;
+# values come with deviation 1; recorded losses of neural networks have a few per cent of their variance as noise.
+_LENGTH, _SIGNAL, _NOISE = (0.0, 2.0), (0.0, 0.7), (-4.0, 1.5)
 LEAST_NOISE = 1e-5  # keeps the Cholesky factor of hundreds of near observations from failing
-_STEPS = 40
-_DOUBT = 1.0
+_STEPS = 40  # of L-BFGS at most; about 20 suffice
+_DOUBT = 1.0  # deviations
 
 
 @dataclass(frozen=True)
@@ -131,14 +129,13 @@ def log_expected_improvement(mean: np.ndarray, deviation: np.ndarray, best: floa
     # 1 - |z| x Mills' ratio, which beyond 1e4 is 1/z^2 to double precision.
     ratio = 1 + far * math.sqrt(math.pi / 2) * erfcx(-far / math.sqrt(2))
     result[~near] = density[~near] + np.log(np.where(far > -1e4, np.maximum(ratio, 1e-300), 1 / (far * far)))
-    return result + np.log(deviation)
+    return np.asarray(result + np.log(deviation))
 
 
 def _prior(d: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns mode and deviation (d + 2,) of the normal prior on `theta`."""
-    length = _LENGTH[0]
-    mode = np.array([-2 * length] * d + [_SIGNAL[0], _NOISE[0]])
-    return mode, np.array([2 * _LENGTH[1]] * d + [_SIGNAL[1], _NOISE[1]])
+    """Returns modes and deviations (d + 2,) of the normal priors on `theta`."""
+    modes, deviations = np.transpose([_LENGTH] * d + [_SIGNAL, _NOISE])
+    return modes, deviations
 
 
 def squared_distances(left: np.ndarray, right: np.ndarray, categorical: np.ndarray) -> np.ndarray:
@@ -146,7 +143,7 @@ def squared_distances(left: np.ndarray, right: np.ndarray, categorical: np.ndarr
     differences = left.T[:, :, None] - right.T[:, None, :]
     squares = differences * differences
     squares[categorical] = squares[categorical] > 0
-    return squares
+    return np.asarray(squares)
 
 
 def _kernel(left: np.ndarray, right: np.ndarray, categorical: np.ndarray, theta: np.ndarray) -> np.ndarray:

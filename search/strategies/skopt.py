@@ -103,7 +103,7 @@ class SkoptSampler(optuna.samplers.BaseSampler):
         points, values, lies = self._observations(study, trial, space)
         if not asked or len(values) < max(1, self._n_startup_trials):
             return {}
-        told = _standardized(values)
+        told = standardized(values)
         point = self._propose(trial.number, space, points + lies, told + [max(told)] * len(lies))
         return {name: value for name, value in decoded(space, point).items() if name in asked}
 
@@ -217,7 +217,7 @@ def _to_beat(optimizer: Any, held: Sequence[float | None]) -> float:
     return max(best, float(np.min(optimizer.models[-1].predict(moved))))
 
 
-def _standardized(values: list[float]) -> list[float]:
+def standardized(values: list[float]) -> list[float]:
     """Returns the values with mean 0 and deviation 1, after pulling in the infinite and the far worse.
 
     "Far worse" is beyond Tukey's outer fence, three interquartile ranges above the upper quartile: on a toy loss that

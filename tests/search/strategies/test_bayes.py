@@ -16,7 +16,7 @@ SPACE = Space(net=Choice(["a", "b"]), x=Float(0, 1), y=Float(0, 1, when={"net": 
 
 
 class TestBayesConforms(BasicSamplerTestCase, RelativeSamplerTestCase, SingleOnlySamplerTestCase):
-    """Optuna's suites for samplers, with a model from the second trial on and both models in turn."""
+    """Optuna's suites for samplers, with a model from the second trial on and all models in turn."""
 
     @pytest.fixture
     def sampler(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[], optuna.samplers.BaseSampler]:
@@ -47,18 +47,19 @@ def test_samplers_take_turns_by_the_number_of_the_trial() -> None:
     assert log == ["a", "b", "b", "a", "a"]
 
 
-def test_both_models_propose_after_the_first_trials() -> None:
+def test_all_models_propose_once_there_is_something_to_learn_from() -> None:
     sampler = bayes(SPACE, 0)
     study = optuna.create_study()
-    turns = [sampler._for(study, study.ask()._get_latest_trial()) for _ in range(100)]
-    assert len({id(turn) for turn in turns[:50]}) == 1
-    assert [turn is turns[0] for turn in turns[50:54]] == [False, True, False, True]
+    turns = [id(sampler._for(study, study.ask()._get_latest_trial())) for _ in range(60)]
+    assert len(set(turns[:30])) == 2
+    assert turns[:2] * 15 == turns[:30]
+    assert len(set(turns[30:36])) == 3
 
 
 def test_the_same_seed_and_history_give_the_same_proposals_also_after_a_resume() -> None:
     kept, resumed = (optuna.create_study() for _ in range(2))
     kept.sampler = bayes(SPACE, 3, 4)
-    for _ in range(60):
+    for _ in range(40):
         resumed.sampler = bayes(SPACE, 3, 4)
         for study in (kept, resumed):
             study.optimize(objective, n_trials=1)
@@ -72,8 +73,8 @@ def test_it_finds_the_optimum_of_a_conditional_space() -> None:
     assert study.best_value < 1e-3
 
 
-@pytest.mark.parametrize("number", [50, 51])
-def test_what_is_given_is_held_by_either_model(number: int) -> None:
+@pytest.mark.parametrize("number", [32, 33, 34])
+def test_what_is_given_is_held_by_every_model(number: int) -> None:
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(0))
     study.optimize(objective, n_trials=number)
     study.sampler = condition(bayes(SPACE, 0), {"net": "a"})

@@ -40,9 +40,15 @@ ARMS = Space(
 class TestGaussianProcessConforms(BasicSamplerTestCase, RelativeSamplerTestCase, SingleOnlySamplerTestCase):
     """Optuna's suites for samplers, with a model from the second trial on."""
 
+    scores = "power"
+
     @pytest.fixture
     def sampler(self) -> Callable[[], optuna.samplers.BaseSampler]:
-        return lambda: GaussianProcessSampler(seed=0, n_startup_trials=1)
+        return lambda: GaussianProcessSampler(seed=0, n_startup_trials=1, scores=self.scores)
+
+
+class TestGaussianProcessOfRanksConforms(TestGaussianProcessConforms):
+    scores = "ranks"
 
 
 def new_study(*trials: FrozenTrial, direction: str = "minimize") -> optuna.Study:
@@ -93,21 +99,26 @@ def test_the_first_trials_spread_over_the_space() -> None:
     for choice in "ab":
         gaps = np.diff(sorted(t["x"] for t in trials if t["c"] == choice))
         assert len(gaps) >= 2
-        assert gaps.min() > 0.08
+        assert gaps.min() > 0.05
+    assert trials[0]["x"] == 0.5
+    more = [study.ask(space).params["x"] for _ in range(16)]
+    assert min(more) < 0.1
+    assert max(more) > 0.9
 
 
-def test_a_batch_of_64_running_trials_is_spread() -> None:
+@pytest.mark.parametrize("scores", ["power", "ranks"])
+def test_a_batch_of_64_running_trials_is_spread(scores: str) -> None:
     space = {"x": FloatDistribution(0, 1), "y": FloatDistribution(0, 1)}
     rng = np.random.default_rng(0)
-    points = rng.random((20, 2)).tolist()
-    history = [past({"x": x, "y": y}, (x - 0.3) ** 2 + (y - 0.6) ** 2, space) for x, y in points]
+    drawn = np.column_stack([rng.random((40, 2)), 0.02 * rng.standard_normal(40)]).tolist()
+    history = [past({"x": x, "y": y}, (x - 0.3) ** 2 + (y - 0.6) ** 2 + noise, space) for x, y, noise in drawn]
     study = new_study(*history)
-    batch = np.array([list(proposal(study, space).values()) for _ in range(64)])
-    distances = np.linalg.norm(batch[:, None] - batch[None], axis=2)[np.triu_indices(64, 1)]
-    assert distances.min() > 1e-4
-    assert len({tuple(cell) for cell in np.floor(batch * 8).tolist()}) >= 3  # of 64 cells
-    near = np.linalg.norm(batch - [0.3, 0.6], axis=1)
-    assert np.quantile(near, 0.5) < 0.15  # and yet it is where it's good, more than at random
+    batch = np.array([list(proposal(study, space, scores=scores).values()) for _ in range(64)])
+    distances = np.linalg.norm(batch[:, None] - batch[None], axis=2)
+    distances[np.diag_indices(64)] = np.inf
+    assert distances.min() > 2e-3
+    assert np.median(distances.min(axis=1)) > 0.01
+    assert np.median(np.linalg.norm(batch - [0.3, 0.6], axis=1)) < 0.2  # at random it would be 0.4
 
 
 def test_it_beats_random_search_on_a_quadratic() -> None:
@@ -119,7 +130,7 @@ def test_it_beats_random_search_on_a_quadratic() -> None:
     random = [best(optuna.samplers.RandomSampler(seed)) for seed in range(10)]
     ours = [best(GaussianProcessSampler(seed=seed)) for seed in range(5)]
     assert median(ours) < min(random)
-    assert median(ours) < median(random) / 20
+    assert median(ours) < median(random) / 100
 
 
 def test_maximizing_mirrors_minimizing() -> None:
@@ -191,7 +202,8 @@ def test_the_space_has_the_newest_range_and_no_single_values() -> None:
     assert 20 <= proposal(study, space)["x"] <= 30
 
 
-def test_history_without_finite_values_is_survived() -> None:
+@pytest.mark.parametrize("scores", ["power", "ranks"])
+def test_history_without_finite_values_is_survived(scores: str) -> None:
     odd = [
         past({"x": 4.0}, state=TrialState.FAIL),
         past({}, state=TrialState.FAIL),
@@ -200,13 +212,14 @@ def test_history_without_finite_values_is_survived() -> None:
     ]
     infinite = [past({"x": -x}, value) for x, value in enumerate((math.inf, -math.inf, 1.7e308, -1.7e308))]
     for history in (odd, infinite[:1], infinite[:2], infinite, [*odd, *infinite], [*odd, *infinite, *parabola()]):
-        assert -5 <= proposal(new_study(*history))["x"] <= 5
+        assert -5 <= proposal(new_study(*history), scores=scores)["x"] <= 5
 
 
-def test_a_diverged_trial_counts_alike_however_bad_its_value() -> None:
-    near, far = (proposal(new_study(*parabola(), past({"x": 4.0}, value))) for value in (1e3, math.inf))
-    assert near == far
-    assert -1 < near["x"] < 3
+@pytest.mark.parametrize("scores", ["power", "ranks"])
+@pytest.mark.parametrize("value", [1e3, 1e200, math.inf])
+def test_a_diverged_trial_does_not_hide_the_others(scores: str, value: float) -> None:
+    history = [past({"x": x}, (x - 1) ** 2 if x < 4 else value) for x in np.linspace(-5, 5, 13).tolist()]
+    assert proposal(new_study(*history), scores=scores)["x"] == pytest.approx(1, abs=0.8)
 
 
 def test_a_pruned_trial_counts_with_its_last_report() -> None:
@@ -295,8 +308,9 @@ def test_after_5000_trials_the_model_has_a_bounded_part_of_them(monkeypatch: pyt
 
 def test_all_wrong_arguments_are_reported_together() -> None:
     with pytest.raises(SettingsError) as error:
-        GaussianProcessSampler(seed=-1, n_startup_trials=-1, observations=9, belief_weight=-0.1)
-    assert len(error.value.problems) == 4
+        GaussianProcessSampler(seed=-1, n_startup_trials=-1, observations=9, belief_weight=-0.1, scores="rank")
+    assert len(error.value.problems) == 5
+    assert "Did you mean `ranks`?" in str(error.value)
 
 
 def test_importing_the_module_loads_neither_scipy_nor_sklearn() -> None:
