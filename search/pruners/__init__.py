@@ -60,21 +60,19 @@ def make_pruner(
     >>> sorted(make_pruner({"name": "asha", "reduction": 3, "first": 1}, epochs=30).rungs(0, 30))
     [1, 3, 9]
     """
-    options: dict[str, Any] = {}
-    if isinstance(given, Mapping):
-        options = dict(given)
-        given = options.pop("name", None)
     if isinstance(given, Pruner):
         return given
-    if not isinstance(given, str):
-        if not hasattr(given, "prune"):
-            raise SettingsError(f"a pruner is a name or an Optuna pruner, but got {given!r}")
-        return OptunaPruner(given)
-    if given not in PRUNERS:
-        raise SettingsError(f"no pruner is called `{given}`. {suggestion(given, PRUNERS)}")
-    if problems := [*_option_problems(given, options)]:
+    options = dict(given) if isinstance(given, Mapping) else {}
+    name: Any = options.pop("name", None) if isinstance(given, Mapping) else given
+    if hasattr(name, "prune"):
+        return OptunaPruner(name)
+    if not isinstance(name, str):
+        raise SettingsError(f"a pruner is a name or an Optuna pruner, but got {name!r}")
+    if name not in PRUNERS:
+        raise SettingsError(f"no pruner is called `{name}`. {suggestion(name, PRUNERS)}")
+    if problems := _option_problems(name, options):
         raise SettingsError(problems)
-    return PRUNERS[given](epochs, maximize=maximize, pausing=pausing, **options)
+    return PRUNERS[name](epochs, maximize=maximize, pausing=pausing, **options)
 
 
 def described(given: str | Mapping[str, Any] | BasePruner | Pruner) -> Any:
