@@ -66,27 +66,25 @@ def make_pruner(
     >>> sorted(make_pruner({"name": "asha", "reduction": 3, "first": 1}, epochs=30).rungs(0, 30))
     [1, 3, 9]
     """
-    options: dict[str, Any] = {}
-    if isinstance(given, Mapping):
-        options = dict(given)
-        given = options.pop("name", None)
     if isinstance(given, Pruner):
         return given
-    if not isinstance(given, str):
-        if isinstance(given, Mapping) or not hasattr(given, "prune"):
-            raise SettingsError(f"a pruner is a name or an Optuna pruner, but got {given!r}")
+    options = dict(given) if isinstance(given, Mapping) else {}
+    name: Any = options.pop("name", None) if isinstance(given, Mapping) else given
+    if hasattr(name, "prune"):
         if goals.several:
-            raise SettingsError(_not_several(f"an Optuna pruner (`{type(given).__name__}`)"))
-        return OptunaPruner(given)
-    if given not in PRUNERS:
-        raise SettingsError(f"no pruner is called `{given}`. {suggestion(given, PRUNERS)}")
-    if problems := [*_option_problems(given, options)]:
+            raise SettingsError(_not_several(f"an Optuna pruner (`{type(name).__name__}`)"))
+        return OptunaPruner(name)
+    if not isinstance(name, str):
+        raise SettingsError(f"a pruner is a name or an Optuna pruner, but got {name!r}")
+    if name not in PRUNERS:
+        raise SettingsError(f"no pruner is called `{name}`. {suggestion(name, PRUNERS)}")
+    if problems := _option_problems(name, options):
         raise SettingsError(problems)
-    if goals.several and given not in SEVERAL:
-        raise SettingsError(_not_several(f"`{given}`"))
-    if goals.several and given == "asha":
+    if goals.several and name not in SEVERAL:
+        raise SettingsError(_not_several(f"`{name}`"))
+    if goals.several and name == "asha":
         options["order"] = goals.order
-    return PRUNERS[given](epochs, maximize=goals.maximize[0], pausing=pausing, **options)
+    return PRUNERS[name](epochs, maximize=goals.maximize[0], pausing=pausing, **options)
 
 
 def pruner_of(study: Study, given: Any) -> Pruner:

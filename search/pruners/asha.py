@@ -16,12 +16,12 @@ class Asha(Pruner):
     """Lets a trial pass a rung if it is among the best 1/`reduction` of those that have come so far; else it pauses.
 
     Rungs are at `first`, `first * reduction`, `first * reduction**2`, ... epochs, up to half of a trial's (None: a
-    sixteenth of them all). A paused trial goes on, from where it stands, as soon as it is among
-    the best of a rung that others have reached since. So no epoch is ever trained twice, and nobody waits for a rung to
-    fill. Trials that report together are judged together. When no new trial is to come, at least the best of each rung
-    passes, so that a study of a few trials ends with a complete one too. What can't pause (not `pausing`) ends instead,
-    and the best of a rung always passes. `order(trials, rung)` returns the numbers of those that have come so far, the
-    best first (None: by the best value of their first epochs).
+    sixteenth of them all). A paused trial goes on, from where it stands, as soon as it is among the best of a rung that
+    others have reached since: no epoch is ever trained twice, and nobody waits for a rung to fill. Trials that report
+    together are judged together. When no new trial is to come, at least the best of each rung passes, so that a study
+    of a few trials ends with a complete one too. What can't pause (not `pausing`) ends instead, and the best of a rung
+    always passes. `order(trials, rung)` returns the numbers of those that have come so far, the best first (None: by
+    the best value of their first epochs).
 
     Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning" (2020), with promotion as in algorithm 2.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,10 +39,7 @@ class CurveModel:
     def fit(cls, curves: Sequence[np.ndarray], epochs: int) -> CurveModel:
         """Returns the model of these curves, (length,) each, of at least one epoch and with finite first losses."""
         scale = _scale(curves)
-        products = [_products(*_readings(_standardized(curve, scale), epochs)) for curve in curves]
-        squares = np.array([product[0] for product in products])  # (n, 2, 2)
-        cross = np.array([product[1] for product in products])  # (n, 2)
-        total, readings = sum(product[2] for product in products), sum(product[3] for product in products)
+        squares, cross, total, readings = _products(curves, scale, epochs)
         n, identity = len(curves), np.eye(2)
         mean, precision, noise = np.zeros(2), identity, 0.05
         for _ in range(_STEPS):
@@ -56,8 +54,7 @@ class CurveModel:
 
     def predict(self, curves: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Returns mean and deviation (n,) of the standardized losses at the end."""
-        products = [_products(*_readings(_standardized(curve, self.scale), self.epochs)) for curve in curves]
-        squares, cross = np.array([p[0] for p in products]), np.array([p[1] for p in products])
+        squares, cross, _, _ = _products(curves, self.scale, self.epochs)
         spread = np.linalg.inv(self.precision + squares / self.noise)
         lines = np.einsum("nij,nj->ni", spread, cross / self.noise + self.precision @ self.mean)
         end = _basis(np.array([self.epochs]), self.epochs)[0]
@@ -69,7 +66,7 @@ class CurveModel:
 
         mean, deviation = self.predict(curves)
         z = (self.standardized(best) - mean) / deviation
-        return deviation * (z * ndtr(z) + np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi))
+        return np.asarray(deviation * (z * ndtr(z) + np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)))
 
     def standardized(self, loss: float) -> float:
         """Returns a loss in the units of `predict`."""
@@ -85,21 +82,30 @@ def _scale(curves: Sequence[np.ndarray]) -> tuple[float, float, float]:
 
 def _standardized(curve: np.ndarray, scale: tuple[float, float, float]) -> np.ndarray:
     median, deviation, ceiling = scale
-    return (np.clip(curve, None, ceiling) - median) / deviation
+    return np.asarray((np.clip(curve, None, ceiling) - median) / deviation)
 
 
-def _readings(curve: np.ndarray, epochs: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the basis (m, 2) and the losses (m,) at the last epochs of the curve that are on the grid."""
-    at = np.array([epoch for epoch in steps(1, len(curve)) if epoch < len(curve)] + [len(curve)])[-_READINGS:]
-    return _basis(at, epochs), curve[at - 1]
+def _products(
+    curves: Sequence[np.ndarray], scale: tuple[float, float, float], epochs: int
+) -> tuple[np.ndarray, np.ndarray, float, int]:
+    """Returns what the readings come to: basis' basis (n, 2, 2), basis' losses (n, 2), losses' losses, their number."""
+    places = [_places(len(curve), epochs) for curve in curves]
+    losses = [_standardized(curve[at], scale) for curve, (at, _, _) in zip(curves, places, strict=True)]
+    cross = np.array([read @ basis for read, (_, basis, _) in zip(losses, places, strict=True)])
+    together = np.concatenate(losses)
+    return np.array([square for _, _, square in places]), cross, float(together @ together), len(together)
+
+
+@functools.lru_cache(maxsize=4096)
+def _places(length: int, epochs: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns where a curve is read, (m,), counted from 0: at the grid's last epochs; the basis there, its square."""
+    at = np.array([*steps(1, length), length])[-_READINGS:]
+    basis = _basis(at, epochs)
+    return at - 1, basis, basis.T @ basis
 
 
 def _basis(at: np.ndarray, epochs: int) -> np.ndarray:
     return np.stack([np.ones(len(at)), np.log(at) / math.log(max(epochs, 2))], axis=1)
-
-
-def _products(basis: np.ndarray, losses: np.ndarray) -> tuple[np.ndarray, np.ndarray, float, int]:
-    return basis.T @ basis, basis.T @ losses, float(losses @ losses), len(losses)
 
 
 def steps(first: int, last: int) -> list[int]:

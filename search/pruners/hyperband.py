@@ -68,8 +68,8 @@ class Hyperband(Pruner):
         """Returns the epochs that a trial of the bracket takes on average."""
         ends = [*sorted(asha.rungs(0, self.epochs)), self.epochs]
         begins = [0, *ends]
-        steps = zip(begins, ends, strict=False)
-        return math.fsum((end - begin) / float(asha.reduction) ** k for k, (begin, end) in enumerate(steps))
+        parts = enumerate(zip(begins, ends, strict=False))
+        return math.fsum((end - begin) / asha.reduction**k for k, (begin, end) in parts)
 
     def _members(self, trials: Sequence[Trial]) -> list[tuple[Asha, list[Trial]]]:
         of: list[list[Trial]] = [[] for _ in self.brackets]

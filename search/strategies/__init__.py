@@ -245,9 +245,9 @@ class Strategy:
         if self.space is None or self.name == "grid":  # which runs everything anyway
             return made
         if self.pausing and self._own is None and self.learns and self.name != "bohb":
-            from .multifidelity import Multifidelity, best_so_far
+            from .multifidelity import Multifidelity, longest_first
 
-            made = Multifidelity(made, best_so_far)
+            made = Multifidelity(made, longest_first)
         if self.goals.several and self._own is None and self.learns:
             made = self._of_several(made, seed)
         from .informed import informed
