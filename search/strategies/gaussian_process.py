@@ -81,7 +81,7 @@ class GaussianProcessSampler(optuna.samplers.BaseSampler):
         n_startup_trials: int = 5,
         space: Space | None = None,
         scores: str = "power",
-        observations: int = 300,
+        observations: int = 250,
         acceptable: Callable[[Params], bool] | None = None,
         feasibility: Callable[[Sequence[Params]], np.ndarray] | None = None,
         belief: Callable[[Sequence[Params]], np.ndarray] | None = None,
