@@ -16,7 +16,8 @@ Methods are PRUNER+STRATEGY, as `asha+gp`, and these:
 
     random, tpe                         in full: Optuna's RandomSampler and TPESampler
     optuna.median, optuna.halving, optuna.hyperband    Optuna's pruners with its TPESampler; halving by 4, its default
-    asha, hyperband, thaw               leadline's pruners with its `gp` on what `Multifidelity` shows
+    asha, hyperband                     leadline's pruners with its Gaussian process, shown the longest trials first
+    thaw                                leadline's pruner with its Gaussian process, shown each trial's best so far
     bohb                                leadline's `hyperband` with TPE on the highest rung
 
 A method's runs are kept as CSV, and aren't run again unless `--rerun`.
@@ -204,7 +205,7 @@ OPTUNAS: dict[str, Callable[[int], optuna.pruners.BasePruner]] = {  # by the epo
     "halving": lambda epochs: optuna.pruners.SuccessiveHalvingPruner(min_resource=FIRST),
     "hyperband": lambda epochs: optuna.pruners.HyperbandPruner(min_resource=FIRST, max_resource=epochs),
 }
-SHORT = {"random": "none+random", "tpe": "none+tpe", "bohb": "hyperband+tpe/rung"}
+SHORT = {"random": "none+random", "tpe": "none+tpe", "bohb": "hyperband+tpe/rung", "thaw": "thaw+gp/best"}
 
 
 def make(method: str, curves: Curves, seed: int) -> Run:
@@ -221,7 +222,7 @@ def make(method: str, curves: Curves, seed: int) -> Run:
     if prunes == "none" or prunes.startswith("optuna."):
         held = RandomSampler(seed) if proposes == "random" else TPESampler(seed=seed)
         return Run(curves, pruner, lambda number: held)
-    strategy, _, showing = (proposes or "gp/longest").partition("/")
+    strategy, _, showing = (proposes or "gp").partition("/")
     return Run(curves, pruner, lambda number: _sampler(strategy, showing, curves, seed, number))
 
 
