@@ -12,7 +12,14 @@ from .wrapper import InTurn
 if TYPE_CHECKING:
     from ...spaces import Space
 
-_ALONE = 30  # trials that the Gaussian processes propose alone
+# What the tables to choose by said (regret after 25, 50, 100, 200 trials; 18 tables, 2 or 3 seeds, 1 for 200):
+#     ranks alone                   .127 .063 .042  -       on smooth functions 100 times further from the minimum
+#     power alone                   .137 .088 .050  -       Branin's minimum to .001 in 30 trials (ranks: 1.5)
+#     in turn from the first on     .152 .090 .050 .030     (seed 0: ranks alone .100 .062 .051)
+#     the same, from 30 half TPE      -  .091 .049 .020
+#     Optuna's TPE                  .201 .127 .075 .031
+# Lost as well: values linear below the median and ranks above it (.165 .077), ranks' noise improbable, more startup.
+_EARLY = 30  # trials before which TPE has no turn
 
 
 def tpe(seed: int, startup: int = 10) -> BaseSampler:
@@ -39,7 +46,7 @@ def gp(seed: int, startup: int = 10) -> BaseSampler:
 
 
 def bayes(space: Space | None, seed: int, startup: int = 5, **heeded: Any) -> InTurn:
-    """Returns the default strategy: our Gaussian process of values and that of ranks in turn, later also TPE.
+    """Returns the default strategy: in turn our Gaussian process of ranks, that of values, and after a while TPE.
 
     The first `startup` trials are spread over the space. `heeded` is what `GaussianProcessSampler` takes besides.
     """
@@ -54,6 +61,6 @@ def bayes(space: Space | None, seed: int, startup: int = 5, **heeded: Any) -> In
 
 
 def _turn(number: int) -> str:
-    if number >= _ALONE and number % 3 == 2:
-        return "tpe"
-    return "power" if number % 2 else "ranks"
+    if number < _EARLY:
+        return "power" if number % 3 == 2 else "ranks"
+    return ("ranks", "tpe", "power", "tpe")[number % 4]

@@ -20,7 +20,7 @@ class TestBayesConforms(BasicSamplerTestCase, RelativeSamplerTestCase, SingleOnl
 
     @pytest.fixture
     def sampler(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[], optuna.samplers.BaseSampler]:
-        monkeypatch.setattr("leadline.search.strategies.bayes._ALONE", 2)
+        monkeypatch.setattr("leadline.search.strategies.bayes._EARLY", 2)
         return lambda: bayes(None, 0, 1)
 
 
@@ -52,8 +52,8 @@ def test_all_models_propose_once_there_is_something_to_learn_from() -> None:
     study = optuna.create_study()
     turns = [id(sampler._for(study, study.ask()._get_latest_trial())) for _ in range(60)]
     assert len(set(turns[:30])) == 2
-    assert turns[:2] * 15 == turns[:30]
-    assert len(set(turns[30:36])) == 3
+    assert turns[:3] * 10 == turns[:30]
+    assert len(set(turns[30:34])) == 3
 
 
 def test_the_same_seed_and_history_give_the_same_proposals_also_after_a_resume() -> None:
