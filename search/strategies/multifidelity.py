@@ -103,12 +103,14 @@ def at_highest_rung(least: int) -> Showing:
     return showing
 
 
-# What cost least to the regret of 100 random trials in full, of these three (benchmarks/README.md).
+# A trial passes a rung because it is better; so for these length is a result: 5.5 ± 1.0 full trainings to the regret of
+# 100 random ones, 7.3 ± 1.5 with the best so far (TaskSet's half to choose by, n = 24). `thaw` gives epochs for other
+# reasons, too, as what is hard to foretell.
 SHOWINGS: Mapping[str, Showing] = {"asha": longest_first, "hyperband": longest_first, "thaw": best_so_far}
 
 
 def beside(sampler: BaseSampler, pruner: str) -> BaseSampler:
-    """Returns a sampler that models results such that it sees those of the trials that the pruner of that name pauses."""
+    """Returns a sampler that models results such that it sees what trials came to that this pruner, by name, paused."""
     if pruner not in SHOWINGS or isinstance(sampler, Multifidelity):
         return sampler
     return Multifidelity(sampler, SHOWINGS[pruner])
