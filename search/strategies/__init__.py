@@ -174,7 +174,7 @@ class Strategy:
     ) -> None:
         self._own: BaseSampler | None = None
         self.space, self.goals, self.allowed = space, goals, allowed
-        self.pausing = False  # whether trials pause, so that those it learns from differ in length
+        self.beside = ""  # the name of a pruner that pauses trials, so that those it learns from differ in length
         self.earlier: Sequence[Mapping[str, Any]] = ()  # trials of other studies, as `search.warm_start` takes them
         options: dict[str, Any] = {}
         if isinstance(given, Mapping):
@@ -244,10 +244,10 @@ class Strategy:
         made = self._own or STRATEGIES[self.name].make(self.space, seed, **self.options)
         if self.space is None or self.name == "grid":  # which runs everything anyway
             return made
-        if self.pausing and self._own is None and self.learns and self.name != "bohb":
-            from .multifidelity import Multifidelity, longest_first
+        if self.beside and self._own is None and self.learns:
+            from .multifidelity import beside
 
-            made = Multifidelity(made, longest_first)
+            made = beside(made, self.beside)
         if self.goals.several and self._own is None and self.learns:
             made = self._of_several(made, seed)
         from .informed import informed

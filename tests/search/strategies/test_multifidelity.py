@@ -13,6 +13,7 @@ from leadline.search.strategies.conditioned import condition
 from leadline.search.strategies.multifidelity import (
     Multifidelity,
     at_highest_rung,
+    beside,
     best_so_far,
     longest_first,
 )
@@ -135,3 +136,23 @@ def test_several_objectives_are_shown_as_they_are() -> None:
     study = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler)
     study.optimize(lambda trial: (trial.suggest_float("x", 0, 1), 1.0), n_trials=12)
     assert len(study.trials) == 12
+
+
+@pytest.mark.parametrize("pruner", ["asha", "hyperband", "thaw"])
+def test_beside_a_pruner_that_pauses_a_sampler_learns_from_paused_trials(pruner: str) -> None:
+    proposed = []
+    for seed in range(10):
+        study = paused_study(beside(optuna.samplers.TPESampler(seed=seed), pruner))
+        proposed.append(study.ask({"x": FloatDistribution(0, 1)}).params["x"])
+    assert sum(x > 0.7 for x in proposed) >= 8
+
+
+@pytest.mark.parametrize("pruner", ["none", "median", "MyPruner"])
+def test_beside_any_other_pruner_a_sampler_is_as_it_was(pruner: str) -> None:
+    sampler = optuna.samplers.TPESampler(seed=0)
+    assert beside(sampler, pruner) is sampler
+
+
+def test_a_sampler_that_chose_what_it_sees_keeps_to_it() -> None:
+    bohb = Strategy("bohb", Space(x=Float(0, 1))).sampler(0)
+    assert beside(bohb, "thaw") is bohb
