@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 # Mean regret after 25, 50, 100, 200 trials of the 18 tables to choose by (benchmarks/replay), in brackets the seeds:
 #     Optuna's TPE                   .206 .119 .068 .033 (5)    .160 .122 .066 .031 (the first)
-#     ranks alone                    .127 .063 .042  -   (3, from 50 on 2); on smooth functions hopeless, though
+#     ranks alone                    .127 .063 .042  -   (3; at 100, 2); hopeless on smooth functions, though
 #     power alone                    .137 .088 .050  -   (2); Branin's minimum to .001 in 30 trials, ranks: to 1.5
 #     both in turn                                              .152 .090 .050 .030 (the first)
 #     both in turn, from 30 half TPE                            .152 .091 .049 .020 (the first)
-#     ranks twice, power once, from 30 half TPE                 .107 .068 .042 .023 (the first)
+#     ranks twice, power once, from 30 half TPE   .129 .073 .038 .022 (2)   .107 .068 .042 .023 (the first)
 # Lost besides, of the process alone: values linear below the median and ranks above (.165 .077, ranks .127 .063; 3),
 # improvement on the least value instead of the least mean (.222 .105 to .190 .107; 3), longer scales (.204 .134; 3).
 _EARLY = 30  # trials before which TPE has no turn
