@@ -12,13 +12,15 @@ from .wrapper import InTurn
 if TYPE_CHECKING:
     from ...spaces import Space
 
-# What the tables to choose by said (regret after 25, 50, 100, 200 trials; 18 tables, 2 or 3 seeds, 1 for 200):
-#     ranks alone                   .127 .063 .042  -       on smooth functions 100 times further from the minimum
-#     power alone                   .137 .088 .050  -       Branin's minimum to .001 in 30 trials (ranks: 1.5)
-#     in turn from the first on     .152 .090 .050 .030     (seed 0: ranks alone .100 .062 .051)
-#     the same, from 30 half TPE      -  .091 .049 .020
-#     Optuna's TPE                  .201 .127 .075 .031
-# Lost as well: values linear below the median and ranks above it (.165 .077), ranks' noise improbable, more startup.
+# Mean regret after 25, 50, 100, 200 trials of the 18 tables to choose by (benchmarks/replay), in brackets the seeds:
+#     Optuna's TPE                   .206 .119 .068 .033 (5)    .160 .122 .066 .031 (the first)
+#     ranks alone                    .127 .063 .042  -   (3; at 100, 2); hopeless on smooth functions, though
+#     power alone                    .137 .088 .050  -   (2); Branin's minimum to .001 in 30 trials, ranks: to 1.5
+#     both in turn                                              .152 .090 .050 .030 (the first)
+#     both in turn, from 30 half TPE                            .152 .091 .049 .020 (the first)
+#     ranks twice, power once, from 30 half TPE   .129 .073 .038 .022 (2)   .107 .068 .042 .023 (the first)
+# Lost besides, of the process alone: values linear below the median and ranks above (.165 .077, ranks .127 .063; 3),
+# improvement on the least value instead of the least mean (.222 .105 to .190 .107; 3), longer scales (.204 .134; 3).
 _EARLY = 30  # trials before which TPE has no turn
 
 
@@ -46,21 +48,22 @@ def gp(seed: int, startup: int = 10) -> BaseSampler:
 
 
 def bayes(space: Space | None, seed: int, startup: int = 5, **heeded: Any) -> InTurn:
-    """Returns the default strategy: in turn our Gaussian process of ranks, that of values, and after a while TPE.
+    """Returns the default strategy: in turn our Gaussian process of ranks, that of values, and later TPE.
 
-    The first `startup` trials are spread over the space. `heeded` is what `GaussianProcessSampler` takes besides.
+    Where the objective is smooth, the first is of values, too (`scores="auto"`). The first `startup` trials are spread
+    over the space. `heeded` is what `GaussianProcessSampler` takes besides.
     """
     from .fresh import Fresh
     from .gaussian_process import GaussianProcessSampler
 
     models: dict[str, BaseSampler] = {
         scores: GaussianProcessSampler(seed=seed, n_startup_trials=startup, space=space, scores=scores, **heeded)
-        for scores in ("power", "ranks")
+        for scores in ("power", "auto")
     }
     return InTurn(models | {"tpe": Fresh(lambda each: tpe(each, startup), seed)}, _turn)
 
 
 def _turn(number: int) -> str:
     if number < _EARLY:
-        return "power" if number % 3 == 2 else "ranks"
-    return ("ranks", "tpe", "power", "tpe")[number % 4]
+        return "power" if number % 3 == 2 else "auto"
+    return ("auto", "tpe", "power", "tpe")[number % 4]

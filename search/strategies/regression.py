@@ -70,6 +70,18 @@ class Regression:
         variance = math.exp(self.theta[-2]) - np.einsum("ij,ij->j", half, half)
         return self.weights @ cross, np.sqrt(np.maximum(variance, 1e-12))
 
+    @property
+    def explained(self) -> float:
+        """The part of the values' variance that is predicted, each value by the others, at most 1.
+
+        Source: Rasmussen and Williams, "Gaussian Processes for Machine Learning" (2006), equation 5.12.
+        """
+        from scipy.linalg.lapack import dpotri
+
+        inverse, _ = dpotri(self.factor, lower=1)
+        variance = self.values.var()
+        return float(1 - np.mean((self.weights / np.diag(inverse)) ** 2) / variance) if variance else 0.0
+
     def believing(self, points: np.ndarray) -> Regression:
         """Returns the process given `points` (m, d), too, each `_DOUBT` deviations worse than expected.
 

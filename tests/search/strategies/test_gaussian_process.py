@@ -106,7 +106,7 @@ def test_the_first_trials_spread_over_the_space() -> None:
     assert max(more) > 0.9
 
 
-@pytest.mark.parametrize("scores", ["power", "ranks"])
+@pytest.mark.parametrize("scores", ["power", "ranks", "auto"])
 def test_a_batch_of_64_running_trials_is_spread(scores: str) -> None:
     space = {"x": FloatDistribution(0, 1), "y": FloatDistribution(0, 1)}
     rng = np.random.default_rng(0)
@@ -202,7 +202,7 @@ def test_the_space_has_the_newest_range_and_no_single_values() -> None:
     assert 20 <= proposal(study, space)["x"] <= 30
 
 
-@pytest.mark.parametrize("scores", ["power", "ranks"])
+@pytest.mark.parametrize("scores", ["power", "ranks", "auto"])
 def test_history_without_finite_values_is_survived(scores: str) -> None:
     odd = [
         past({"x": 4.0}, state=TrialState.FAIL),
@@ -215,7 +215,7 @@ def test_history_without_finite_values_is_survived(scores: str) -> None:
         assert -5 <= proposal(new_study(*history), scores=scores)["x"] <= 5
 
 
-@pytest.mark.parametrize("scores", ["power", "ranks"])
+@pytest.mark.parametrize("scores", ["power", "ranks", "auto"])
 @pytest.mark.parametrize("value", [1e3, 1e200, math.inf])
 def test_a_diverged_trial_does_not_hide_the_others(scores: str, value: float) -> None:
     history = [past({"x": x}, (x - 1) ** 2 if x < 4 else value) for x in np.linspace(-5, 5, 13).tolist()]
@@ -302,8 +302,17 @@ def test_after_5000_trials_the_model_has_a_bounded_part_of_them(monkeypatch: pyt
 
     monkeypatch.setattr(Regression, "fit", counted)
     history = [past({"x": x}, (x - 1) ** 2) for x in rng.uniform(-5, 5, 5_000).tolist()]
-    assert proposal(new_study(*history), observations=60)["x"] == pytest.approx(1, abs=0.5)
+    assert proposal(new_study(*history), observations=60, scores="power")["x"] == pytest.approx(1, abs=0.5)
     assert sizes == [60]
+
+
+@pytest.mark.parametrize(("noise", "wanted"), [(0.0, "power"), (5.0, "ranks")])
+def test_automatic_scores_are_the_values_where_these_are_smooth_and_ranks_else(noise: float, wanted: str) -> None:
+    rng = np.random.default_rng(0)
+    history = [past({"x": x}, x * x + noise * rng.standard_normal()) for x in rng.uniform(-5, 5, 30).tolist()]
+    assert proposal(new_study(*history)) == proposal(new_study(*history), scores=wanted)
+    powered, ranked = (proposal(new_study(*history), scores=scores) for scores in ("power", "ranks"))
+    assert powered != ranked
 
 
 def test_all_wrong_arguments_are_reported_together() -> None:

@@ -90,6 +90,15 @@ def test_a_fit_survives_few_and_equal_and_repeated_observations(values: list[flo
     assert deviation > 0
 
 
+def test_what_is_explained_is_what_is_predicted_without_each() -> None:
+    points, values = mixed_observations()
+    model = Regression.fit(points, values, MIXED)
+    rest = [np.arange(len(values)) != i for i in range(len(values))]
+    others = [Regression.at(points[r], values[r], MIXED, model.theta).predict(points[~r])[0][0] for r in rest]
+    assert model.explained == pytest.approx(1 - np.mean((values - others) ** 2) / values.var())
+    assert Regression.fit(points, np.zeros_like(values), MIXED).explained == 0
+
+
 def test_believing_lowers_the_uncertainty_and_raises_the_mean() -> None:
     points, values = mixed_observations()
     model = Regression.fit(points, values, MIXED)
