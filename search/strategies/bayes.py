@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from optuna.samplers import BaseSampler
 
@@ -47,17 +47,17 @@ def gp(seed: int, startup: int = 10) -> BaseSampler:
         return GPSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False)
 
 
-def bayes(space: Space | None, seed: int, startup: int = 5, **heeded: Any) -> InTurn:
+def bayes(space: Space | None, seed: int, startup: int = 5) -> InTurn:
     """Returns the default strategy: in turn our Gaussian process of ranks, that of values, and later TPE.
 
     Where the objective is smooth, the first is of values, too (`scores="auto"`). The first `startup` trials are spread
-    over the space. `heeded` is what `GaussianProcessSampler` takes besides.
+    over the space.
     """
     from .fresh import Fresh
     from .gaussian_process import GaussianProcessSampler
 
     models: dict[str, BaseSampler] = {
-        scores: GaussianProcessSampler(seed=seed, n_startup_trials=startup, space=space, scores=scores, **heeded)
+        scores: GaussianProcessSampler(seed=seed, n_startup_trials=startup, space=space, scores=scores)
         for scores in ("power", "auto")
     }
     return InTurn(models | {"tpe": Fresh(lambda each: tpe(each, startup), seed)}, _turn)

@@ -8,7 +8,7 @@ import itertools
 import math
 import secrets
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from .encoding import fits
 from .points import Points
 from .regression import Regression, log_expected_improvement, squared_distances
 from .skopt import standardized
+from .views import value_of
 
 if TYPE_CHECKING:
     from ...spaces import Space
@@ -61,17 +62,10 @@ class GaussianProcessSampler(optuna.samplers.BaseSampler):
     active; without it, they are those that trials had, and what a trial lacks has the middle of its range or its first
     choice.
 
-    What a proposal must heed besides the objective:
-    - `acceptable` tells whether a configuration may be proposed at all. (If no candidate may, one is all the same.)
-    - `feasibility` gives the probability that each of some configurations can be trained, and multiplies what is
-      expected of it.
-    - `belief` gives the log density, up to a constant, of where each of some configurations stands in what the user
-      holds for good; its weight is `belief_weight` >= 0 divided by the number of observations, so that it wears off.
-
     Raises SettingsError if an argument breaks these rules, and ValueError in a study with several objectives.
 
     Sources: Jones, Schonlau and Welch 1998 (expected improvement); Ginsbourger, Le Riche and Carraro 2010 (kriging
-    believer); Gelbart, Snoek and Adams 2014 (feasibility); Hvarfner et al. 2022, piBO (belief).
+    believer).
 
     >>> import optuna
     >>> study = optuna.create_study(sampler=GaussianProcessSampler(seed=0, n_startup_trials=2))
@@ -86,16 +80,11 @@ class GaussianProcessSampler(optuna.samplers.BaseSampler):
         space: Space | None = None,
         scores: str = "auto",
         observations: int = 200,
-        acceptable: Callable[[Params], bool] | None = None,
-        feasibility: Callable[[Sequence[Params]], np.ndarray] | None = None,
-        belief: Callable[[Sequence[Params]], np.ndarray] | None = None,
-        belief_weight: float = 10.0,
     ) -> None:
         floors = (
             ("seed", seed or 0, 0),
             ("n_startup_trials", n_startup_trials, 0),
             ("observations", observations, 30),
-            ("belief_weight", belief_weight, 0),
         )
         problems = [f"`{name} >= {low}` must hold, but got {value}." for name, value, low in floors if value < low]
         if scores not in (known := ["auto", *_SCORES]):
@@ -105,8 +94,6 @@ class GaussianProcessSampler(optuna.samplers.BaseSampler):
         self._seed = secrets.randbits(32) if seed is None else seed
         self._n_startup_trials, self._space, self._most = n_startup_trials, space, observations
         self._scores = scores
-        self._acceptable, self._feasibility = acceptable, feasibility
-        self._belief, self._belief_weight = belief, belief_weight
         self._given: dict[str, Any] = {}
 
     def conditioned(self, given: Params) -> GaussianProcessSampler:
@@ -139,7 +126,11 @@ class GaussianProcessSampler(optuna.samplers.BaseSampler):
         points = Points(asked | held, self._space, {name: self._given[name] for name in held})
         observed, values, running = _observations(study, trial, points)
         rng = np.random.default_rng(self._entropy(trial.number))
-        allowed = self._allowed(points, np.concatenate([observed, running]))
+        before = set(map(_key, np.concatenate([observed, running])))
+
+        def allowed(point: np.ndarray) -> bool:
+            return _key(point) not in before
+
         if len(values) < max(1, self._n_startup_trials):
             point = _startup(points, np.concatenate([observed, running]), allowed, rng)
         else:
@@ -158,15 +149,6 @@ class GaussianProcessSampler(optuna.samplers.BaseSampler):
     def _entropy(self, *key: int) -> np.random.SeedSequence:
         return np.random.SeedSequence([self._seed, *key])
 
-    def _allowed(self, points: Points, tried: np.ndarray) -> Callable[[np.ndarray], bool]:
-        """Returns what tells of a point (d,) whether it may be proposed: it wasn't before, and is acceptable."""
-        before = set(map(_key, tried))
-
-        def allowed(point: np.ndarray) -> bool:
-            return _key(point) not in before and (self._acceptable is None or self._acceptable(points.decode(point)))
-
-        return allowed
-
     def _promising(
         self,
         points: Points,
@@ -184,8 +166,7 @@ class GaussianProcessSampler(optuna.samplers.BaseSampler):
         expected, _ = model.predict(moved)
 
         def score(at: np.ndarray) -> np.ndarray:
-            gains = log_expected_improvement(*model.predict(at), expected.min()) + _apart(points, at, running)
-            return gains + self._heeded([points.decode(point) for point in at], len(values)) if self._heeds else gains
+            return log_expected_improvement(*model.predict(at), expected.min()) + _apart(points, at, running)
 
         return maximized(score, points, moved[np.argsort(expected, kind="stable")[:_INCUMBENTS]], allowed, rng)
 
@@ -198,19 +179,6 @@ class GaussianProcessSampler(optuna.samplers.BaseSampler):
             if model.explained > _SMOOTH:
                 break
         return model
-
-    @property
-    def _heeds(self) -> bool:
-        return self._feasibility is not None or self._belief is not None
-
-    def _heeded(self, configurations: Sequence[Params], observations: int) -> np.ndarray:
-        """Returns what is added to the log of the acquisition for feasibility and belief, (n,)."""
-        added = np.zeros(len(configurations))
-        if self._feasibility is not None:
-            added += np.log(np.maximum(self._feasibility(configurations), _HARDLY))
-        if self._belief is not None:
-            added += self._belief_weight / observations * self._belief(configurations)
-        return added
 
 
 def _key(point: np.ndarray) -> bytes:
@@ -257,7 +225,7 @@ def _observations(study: optuna.Study, trial: FrozenTrial, points: Points) -> tu
         unseen = past.number == trial.number or past.state == TrialState.WAITING
         if unseen or past.params.keys().isdisjoint(points.names):
             continue
-        if not math.isnan(value := _value(past)):
+        if not math.isnan(value := value_of(past)):
             valued.append(past.params)
             values.append(sign * value)
         else:
@@ -267,13 +235,6 @@ def _observations(study: optuna.Study, trial: FrozenTrial, points: Points) -> tu
     known = set(map(_key, observed))
     worst = worst[[_key(point) not in known for point in worst]]
     return np.concatenate([observed, worst]), np.array([*values, *[math.inf] * len(worst)]), points.encode(running)
-
-
-def _value(trial: FrozenTrial) -> float:
-    reports = trial.intermediate_values
-    if trial.state == TrialState.PRUNED:
-        return reports[max(reports)] if reports else math.nan
-    return math.nan if trial.value is None else trial.value
 
 
 def _ranked(values: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from statistics import median
 from typing import Any
 
@@ -259,33 +259,6 @@ def test_what_is_given_is_held_in_the_acquisition() -> None:
         assert params["x"] == pytest.approx(best, abs=0.1)
 
 
-def test_what_is_not_acceptable_is_not_proposed() -> None:
-    def acceptable(params: Mapping[str, Any]) -> bool:
-        return bool(params["x"] > 2)
-
-    for startup in (1, 100):
-        settings = {"acceptable": acceptable, "n_startup_trials": startup}
-        assert all(proposal(new_study(*parabola()), seed=seed, **settings)["x"] > 2 for seed in range(3))
-
-
-def test_what_is_hardly_feasible_is_avoided() -> None:
-    def feasibility(configurations: Sequence[Mapping[str, Any]]) -> np.ndarray:
-        return np.array([1.0 if params["x"] < 0.5 else 1e-9 for params in configurations])
-
-    assert 0.5 < proposal(new_study(*parabola()))["x"] < 1.5
-    assert proposal(new_study(*parabola()), feasibility=feasibility)["x"] < 0.5
-
-
-def test_a_belief_draws_proposals_and_wears_off() -> None:
-    def belief(configurations: Sequence[Mapping[str, Any]]) -> np.ndarray:
-        return np.array([-0.5 * ((params["x"] + 4) / 0.5) ** 2 for params in configurations])
-
-    few = proposal(new_study(*parabola()), belief=belief)["x"]
-    many = [past({"x": x}, (x - 1) ** 2) for x in np.linspace(-5, 5, 300).tolist()]
-    assert few < -1 < proposal(new_study(*parabola()))["x"]
-    assert proposal(new_study(*many), belief=belief)["x"] == pytest.approx(1, abs=0.5)
-
-
 def test_after_5000_trials_the_model_has_a_bounded_part_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     told = rng.standard_normal(5_000)
@@ -317,8 +290,8 @@ def test_automatic_scores_are_the_values_where_these_are_smooth_and_ranks_else(n
 
 def test_all_wrong_arguments_are_reported_together() -> None:
     with pytest.raises(SettingsError) as error:
-        GaussianProcessSampler(seed=-1, n_startup_trials=-1, observations=9, belief_weight=-0.1, scores="rank")
-    assert len(error.value.problems) == 5
+        GaussianProcessSampler(seed=-1, n_startup_trials=-1, observations=9, scores="rank")
+    assert len(error.value.problems) == 4
     assert "Did you mean `ranks`?" in str(error.value)
 
 
