@@ -8,7 +8,7 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from leadline import Float, Space
-from leadline.search.strategies import Strategy
+from leadline.search.strategies import STRATEGIES
 from leadline.search.strategies.conditioned import condition
 from leadline.search.strategies.multifidelity import (
     Multifidelity,
@@ -154,5 +154,5 @@ def test_beside_any_other_pruner_a_sampler_is_as_it_was(pruner: str) -> None:
 
 
 def test_a_sampler_that_chose_what_it_sees_keeps_to_it() -> None:
-    bohb = Strategy("bohb", Space(x=Float(0, 1))).sampler(0)
+    bohb = STRATEGIES["bohb"].make(Space(x=Float(0, 1)), 0)
     assert beside(bohb, "thaw") is bohb
