@@ -8,7 +8,7 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from leadline import Float, Space
-from leadline.search.strategies import STRATEGIES
+from leadline.search.strategies import STRATEGIES, Strategy
 from leadline.search.strategies.conditioned import condition
 from leadline.search.strategies.multifidelity import (
     Multifidelity,
