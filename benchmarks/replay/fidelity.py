@@ -17,8 +17,8 @@ Methods are PRUNER+STRATEGY, as `asha+gp`, and these:
     random, tpe                         in full: Optuna's RandomSampler and TPESampler
     optuna.median, optuna.halving, optuna.hyperband    Optuna's pruners with its TPESampler; halving by 4, its default
     asha, hyperband                     leadline's pruners with its Gaussian process, shown the longest trials first
-    thaw                                leadline's pruner with its Gaussian process and TPE in turn (`turns`), shown each
-                                        trial's best so far
+    thaw                                leadline's pruner with its Gaussian process and TPE in turn (`turns`), shown
+                                        each trial's best so far
     bohb                                leadline's `hyperband` with TPE on the highest rung
 
 A method's runs are kept as CSV, and aren't run again unless `--rerun`.
