@@ -17,7 +17,8 @@ Methods are PRUNER+STRATEGY, as `asha+gp`, and these:
     random, tpe                         in full: Optuna's RandomSampler and TPESampler
     optuna.median, optuna.halving, optuna.hyperband    Optuna's pruners with its TPESampler; halving by 4, its default
     asha, hyperband                     leadline's pruners with its Gaussian process, shown the longest trials first
-    thaw                                leadline's pruner with its Gaussian process, shown each trial's best so far
+    thaw                                leadline's pruner with its Gaussian process and TPE in turn (`turns`), shown
+                                        each trial's best so far
     bohb                                leadline's `hyperband` with TPE on the highest rung
 
 A method's runs are kept as CSV, and aren't run again unless `--rerun`.
@@ -205,7 +206,7 @@ OPTUNAS: dict[str, Callable[[int], optuna.pruners.BasePruner]] = {  # by the epo
     "halving": lambda epochs: optuna.pruners.SuccessiveHalvingPruner(min_resource=FIRST),
     "hyperband": lambda epochs: optuna.pruners.HyperbandPruner(min_resource=FIRST, max_resource=epochs),
 }
-SHORT = {"random": "none+random", "tpe": "none+tpe", "bohb": "hyperband+tpe/rung", "thaw": "thaw+gp/best"}
+SHORT = {"random": "none+random", "tpe": "none+tpe", "bohb": "hyperband+tpe/rung", "thaw": "thaw+turns/best"}
 
 
 def make(method: str, curves: Curves, seed: int) -> Run:
@@ -227,6 +228,8 @@ def make(method: str, curves: Curves, seed: int) -> Run:
 
 
 def _sampler(strategy: str, showing: str, curves: Curves, seed: int, number: int) -> BaseSampler:
+    if strategy == "turns":
+        strategy = ("gp", "tpe")[number % 2]
     if strategy == "gp":
         sampler: BaseSampler = GaussianProcessSampler(seed=seed, space=curves.table.space)
     else:

@@ -66,7 +66,7 @@ class Thaw(Pruner):
         complete = [self._losses(trial)[-1] for trial in trials if trial.state == "complete" and trial.curve]
         promise = dict.fromkeys((trial.number for trial in paused), np.inf)
         if modelled := self._modelled(trials):
-            model = CurveModel.fit([*modelled.values()], self.epochs)
+            model = CurveModel.fit([*modelled.values()], self.epochs, self.first)
             mean, _ = model.predict([*modelled.values()])
             promise.update({n: loss for n, loss in zip(modelled, mean, strict=True) if n in promise})
             complete = [model.standardized(loss) for loss in complete]
@@ -79,7 +79,7 @@ class Thaw(Pruner):
         modelled = self._modelled(trials)
         if len(modelled) < self.startup:
             return worth, np.inf
-        model = CurveModel.fit([*modelled.values()], self.epochs)
+        model = CurveModel.fit([*modelled.values()], self.epochs, self.first)
         best = min(losses[-1] for losses in modelled.values())
         price = self._prices([trial for trial in trials if trial.number in modelled])
         gains = model.improvement([*modelled.values()], best)
