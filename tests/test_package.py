@@ -92,7 +92,7 @@ def test_the_wheels_metadata_are_the_projects(wheel):
     }
     assert required == {
         *("cmaes", "matplotlib", "mlflow", "numpy", "optuna", "pandas", "pillow", "pyarrow", "pydantic", "rich"),
-        *("ruamel", "safetensors", "scikit-learn", "scikit-optimize", "torch", "typer"),
+        *("ruamel", "safetensors", "scikit-learn", "scikit-optimize", "scipy", "torch", "typer"),
     }
 
 

@@ -51,14 +51,13 @@ from leadline.search.pruners.base import Resume
 from leadline.search.strategies.encoding import decoded
 from leadline.search.strategies.gaussian_process import GaussianProcessSampler
 from leadline.search.strategies.multifidelity import (
-    PAUSED,
     Multifidelity,
     Showing,
     at_highest_rung,
     best_so_far,
     longest_first,
 )
-from leadline.search.trial import Trial
+from leadline.search.trial import PAUSED, Trial
 
 FIRST = 3  # epochs before anything is decided
 CAP = 100.0  # full trainings after which a run ends without having reached what it should

@@ -78,7 +78,7 @@ def test_what_runs_elsewhere_is_made_of_what_conforms_there() -> None:
     assert all(type(inner) is SkoptSampler for inner in made)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "nsga2"])  # which numbers its generations there
 def test_the_suites_leave_no_state_in_the_trials(name: str) -> None:
     """Of what is pickled or kept in attributes a resume would depend."""
     space = Space(x=Float(0, 1), y=Float(0, 1))
