@@ -67,9 +67,8 @@ def with_optuna(data: Path, goal: float, seed: int) -> dict[str, Any]:
 
     def objective(trial: optuna.Trial) -> float:
         params = SPACE.suggest(trial)
-        network = ll.build(
-            "convnet", (1, 28, 28), 10, **{name: params[name] for name in ("depth", "feature_maps", "dropout")}
-        )
+        architecture = {name: params[name] for name in ("depth", "feature_maps", "dropout")}
+        network = ll.build("convnet", in_shape=(1, 28, 28), classes=10, **architecture)
         optimizer = torch.optim.AdamW(
             network.parameters(), lr=params["lr"], weight_decay=params["weight_decay"], foreach=True
         )
