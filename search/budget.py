@@ -85,6 +85,7 @@ class Budget:
             "total_epochs": "its epochs are used up",
             "target": f"the target of {self.target} is reached",
             "stall": f"no improvement in {self.stall} trials",
+            "population": "its population is trained",
         }[name]
 
 
@@ -97,7 +98,8 @@ class Tally:
     def __init__(self, trials: Iterable[Trial] = (), *, maximize: bool) -> None:
         self._sign = 1.0 if maximize else -1.0
         self._seen: dict[int, tuple[float, int]] = {}  # seconds and epochs of each trial that has begun
-        self._ended: list[int] = []  # numbers, in order
+        self._ended: list[int] = []  # numbers, in order; a paused one has been judged as well as an ended one
+        self._judged: set[int] = set()
         self._best: tuple[float, int] | None = None  # value, the greater the better, and minus the number
         self.seconds = 0.0
         self.epochs = 0
@@ -113,7 +115,8 @@ class Tally:
         self._seen[trial.number] = now
         self.seconds += now[0] - seconds
         self.epochs += now[1] - epochs
-        if trial.state in ENDED:
+        if trial.state in (*ENDED, "paused") and trial.number not in self._judged:
+            self._judged.add(trial.number)
             insort(self._ended, trial.number)
         if trial.state == "complete" and trial.value is not None:
             found = self._sign * trial.value, -trial.number  # of equals the earlier is better
@@ -126,7 +129,7 @@ class Tally:
 
     @property
     def since_best(self) -> int:
-        """How many ended trials come, by their numbers, after the best; all of them where none is complete."""
+        """How many ended or paused trials come, by number, after the best; all of them where none is complete."""
         return len(self._ended) - (0 if self._best is None else bisect_right(self._ended, -self._best[1]))
 
     def reaches(self, target: float) -> bool:

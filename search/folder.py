@@ -81,21 +81,31 @@ class Folder:
     def branch(self, parent: int, child: int) -> None:
         """Leaves the checkpoint of a paused trial for another one to begin from.
 
-        It is a second link to the file: the parent's next checkpoint takes its own place, and leaves this one be.
+        It is a second link to the file, where the file system has these: the parent's next checkpoint takes its own
+        place, and leaves this one be. Where the parent has none, the other one will find nothing, and fail.
         """
+        source = self.trial(parent) / "checkpoint.safetensors"
         place = self.trial(child) / "branch.safetensors"
         shutil.rmtree(place.parent, ignore_errors=True)  # what a crash between this and the trial's record left
         place.parent.mkdir(parents=True)
-        os.link(self.trial(parent) / "checkpoint.safetensors", place)
+        if source.exists():
+            try:
+                os.link(source, place)
+            except OSError:
+                shutil.copyfile(source, place)
+                fsync(place)
         fsync(place.parent)
 
     def claim(self, identity: str) -> None:
         """Marks the folder as that study's. Raises SettingsError if it holds the files of another one of this name."""
         self.path.mkdir(parents=True, exist_ok=True)
+        self.require(identity)
+        (self.path / "id").write_text(identity + "\n")
+
+    def require(self, identity: str) -> None:
+        """Raises SettingsError if the folder holds the files of another study of this name."""
         mark = self.path / "id"
-        if not mark.exists():
-            mark.write_text(identity + "\n")
-        elif mark.read_text().strip() != identity:
+        if mark.exists() and mark.read_text().strip() != identity:
             raise SettingsError(
                 f"{self.path} holds the files of another study called `{self.name}`. "
                 "Give this one another name, or remove that folder"

@@ -78,6 +78,13 @@ class Ledger:
 
     def shelved(self) -> list[Trial]:
         """Returns the trials that were proposed, shelved, and not begun since."""
+        return [trial for trial in self._waiting() if trial.parent is None]
+
+    def branched(self) -> list[Trial]:
+        """Returns the trials that wait to begin from the state of another one."""
+        return [trial for trial in self._waiting() if trial.parent is not None]
+
+    def _waiting(self) -> list[Trial]:
         return [self._record(frozen) for frozen in self._frozen(TrialState.WAITING) if frozen.params]
 
     @property
@@ -182,15 +189,19 @@ class Ledger:
             listener.reported(trial, epoch, metrics or {})
 
     def decide(self, epochs: Mapping[int, int]) -> dict[int, Verdict]:
-        """Returns the pruner's verdict on trials, by number, after the epoch that each has reported.
+        """Returns the pruner's verdict on trials, by number, after the epoch that each has reported; "go" at no rung.
 
         What was decided once stays so, for a trial that was taken up again and comes to that epoch a second time.
         """
-        undecided = [number for number, epoch in epochs.items() if "verdict" not in self._epoch(number, epoch)]
+        undecided = [
+            number
+            for number, epoch in epochs.items()
+            if "verdict" not in self._epoch(number, epoch) and epoch in self.pruner.rungs(number, 2 * epoch + 1)
+        ]
         if undecided:
             for number, verdict in zip(undecided, self.pruner.verdicts(undecided, self.trials), strict=True):
                 self._note(number, epochs[number], verdict=verdict)
-        return {number: self._epoch(number, epoch)["verdict"] for number, epoch in epochs.items()}
+        return {number: self._epoch(number, epoch).get("verdict", "go") for number, epoch in epochs.items()}
 
     def pause(self, number: int, facts: Mapping[str, Any]) -> Trial:
         """Records that a trial left its lane at a rung, and what is known of it until then."""
@@ -208,12 +219,12 @@ class Ledger:
         self._mark_paused(number, False)
         return self.trial(number)
 
-    def end_paused(self, number: int, reason: str) -> Trial:
-        """Ends a paused trial as pruned, with the best value that it had come to."""
+    def end_early(self, number: int, reason: str) -> Trial:
+        """Ends a trial that nobody trains as pruned, with the best value that it had come to."""
         values, best = self.trial(number).curve.values(), max if self.maximize else min
         facts = self.mirror.get_trial(self.mirror.trial_id(number)).user_attrs
         self._mark_paused(number, False)
-        return self.end(number, "pruned", best(values), reason, facts)
+        return self.end(number, "pruned", best(values, default=None), reason, facts)
 
     def end(
         self,

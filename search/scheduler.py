@@ -83,7 +83,8 @@ class Scheduler:
         self.tally = Tally(ledger.trials, maximize=ledger.maximize)
         self.before: float = ledger.attribute("seconds") or 0.0  # of running, in earlier runs
         self.since = self.noted = time.monotonic()
-        self.first = ledger.unfinished()  # to be begun before all others: left running, or the pruner's move
+        # To be begun before all others: left running, put in line to begin from another's state, or the pruner's move
+        self.first = [*ledger.unfinished(), *ledger.branched()]
         self.pool: list[Trial] = []  # proposed and not begun in this run
         self.shelved = ledger.shelved()  # the same, of an earlier run, whose budget was another
         self.lanes: dict[int, int] = {}  # of each worker
@@ -96,7 +97,7 @@ class Scheduler:
         self.over = False  # whether the budget is used up, apart from its trials
         self.interrupted = False
         self.hopeful = False  # whether a trial has ended otherwise than by failing
-        self.ended_by = "trials"  # a part of the budget, "space" or "interrupt"
+        self.ended_by = "trials"  # a part of the budget, "space", "population" or "interrupt"
         self.tick()
 
     def handle(self, worker: int, *events: Event) -> list[tuple[int, Command]]:
@@ -106,8 +107,6 @@ class Scheduler:
         together: a trial that lost them would report them again.
         """
         commands = [command for event in events for command in self._answer(worker, event)]
-        if time.monotonic() - self.noted > NOTED:
-            self.note_time()
         self.ledger.commit(older_than=0.0 if commands else TOGETHER)
         return commands
 
@@ -136,16 +135,23 @@ class Scheduler:
             case Broken(problems):
                 raise SettingsError(problems)
 
-    def lost(self, worker: int, reason: str) -> None:
-        """Takes note that a worker died: the trials it was training have failed."""
+    def lost(self, worker: int, reason: str) -> list[tuple[int, Command]]:
+        """Takes note that a worker died: the trials it was training have failed, and others may wait for them."""
         for number in self._held_by(worker):
             del self.running[number]
             self.tally.take(self.ledger.end(number, "failed", None, reason))
+        self.idle.discard(worker)
+        self.lanes.pop(worker, None)
         self.ledger.commit()
         self._give_up_if_hopeless()
+        commands = self._wake()
+        self.ledger.commit()
+        return commands
 
     def tick(self) -> list[tuple[int, Command]]:
         """Looks at the budget: when it is used up all trials end with their epoch, unless it is one of trials."""
+        if time.monotonic() - self.noted > NOTED:
+            self.note_time()
         ended_by = self.budget.used_up(self.tally, self.seconds / 60)
         if self.over or self.interrupted or ended_by in (None, "trials"):
             return []
@@ -179,7 +185,11 @@ class Scheduler:
         """Ends the trials that are still paused, unless the run was interrupted, and notes what ended it, and when."""
         if not self.interrupted:
             for trial in self.ledger.paused:
-                self.ledger.end_paused(trial.number, f"paused at epoch {trial.epochs}: others did better")
+                self.ledger.end_early(trial.number, f"paused at epoch {trial.epochs}: others did better")
+            for trial in self.first if self.over else []:  # left by a crash, and there is no budget to go on with them
+                self.ledger.end_early(trial.number, f"the study ended: {self.budget.words(self.ended_by)}")
+            if self.ended_by == "trials" and not self._had_all:
+                self.ended_by = "population"
         self.note_time()
         self.ledger.set_attribute("ended_by", self.ended_by)
         self.ledger.commit()
@@ -238,14 +248,16 @@ class Scheduler:
                 case Begin(params, parent) if not self._had_all:
                     self.first.append(self.ledger.branch(params, parent, self.leave))
                 case End(number, reason):
-                    self.ledger.end_paused(number, reason)
+                    self.ledger.end_early(number, reason)
 
     def _fill_pool(self, worker: int) -> None:
         lanes = self.lanes[worker]
         if self.ledger.strategy.learns or lanes == 1:
             if not self.pool:
                 given, left = self.batches.get(worker, ({}, 0))
-                trial = self._propose(given if left else {})
+                trial = self._propose(given) if left else None
+                if trial is None:
+                    left, trial = 0, self._propose()
                 if trial is not None:
                     group = self._group(worker)
                     self.batches[worker] = (given, left - 1) if left else (self._varying(trial), group - 1)
@@ -269,6 +281,8 @@ class Scheduler:
         try:
             trial = self.ledger.shelve(self.ledger.propose(given))
         except SpaceExhausted:
+            if given:
+                return None  # nothing is left of that structure
             self.ended_by = "space"
             return None
         self.pool.append(trial)
@@ -300,15 +314,16 @@ class Scheduler:
         return self.weights[key]
 
     def _varying(self, trial: Trial) -> dict[str, Any]:
-        """Returns the structure of a trial as far as the space varies it."""
-        structure = self.structure(trial.params)
-        return {name: value for name, value in structure.items() if name in self.ledger.space.parameters}
+        """Returns the structure of a trial as far as the space varies it, and values tell it, not their kind."""
+        structure, varied = self.structure(trial.params), self.ledger.space.parameters
+        return {n: value for n, value in structure.items() if n in varied and value is trial.params[n]}
 
     def _give_up_if_hopeless(self) -> None:
         if self.hopeful:
             return
-        ended = [trial for trial in self.ledger.trials if trial.state in ENDED]
-        self.hopeful = any(trial.state != "failed" for trial in ended)
+        trials = self.ledger.trials
+        ended = [trial for trial in trials if trial.state in ENDED]
+        self.hopeful = any(trial.state in ("complete", "pruned", "paused") for trial in trials)
         if not self.hopeful and len(ended) >= HOPELESS:
             self.ledger.commit()
             raise StudyFailed(f"the first {len(ended)} trials all failed; the last one: {ended[-1].reason}")

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from ..trainers.trainer import Trainer
 
 
+PAUSING = {"pbt", "thaw", "bohb"}  # strategies and pruners for trials of a trainer alone
 NO_NETWORKS = "limits are of networks, but this study has no trainer; leave them out, or give it one"
 FORMAT = 2  # of what is kept with a study; trials of another one were trained otherwise, and can't be gone on with
 
@@ -479,6 +480,11 @@ class Study:
     def _hold(self) -> Ledger:
         if self.limits and self.trainer is None:
             raise SettingsError([Problem(NO_NETWORKS, ("limits",))])
+        if self.trainer is None:
+            for name, where in ((self.strategy.name, "strategy"), (self.pruner_given, "pruner")):
+                if isinstance(name, str) and name in PAUSING:
+                    text = f"`{name}` pauses trials and goes on with them, which needs a trainer"
+                    raise SettingsError([Problem(text, (where,))])
         if self._book is None:
             earlier = self._earlier  # before anything is created
             self._held.enter_context(locked(self.storage, self.folder))
@@ -517,7 +523,8 @@ class Study:
         """Keeps the settings with a new study; raises SettingsError if an old one has others."""
         described, kept = self.describe(), ledger.attribute("settings")
         if kept is None:
-            self.folder.claim(identity := uuid.uuid4().hex)
+            identity = ledger.attribute("id") or uuid.uuid4().hex
+            self.folder.require(identity)
             ledger.set_attribute("id", identity)
             ledger.set_attribute("settings", described)
             ledger.set_attribute("format", FORMAT)
@@ -526,9 +533,9 @@ class Study:
                 allowed = self.allowed or (lambda params: True)
                 ledger.enqueue(best_of(earlier, self.warm_start.first, maximize=self.maximize, allowed=allowed))
             ledger.commit()
-            return
-        self.folder.claim(ledger.attribute("id"))
-        self._compare(ledger)
+        else:
+            self._compare(ledger)
+        self.folder.claim(ledger.attribute("id"))  # only now: what a crash leaves must not bar the name
 
     def _compare(self, ledger: Ledger) -> None:
         """Raises SettingsError if the settings that the study was made with are others."""

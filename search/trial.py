@@ -15,6 +15,7 @@ ENDED = ("complete", "pruned", "failed")  # the states that no trial leaves
 EPOCH = "leadline:epoch:"  # with the epoch's number: its metrics, when it was, and what the pruner said
 PAUSED = "leadline:paused"  # whether it is: Optuna, which knows no such state, has it running
 PARENT = "leadline:parent"  # the number of the trial from whose state it began
+OF_AN_EPOCH = ("epochs", "best_epoch", "last", "seconds", "spread")  # facts of a trial that change with each
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ class Trial:
         params = frozen.params or marks.get("fixed_params", {})
         state = STATES[frozen.state.name]
         values, curve = tuple(frozen.values or ()), sorted_curve(frozen)
+        if facts.get("epochs", 0) < max(curve, default=0):  # of a pause, after which it went on
+            facts = {name: fact for name, fact in facts.items() if name not in OF_AN_EPOCH}
         value = values[0] if values else None
         return cls(
             number=frozen.number,
@@ -62,7 +65,7 @@ class Trial:
             spread=facts.get("spread"),
             last=facts.get("last", next(reversed(curve.values()), value)),
             reason=facts.get("reason", ""),
-            epochs=facts.get("epochs", len(frozen.intermediate_values)),
+            epochs=facts.get("epochs", max(curve, default=0)),
             best_epoch=facts.get("best_epoch"),
             seconds=_seconds(frozen) if state == "running" else facts.get("seconds", _seconds(frozen)),
             parameters=facts.get("parameters"),

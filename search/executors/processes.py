@@ -101,7 +101,7 @@ def run(work: Work, jobs: Sequence[Job], scheduler: Scheduler) -> None:
                     stillborn += not worker.ready
                     if stillborn > 1:
                         raise StudyError(f"a worker can't start: {last_words}") from None
-                    scheduler.lost(worker.index, last_words)
+                    _send(workers, scheduler.lost(worker.index, last_words))
                     if scheduler.has_work or not worker.ready:
                         workers[worker.index] = WorkerProcess(worker.index, work, jobs[worker.index])
                 else:

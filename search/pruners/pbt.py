@@ -76,7 +76,7 @@ class PopulationBasedTraining(Pruner):
         epoch = min(map(stands_at, living))
         behind = [trial for trial in living if stands_at(trial) == epoch]
         ranked = ranking_at(behind, epoch, maximize=self.maximize)
-        count = math.floor(self.share * len(ranked))
+        count = min(max(1, math.floor(self.share * len(ranked))), len(ranked) // 2)
         best, worst = ranked[:count], ranked[len(ranked) - count :]
         moves: list[Move] = []
         for place, loser in enumerate(worst):

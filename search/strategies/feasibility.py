@@ -37,7 +37,7 @@ class Feasibility:
     def __init__(self, space: Mapping[str, BaseDistribution], trials: Sequence[FrozenTrial]) -> None:
         self._space = {name: distribution for name, distribution in space.items() if not distribution.single()}
         failed = [trial for trial in trials if trial.state == TrialState.FAIL and trial.params][-_MOST:]
-        others = [trial for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)][-_MOST:]
+        others = [trial for trial in trials if _succeeded(trial)][-_MOST:]
         self.failures = len(failed)
         if failed:
             points = self._points([trial.params for trial in failed + others])
@@ -110,6 +110,12 @@ class _Fit:
         local = np.exp(-apart / (2 * (2 * self._scale) ** 2))
         kernel: np.ndarray = self._trend**2 * (points @ self._points.T) / points.shape[1] + _LOCAL**2 * local
         return kernel
+
+
+def _succeeded(trial: FrozenTrial) -> bool:
+    """Tells whether a trial hasn't failed, as far as is known: a running one has come through an epoch at least."""
+    reported = trial.state == TrialState.RUNNING and bool(trial.intermediate_values)
+    return reported or trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 def _logistic(odds: np.ndarray) -> np.ndarray:

@@ -8,16 +8,21 @@ from optuna.samplers import BaseSampler
 
 from ...spaces import Space
 from .fresh import Fresh
+from .multifidelity import Multifidelity, beside
 from .prior import PriorSampler
 from .warm import Entry, WarmSampler
 
 
-def informed(sampler: BaseSampler, space: Space, earlier: Sequence[Entry], seed: int) -> BaseSampler:
-    """Returns a sampler that knows the trials of `earlier` studies and the priors of `space`; as it was without any."""
+def informed(sampler: BaseSampler, space: Space, earlier: Sequence[Entry], seed: int, pruner: str = "") -> BaseSampler:
+    """Returns a sampler that knows the trials of `earlier` studies and the priors of `space`; as it was without any.
+
+    What it sees of the study's own trials is what suits a sampler beside this `pruner`, by name, if that pauses trials.
+    """
 
     def warm(made: BaseSampler) -> BaseSampler:
         return WarmSampler(space, made, earlier, seed)
 
-    if earlier:  # inside `Fresh`, so that what it shows of the study's own trials is chosen among these alone
-        sampler = sampler.changed(warm) if isinstance(sampler, Fresh) else warm(sampler)
+    if earlier:  # inside of what shows the study's own trials otherwise: on their scale, and not among them
+        sampler = sampler.changed(warm) if isinstance(sampler, Fresh | Multifidelity) else warm(sampler)
+    sampler = beside(sampler, pruner)
     return PriorSampler(space, sampler, seed) if space.guesses else sampler

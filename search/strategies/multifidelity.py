@@ -11,10 +11,13 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from .views import View
+from .views import View, value_of
 from .wrapper import Wrapper
 
 Showing = Callable[[list[FrozenTrial], bool], list[FrozenTrial]]  # of the trials, and whether large values are good
+
+
+_WHOLE = 2**31  # the length of a complete trial that has reported nothing
 
 
 class Multifidelity(Wrapper):
@@ -97,11 +100,14 @@ def _counts(trial: FrozenTrial) -> bool:
 
 
 def _length(trial: FrozenTrial) -> int:
-    return max((epoch for epoch, value in trial.intermediate_values.items() if not math.isnan(value)), default=0)
+    """Returns the last epoch that a trial has a value of; of one that was told its value alone, more than any."""
+    reported = [epoch for epoch, value in trial.intermediate_values.items() if not math.isnan(value)]
+    return max(reported, default=_WHOLE if trial.state == TrialState.COMPLETE else 0)
 
 
 def _best(trial: FrozenTrial, epoch: int, maximize: bool) -> float:
     values = [v for at, v in trial.intermediate_values.items() if at <= epoch and not math.isnan(v)]
+    values = values or [value_of(trial)]
     return max(values) if maximize else min(values)
 
 

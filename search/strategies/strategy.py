@@ -103,15 +103,12 @@ class Strategy:
         made = self._own or STRATEGIES[self.name].make(self.space, seed, **self.options)
         if self.space is None or self.name == "grid":  # which runs everything anyway
             return made
-        if self.beside and self._own is None and self.learns:
-            from .multifidelity import beside
-
-            made = beside(made, self.beside)
         if self.goals.several and self._own is None and self.learns:
             made = self._of_several(made, seed)
         from .informed import informed
 
-        return informed(made, self.space, self.earlier if self.learns else (), seed)
+        known = self.earlier if self.learns else ()
+        return informed(made, self.space, known, seed, self.beside if self.learns and self._own is None else "")
 
     def _of_several(self, made: BaseSampler, seed: int) -> BaseSampler:
         """Returns what proposes for several objectives."""

@@ -219,6 +219,65 @@ def test_a_branch_that_was_put_in_line_is_begun_by_the_next_run(make: Make) -> N
     assert played.begun[-1] == 2
 
 
+class Twins(Branching):
+    """As `Branching`, but two begin from the second."""
+
+    def moves(self, trials: Any) -> list[Move]:
+        moves = super().moves(trials)
+        return [Begin({"x": 78}, parent=1), *moves] if moves else []
+
+
+def test_every_branch_in_line_is_begun_by_the_next_run_whatever_else_may_be_proposed(make: Make) -> None:
+    played = Workers(make(trials=4, pruner=Twins()), 1)
+    played.step(0)
+    played.step(0)
+    again = make(trials=4, pruner=Twins())
+    assert {trial.number for trial in again.first} == {1, 2, 3}
+    assert again.shelved == []
+
+
+def test_when_the_last_busy_worker_dies_the_idle_ones_are_seen_to(make: Make) -> None:
+    scheduler = make(trials=2)
+    played = Workers(scheduler, 2)
+    played.step(0)
+    assert scheduler.idle == {0}
+    commands = scheduler.lost(1, "killed by signal 9")
+    assert commands == [(0, Start(0, {"x": 0}, frozenset({1, 2}))), (0, Go())]  # trial 0, the best of what is left
+    assert scheduler.idle == set()
+
+
+def test_a_dead_worker_is_no_longer_waited_for(make: Make) -> None:
+    scheduler = make(trials=2)
+    Workers(scheduler, 2).step(0)
+    assert scheduler.lost(0, "killed") == []
+    assert scheduler.idle == set()
+    assert 0 not in scheduler.lanes
+
+
+def test_what_a_crash_left_running_ends_where_the_budget_is_used_up(make: Make) -> None:
+    scheduler = make(trials=9)
+    scheduler.handle(0, Ready(1, "cpu"))
+    scheduler.handle(0, Report(0, 1, 0.5))
+    scheduler.ledger.commit()
+    again = make(trials=9)
+    again.budget, again.over, again.ended_by = Budget(9, minutes=1.0), True, "minutes"
+    assert not again.has_work
+    again.conclude()
+    trial = again.ledger.trials[0]
+    assert (trial.state, trial.value, trial.reason) == ("pruned", 0.5, "the study ended: its time is up")
+
+
+def test_a_trial_that_went_on_is_known_by_its_curve_not_by_its_pause(make: Make) -> None:
+    ledger = make().ledger
+    ledger.began(ledger.propose())
+    ledger.report(0, 1, 0.5, {"seconds": 1.0})
+    ledger.pause(0, {"epochs": 1, "last": 0.5, "best_epoch": 1, "seconds": 1.0, "parameters": 10})
+    ledger.resume(0)
+    ledger.report(0, 2, 0.7, {"seconds": 2.0})
+    trial = ledger.trials[0]
+    assert (trial.epochs, trial.last, trial.best_epoch, trial.seconds, trial.parameters) == (2, 0.7, None, 3.0, 10)
+
+
 def test_records_are_made_anew_only_where_something_changed(make: Make) -> None:
     ledger = make().ledger
     for _ in range(2):

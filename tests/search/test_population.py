@@ -22,7 +22,7 @@ def population(digits: Make) -> Make:
     def make(**options: Any) -> ll.Study:
         strategy = {"name": "pbt", "population": 5, "interval": 2, "share": 0.2}
         given = {"strategy": strategy, **options}
-        return digits(space=SPACE, epochs=6, metric="cross_entropy", checkpoint=0, **given)
+        return digits(**{"space": SPACE, "epochs": 6, "metric": "cross_entropy", "checkpoint": 0, **given})
 
     return make
 
@@ -43,7 +43,7 @@ def test_the_worst_give_way_to_copies_of_the_best_with_other_settings(population
         (loser,) = [trial for trial in study.trials if trial.epochs == min(child.curve) - 1]
         assert f"at epoch {loser.epochs} a copy of trial {child.parent} took its place" == loser.reason
     assert [trial.state for trial in study.trials].count("complete") == 5
-    assert study.ended_by == "trials"
+    assert study.ended_by == "population"
 
 
 def test_lanes_change_nothing(population: Make, folder: Path) -> None:
@@ -62,22 +62,37 @@ def test_an_interrupted_population_goes_on_as_if_nothing_had_been(population: Ma
     for _ in range(4):
         current.append(population(on_epoch=on_epoch))
         current[-1].run(trials=TRIALS, progress=False)
-    assert [study.ended_by for study in current] == ["interrupt", "interrupt", "interrupt", "trials"]
+    assert [study.ended_by for study in current] == ["interrupt", "interrupt", "interrupt", "population"]
     undisturbed = population(storage=folder / "undisturbed").run(trials=TRIALS, progress=False)
     assert unclocked(current[-1]) == unclocked(undisturbed)
     assert not list(folder.glob("digits/trials/*/branch*")), "what a branch began from was left behind"
 
 
+def test_a_study_of_a_script_can_be_read_without_its_trainer(population: Make, folder: Path) -> None:
+    def build(in_shape: Any, classes: int, width: int = 4) -> Any:
+        from torch import nn
+
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.ReLU(), nn.Linear(width, classes))
+
+    space = ll.Space(lr=ll.Float(1e-3, 1e-1, log=True))
+    population(model=build, space=space).run(trials=5, progress=False)
+    read = ll.load_study("digits", folder)
+    assert len(read.trials) == 5
+    with pytest.raises(ll.SettingsError):
+        read.run(trials=6)
+
+
 def test_without_a_budget_for_children_the_population_shrinks(population: Make) -> None:
     study = population().run(trials=5, progress=False)
     assert len(study.trials) == 5
-    assert [trial.state for trial in study.trials].count("pruned") == 2 - 1  # 5 -> 4, of which a fifth is none
+    assert [trial.state for trial in study.trials].count("pruned") == 2  # one after each interval
 
 
 def test_it_brings_its_own_pruner_and_needs_a_trainer(population: Make, plain: Make) -> None:
     with pytest.raises(ll.SettingsError, match="`pbt` brings its own pruner"):
         population(pruner="asha")
-    with pytest.raises(ll.SettingsError, match="`pbt` hands weights from trial to trial"):
-        plain(strategy="pbt")
+    for name in ("pbt", "thaw", "bohb"):
+        with pytest.raises(ll.SettingsError, match=f"`{name}` pauses trials .* which needs a trainer"):
+            plain(strategy=name).run(lambda trial: 0.0, trials=1)
     with pytest.raises(ll.SettingsError, match=r"`share` must be in \(0, 0.5\]"):
         population(strategy={"name": "pbt", "share": 0.6})

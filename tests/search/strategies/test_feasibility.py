@@ -118,3 +118,16 @@ def test_parameters_with_one_value_and_spaces_of_nothing_else_are_survived() -> 
     assert model.probabilities([{"n": 3, "x": 0.9}])[0] < model.probabilities([{"n": 3, "x": 0.1}])[0]
     only = {"n": space["n"]}
     assert 0 <= Feasibility(only, [trial({"n": 3}, False, only)]).probabilities([{"n": 3}])[0] <= 1
+
+
+def test_a_trial_that_runs_or_is_paused_has_succeeded_as_far_as_it_has_reported() -> None:
+    failures = [trial(at(0.5 + 0.01 * index), False) for index in range(4)]
+    running = [
+        optuna.create_trial(params=at(0.3), distributions=CUBE, state=TrialState.RUNNING, intermediate_values=values)
+        for values in [{1: 0.5}] * 6
+    ]
+    begun = optuna.create_trial(params=at(0.3), distributions=CUBE, state=TrialState.RUNNING)
+    chance, unknown = (
+        Feasibility(CUBE, failures + others).probabilities([at(0.3)])[0] for others in (running, [begun])
+    )
+    assert chance > unknown
