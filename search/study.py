@@ -116,7 +116,7 @@ class Study:
             self.strategy = Strategy(strategy, space, self.goals, self.allowed)
         with settings.gathered(problems, "pruner"):
             self.pruner = pruner_of(self, pruner)
-            self.strategy.beside = type(self.pruner).__name__.lower() if self.pruner.pauses else ""
+            self.strategy.showing = self.pruner.showing if self.pruner.pauses else ""
         with settings.gathered(problems, "warm_start"):
             self.warm_start = WarmStart.of(warm_start)
         if problems:

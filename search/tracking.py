@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 KIND, STUDY, NUMBER = "leadline.kind", "leadline.study", "leadline.trial"  # tags: "study" or "trial"; names; numbers
 IDENTITY = "leadline.id"  # tag: which study it is; others may have had, or have elsewhere, the same name
-PARENT = "mlflow.parentRunId"
+PARENT_RUN = "mlflow.parentRunId"
 LINEAGE = "leadline.parent"  # tag: the trial from whose state a trial began
 PARETO = "pareto"  # tag of a trial, of several objectives: whether no other dominated it when the study last ended
 OBJECTIVE = "objective"  # a trial's value, once, under one name in every study: what runs are sorted by
@@ -209,7 +209,7 @@ class Tracker(Listener):
     def _create(self, trial: Trial, frozen: FrozenTrial, tags: Mapping[str, str]) -> _Run:
         assert self._client is not None
         began = frozen.datetime_start.timestamp() if frozen.datetime_start else time.time()
-        core = {KIND: "trial", NUMBER: str(trial.number), PARENT: self.parent_id, **self.tags, **tags}
+        core = {KIND: "trial", NUMBER: str(trial.number), PARENT_RUN: self.parent_id, **self.tags, **tags}
         core |= {} if trial.parent is None else {LINEAGE: str(trial.parent)}
         name = f"{self.name}-{trial.number:04d}"
         created = self._client.create_run(self.experiment_id, round(began * 1000), tags=core, run_name=name)

@@ -26,6 +26,8 @@ class Asha(Pruner):
     Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning" (2020), with promotion as in algorithm 2.
     """
 
+    showing = "longest"
+
     def __init__(
         self,
         epochs: int | None,

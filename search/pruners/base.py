@@ -55,6 +55,7 @@ class Pruner(ABC):
     """
 
     pauses = False  # whether a verdict of it may be "pause"
+    showing = ""  # how strategies are shown trials of different lengths beside it: see `strategies.multifidelity`
 
     def bind(self, study: Study) -> None:  # noqa: B027 (not abstract: most have nothing to do)
         """Tells the Optuna study whose trials it will be asked about; most need no more than the records."""

@@ -23,6 +23,8 @@ class Hyperband(Pruner):
     run side by side, as in "A System for Massively Parallel Hyperparameter Tuning" (2020).
     """
 
+    showing = "longest"
+
     def __init__(
         self,
         epochs: int | None,

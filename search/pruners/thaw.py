@@ -28,6 +28,8 @@ class Thaw(Pruner):
     Alternative" (1979).
     """
 
+    showing = "best"
+
     def __init__(
         self,
         epochs: int | None,

@@ -7,7 +7,6 @@ import functools
 import itertools
 import math
 import secrets
-import zlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from ...errors import SettingsError, suggestion
 from .acquisition import maximized
 from .encoding import fits
+from .fresh import at_random
 from .points import Points
 from .regression import Regression, log_expected_improvement, squared_distances
 from .skopt import standardized
@@ -140,11 +140,8 @@ class GaussianProcessSampler(optuna.samplers.BaseSampler):
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """Returns a random value, the same for the same seed, trial number and name."""
         self._raise_error_if_multi_objective(study)
-        # crc32, because `hash` of a string differs from process to process.
-        seed = int(self._entropy(trial.number, zlib.crc32(param_name.encode())).generate_state(1)[0])
-        return optuna.samplers.RandomSampler(seed).sample_independent(study, trial, param_name, param_distribution)
+        return at_random(self._seed, study, trial, param_name, param_distribution)
 
     def _entropy(self, *key: int) -> np.random.SeedSequence:
         return np.random.SeedSequence([self._seed, *key])

@@ -13,10 +13,10 @@ from .prior import PriorSampler
 from .warm import Entry, WarmSampler
 
 
-def informed(sampler: BaseSampler, space: Space, earlier: Sequence[Entry], seed: int, pruner: str = "") -> BaseSampler:
+def informed(sampler: BaseSampler, space: Space, earlier: Sequence[Entry], seed: int, showing: str = "") -> BaseSampler:
     """Returns a sampler that knows the trials of `earlier` studies and the priors of `space`; as it was without any.
 
-    What it sees of the study's own trials is what suits a sampler beside this `pruner`, by name, if that pauses trials.
+    Where trials pause, `showing` names how it is shown those of the study itself (`multifidelity.SHOWINGS`).
     """
 
     def warm(made: BaseSampler) -> BaseSampler:
@@ -24,5 +24,5 @@ def informed(sampler: BaseSampler, space: Space, earlier: Sequence[Entry], seed:
 
     if earlier:  # inside of what shows the study's own trials otherwise: on their scale, and not among them
         sampler = sampler.changed(warm) if isinstance(sampler, Fresh | Multifidelity) else warm(sampler)
-    sampler = beside(sampler, pruner)
+    sampler = beside(sampler, showing)
     return PriorSampler(space, sampler, seed) if space.guesses else sampler

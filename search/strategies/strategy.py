@@ -50,7 +50,7 @@ class Strategy:
     ) -> None:
         self._own: BaseSampler | None = None
         self.space, self.goals, self.allowed = space, goals, allowed
-        self.beside = ""  # the name of a pruner that pauses trials, so that those it learns from differ in length
+        self.showing = ""  # how it is shown trials of different lengths, where a pruner pauses them
         self.earlier: Sequence[Mapping[str, Any]] = ()  # trials of other studies, as `search.warm_start` takes them
         options: dict[str, Any] = {}
         if isinstance(given, Mapping):
@@ -108,7 +108,7 @@ class Strategy:
         from .informed import informed
 
         known = self.earlier if self.learns else ()
-        return informed(made, self.space, known, seed, self.beside if self.learns and self._own is None else "")
+        return informed(made, self.space, known, seed, self.showing if self.learns and self._own is None else "")
 
     def _of_several(self, made: BaseSampler, seed: int) -> BaseSampler:
         """Returns what proposes for several objectives."""
