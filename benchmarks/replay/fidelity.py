@@ -46,6 +46,7 @@ import traces
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import TrialState
 
+from leadline.search.goals import Goals
 from leadline.search.pruners import OptunaPruner, Pruner, make_pruner
 from leadline.search.pruners.base import Resume
 from leadline.search.strategies.encoding import decoded
@@ -218,7 +219,7 @@ def make(method: str, curves: Curves, seed: int) -> Run:
         options = {key: int(value) for key, value in (option.split("=") for option in given.split(",") if option)}
         if name != "none":
             options = {"first": FIRST, **options}
-        pruner = make_pruner({"name": name, **options}, curves.epochs, maximize=False)
+        pruner = make_pruner({"name": name, **options}, curves.epochs, Goals(maximize=(False,)))
     if prunes == "none" or prunes.startswith("optuna."):
         held = RandomSampler(seed) if proposes == "random" else TPESampler(seed=seed)
         return Run(curves, pruner, lambda number: held)

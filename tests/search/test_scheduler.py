@@ -495,6 +495,10 @@ def test_an_interrupted_study_of_a_strategy_that_learns_has_no_more_trials_than_
     assert states(again) == ["complete"] * 12
 
 
+def complete_one(start: Start) -> Ended:
+    return Ended(start.number, "complete", "done", float(start.number))
+
+
 def test_what_tells_structures_apart_by_its_kind_alone_is_left_to_the_strategy(tmp_path: Path) -> None:
     space = ll.Space(depth=ll.Int(1, 3), mixup=ll.Float(0, 1))
     mirror = Mirror.open(JournalStorage(JournalFile(tmp_path / "log")), "study", [StudyDirection.MAXIMIZE])
@@ -504,7 +508,7 @@ def test_what_tells_structures_apart_by_its_kind_alone_is_left_to_the_strategy(t
         structure=lambda params: {"depth": params["depth"], "mixup": params["mixup"] > 0},
         budget=Budget(8),
     )
-    begun = played(scheduler, 4)
+    begun = played(scheduler, 4, end=complete_one)
     assert len({start.params["mixup"] for start in begun}) == 8
 
 
@@ -513,7 +517,7 @@ def test_where_a_structure_is_used_up_others_go_on(tmp_path: Path) -> None:
     mirror = Mirror.open(JournalStorage(JournalFile(tmp_path / "log")), "study", [StudyDirection.MAXIMIZE])
     ledger = Ledger(mirror, space, Strategy("tpe", space), make_pruner("none", None), 0)
     scheduler = Scheduler(ledger, structure=lambda params: {"depth": params["depth"]}, budget=Budget(20))
-    begun = played(scheduler, 4, end=lambda start: Ended(start.number, "complete", "done", float(start.number)))
+    begun = played(scheduler, 4, end=complete_one)
     assert len(begun) == 10
     assert scheduler.ended_by == "space"
 
