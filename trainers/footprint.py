@@ -116,15 +116,16 @@ def kept_bytes(network: nn.Module, optimizer: str) -> tuple[int, int]:
 @contextmanager
 def saved_bytes(network: nn.Module) -> Iterator[dict[int, int]]:
     """Gathers the bytes of what autograd keeps inside, by storage, but for the network's own tensors."""
-    own = {tensor.untyped_storage()._cdata for tensor in (*network.parameters(), *network.buffers())}
+    # A storage is told by its place, which isn't given to another as long as it is held: so all that are told are.
+    held = [tensor.untyped_storage() for tensor in (*network.parameters(), *network.buffers())]
+    own = {storage._cdata for storage in held}
     found: dict[int, int] = {}
-    kept: list[Tensor] = []  # a storage's place isn't given away twice as long as it is held
 
     def pack(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         if storage._cdata not in own:  # not its address: on the meta device all have the same
             found[storage._cdata] = storage.nbytes()
-            kept.append(tensor.detach())
+            held.append(storage)
         return tensor
 
     with saved_tensors_hooks(pack, lambda tensor: tensor):
