@@ -2,8 +2,8 @@
 
     python benchmarks/time_to_accuracy.py --data DIR --seeds 5
 
-DIR holds Fashion-MNIST's four IDX files. Both search the same space of the same networks, 40,000 images to train on and
-10,000 to choose by, 9 epochs of AdamW at most, on two cores. leadline runs as it comes (`bayes`) with `asha`, in two
+DIR holds Fashion-MNIST's four IDX files. Both search the same space of the same networks, 48,000 images to train on and
+12,000 to choose by, 9 epochs of AdamW at most, on two cores. leadline runs as it comes (`bayes`) with `asha`, in two
 worker processes of a thread each; the loop is a careful one on Optuna as it comes (TPE) with its median pruner, two
 threads, tensors instead of a DataLoader. A run ends with the first epoch whose validation accuracy reaches the goal.
 Each run is a process of its own, and its time is that of the whole process; the two take turns, seed by seed.
@@ -23,7 +23,7 @@ from typing import Any
 
 import leadline as ll
 
-EPOCHS, BATCH, TRAIN, VALID = 9, 128, 40_000, 10_000
+EPOCHS, BATCH, TRAIN, VALID = 9, 128, 48_000, 12_000
 SPACE = ll.Space(
     depth=ll.Int(2, 4),
     feature_maps=ll.Choice([16, 32]),
@@ -41,7 +41,7 @@ def with_leadline(data: Path, goal: float, seed: int) -> dict[str, Any]:
             found.update(trial=trial.number, epoch=epoch, accuracy=metrics["valid/accuracy"])
             study.stop()
 
-    trainer = ll.Trainer("convnet", data, epochs=EPOCHS, batch_size=BATCH, parts=(4, 1, 1), on_epoch=on_epoch)
+    trainer = ll.Trainer("convnet", data, epochs=EPOCHS, batch_size=BATCH, on_epoch=on_epoch)
     with tempfile.TemporaryDirectory() as folder:
         how: dict[str, Any] = {"executor": "processes", "workers": 2, "storage": folder, "mlflow": None}
         study = ll.Study("time", SPACE, trainer, pruner="asha", seed=seed, **how)
