@@ -22,7 +22,7 @@ from .fresh import at_random
 from .points import Points
 from .regression import Regression, log_expected_improvement, squared_distances
 from .skopt import standardized
-from .views import value_of
+from .views import seen_space, value_of
 
 if TYPE_CHECKING:
     from ...spaces import Space
@@ -107,11 +107,8 @@ class GaussianProcessSampler(optuna.samplers.BaseSampler):
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Returns the space's parameters, or the newest distribution of each that trials with a value had."""
-        seen: dict[str, BaseDistribution] = {} if self._space is None else self._space.to_distributions()
-        if self._space is None:
-            for past in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)):
-                seen.update(past.distributions)
-        return {name: seen[name] for name in sorted(seen) if not seen[name].single()}
+        space = seen_space(study) if self._space is None else dict(sorted(self._space.to_distributions().items()))
+        return {name: distribution for name, distribution in space.items() if not distribution.single()}
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]

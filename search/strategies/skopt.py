@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from ...errors import SettingsError, suggestion
 from .encoding import Point, Space, decoded, encoded, fits, to_unit
 from .fresh import at_random, entropy
-from .views import value_of
+from .views import seen_space, value_of
 
 _ESTIMATORS = ("gp", "rf", "et")
 _XI = 0.001  # the least improvement, in deviations; at skopt's 0.01 GP ended 4 x further from Branin's minimum (n=8)
@@ -84,13 +84,7 @@ class SkoptSampler(optuna.samplers.BaseSampler):
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Returns the newest distribution of every parameter that a trial with a value had, in order of name."""
-        return self._seen(study)
-
-    def _seen(self, study: optuna.Study) -> dict[str, BaseDistribution]:
-        seen: dict[str, BaseDistribution] = {}
-        for past in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)):
-            seen.update(past.distributions)
-        return {name: seen[name] for name in sorted(seen) if not seen[name].single()}
+        return {name: distribution for name, distribution in seen_space(study).items() if not distribution.single()}
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -98,7 +92,8 @@ class SkoptSampler(optuna.samplers.BaseSampler):
         """Returns a value for each parameter in `search_space`, or {} while too few trials have a value."""
         self._raise_error_if_multi_objective(study)
         asked = {name: d for name, d in search_space.items() if not d.single()}  # skopt takes no single values
-        given = {n: d for n, d in self._seen(study).items() if n in self._given and fits(d, self._given[n])}
+        known = self.infer_relative_search_space(study, trial)
+        given = {n: d for n, d in known.items() if n in self._given and fits(d, self._given[n])}
         space = asked | given  # what is given isn't asked for, but the model has it
         points, values, lies = self._observations(study, trial, space)
         if not asked or len(values) < max(1, self._n_startup_trials):

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from optuna.distributions import BaseDistribution
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -37,6 +38,14 @@ def value_of(trial: FrozenTrial) -> float:
         reports = trial.intermediate_values
         return reports[max(reports)] if reports else math.nan
     return math.nan if trial.state != TrialState.COMPLETE or not trial.values else trial.values[0]
+
+
+def seen_space(study: Study) -> dict[str, BaseDistribution]:
+    """Returns the newest distribution of every parameter that a trial with a value had, in order of name."""
+    seen: dict[str, BaseDistribution] = {}
+    for past in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)):
+        seen.update(past.distributions)
+    return dict(sorted(seen.items()))
 
 
 def telling(study: Study, trials: list[FrozenTrial], most: int, seed: int) -> list[FrozenTrial]:
