@@ -218,7 +218,7 @@ class Scheduler:
 
     def _next(self, worker: int) -> Trial | None:
         """Returns the trial of the pool that the worker should take in now, if any."""
-        if not self.has_work:
+        if self.interrupted or self.over:
             return None
         held = self._held_by(worker)
         stacks = {self.running[number][1] for number in held}

@@ -327,16 +327,11 @@ class Worker:
         value = training.stopping.best if outcome != "failed" else None
         if self.job.latency and outcome != "failed":
             try:
-                facts["latency"] = latency(self._untrained(training.lanes[0]), self.bench)
+                facts["latency"] = latency(self.trainer.network(training.lanes[0], self.bench), self.bench)
             except Exception as error:  # the network is the user's: it may not take one example alone
                 self._fail(training.number, error)
                 return
         self._ask(Ended(training.number, outcome, reason, value, facts))
-
-    def _untrained(self, lane: Lane) -> nn.Module:
-        data = self.bench.data_of(lane)
-        with self.bench.seeded(lane.stream.key("weights")):
-            return self.trainer.build(lane.params, data.in_shape, data.outputs)
 
     def _leave(self, training: Training) -> None:
         for lane in training.lanes:

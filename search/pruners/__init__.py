@@ -9,8 +9,9 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...errors import Problem, SettingsError, suggestion
+from ...errors import SettingsError, suggestion
 from ..goals import ONE, Goals
+from ..options import option_problems
 from .asha import Asha
 from .base import Pruner
 from .hyperband import Hyperband
@@ -78,7 +79,8 @@ def make_pruner(
         raise SettingsError(f"a pruner is a name or an Optuna pruner, but got {name!r}")
     if name not in PRUNERS:
         raise SettingsError(f"no pruner is called `{name}`. {suggestion(name, PRUNERS)}")
-    if problems := _option_problems(name, options):
+    known = [option for option in inspect.signature(PRUNERS[name]).parameters if option not in GIVEN]
+    if problems := [*option_problems(name, options, known, LEAST)]:
         raise SettingsError(problems)
     if goals.several and name not in SEVERAL:
         raise SettingsError(_not_several(f"`{name}`"))
@@ -120,15 +122,3 @@ def described(given: str | Mapping[str, Any] | BasePruner | Pruner) -> Any:
 
 def _not_several(named: str) -> str:
     return f"{named} can't do several objectives; `{'`, `'.join(SEVERAL)}` can"
-
-
-def _option_problems(name: str, options: Mapping[str, Any]) -> list[Problem]:
-    known = [option for option in inspect.signature(PRUNERS[name]).parameters if option not in GIVEN]
-    problems = []
-    for option, value in options.items():
-        if option not in known:
-            problems.append(Problem(f"`{name}` has no option `{option}`. {suggestion(option, known)}", (option,)))
-        elif isinstance(value, bool) or not isinstance(value, int) or value < LEAST[option]:
-            text = f"`{option}` must be an integer >= {LEAST[option]}, but got {value!r}"
-            problems.append(Problem(text, (option,)))
-    return problems

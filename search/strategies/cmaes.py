@@ -13,10 +13,9 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial
 
 from ...errors import SettingsError
-from .encoding import fits, from_unit, to_unit
+from .encoding import fits, from_unit, to_unit, varying
 from .fresh import at_random, entropy
-from .qmc import first_space
-from .views import value_of
+from .views import first_space, value_of
 
 if TYPE_CHECKING:
     from cmaes import CatCMAwM
@@ -62,7 +61,7 @@ class CmaesSampler(BaseSampler):
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         space = first_space(study, trial) if self._space is None else self._space
-        return {name: distribution for name, distribution in space.items() if not distribution.single()}
+        return varying(space)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]

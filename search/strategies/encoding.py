@@ -26,6 +26,11 @@ def fits(distribution: BaseDistribution, value: Any) -> bool:
         return False
 
 
+def varying(space: Mapping[str, BaseDistribution]) -> dict[str, BaseDistribution]:
+    """Returns those parameters of a space that have more than one value."""
+    return {name: distribution for name, distribution in space.items() if not distribution.single()}
+
+
 def to_unit(distribution: BaseDistribution, value: Any) -> float:
     """Returns a number's place in its range, in [0, 1], on a logarithmic scale where `log`; a choice's index."""
     if isinstance(distribution, CategoricalDistribution):

@@ -9,7 +9,7 @@ import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from .encoding import fits, to_unit
+from .encoding import fits, to_unit, varying
 
 _MOST = 128  # failed trials, and others, that are modelled: 256 in all take 0.1 s to fit
 _BASE = 2.5  # log odds of success where nothing is known: 12 to 1
@@ -35,7 +35,7 @@ class Feasibility:
     """
 
     def __init__(self, space: Mapping[str, BaseDistribution], trials: Sequence[FrozenTrial]) -> None:
-        self._space = {name: distribution for name, distribution in space.items() if not distribution.single()}
+        self._space = varying(space)
         failed = [trial for trial in trials if trial.state == TrialState.FAIL and trial.params][-_MOST:]
         others = [trial for trial in trials if _succeeded(trial)][-_MOST:]
         self.failures = len(failed)

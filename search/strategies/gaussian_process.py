@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ...errors import SettingsError, suggestion
 from .acquisition import maximized
-from .encoding import fits
+from .encoding import fits, varying
 from .fresh import at_random
 from .points import Points
 from .regression import Regression, log_expected_improvement, squared_distances
@@ -108,14 +108,14 @@ class GaussianProcessSampler(optuna.samplers.BaseSampler):
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Returns the space's parameters, or the newest distribution of each that trials with a value had."""
         space = seen_space(study) if self._space is None else dict(sorted(self._space.to_distributions().items()))
-        return {name: distribution for name, distribution in space.items() if not distribution.single()}
+        return varying(space)
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Returns a value for each parameter in `search_space` that is active."""
         self._raise_error_if_multi_objective(study)
-        asked = {name: d for name, d in search_space.items() if not d.single()}
+        asked = varying(search_space)
         if not asked:
             return {}
         known = self.infer_relative_search_space(study, trial)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Mapping
 from typing import cast
@@ -11,7 +10,7 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from .views import View, value_of
+from .views import View, as_complete, value_of
 from .wrapper import Wrapper
 
 Showing = Callable[[list[FrozenTrial], bool], list[FrozenTrial]]  # of the trials, and whether large values are good
@@ -39,7 +38,9 @@ def best_so_far(trials: list[FrozenTrial], maximize: bool) -> list[FrozenTrial]:
 
     A trial that runs, not paused, and has no value yet stays as it is, and so does a failed one.
     """
-    return [_valued(trial, _best(trial, _length(trial), maximize)) if _counts(trial) else trial for trial in trials]
+    return [
+        as_complete(trial, [_best(trial, _length(trial), maximize)]) if _counts(trial) else trial for trial in trials
+    ]
 
 
 def longest_first(trials: list[FrozenTrial], maximize: bool) -> list[FrozenTrial]:
@@ -56,7 +57,7 @@ def longest_first(trials: list[FrozenTrial], maximize: bool) -> list[FrozenTrial
 
     counting = sorted(filter(_counts, trials), key=place)
     places = {trial.number: sign * place for place, trial in enumerate(counting)}
-    return [_valued(trial, places[trial.number]) if trial.number in places else trial for trial in trials]
+    return [as_complete(trial, [places[trial.number]]) if trial.number in places else trial for trial in trials]
 
 
 def at_highest_rung(least: int) -> Showing:
@@ -76,7 +77,7 @@ def at_highest_rung(least: int) -> Showing:
             if not _counts(trial):
                 shown.append(trial)
             elif _length(trial) >= epoch:
-                shown.append(_valued(trial, _best(trial, epoch, maximize)))
+                shown.append(as_complete(trial, [_best(trial, epoch, maximize)]))
         return shown
 
     return showing
@@ -109,9 +110,3 @@ def _best(trial: FrozenTrial, epoch: int, maximize: bool) -> float:
     values = [v for at, v in trial.intermediate_values.items() if at <= epoch and not math.isnan(v)]
     values = values or [value_of(trial)]
     return max(values) if maximize else min(values)
-
-
-def _valued(trial: FrozenTrial, value: float) -> FrozenTrial:
-    shown = copy.copy(trial)
-    shown.state, shown.value = TrialState.COMPLETE, value
-    return shown

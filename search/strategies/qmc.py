@@ -9,8 +9,9 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from .encoding import from_unit
+from .encoding import from_unit, varying
 from .fresh import at_random
+from .views import first_space
 
 
 class QmcSampler(BaseSampler):
@@ -33,7 +34,7 @@ class QmcSampler(BaseSampler):
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         space = first_space(study, trial) if self._space is None else self._space
-        return {name: distribution for name, distribution in space.items() if not distribution.single()}
+        return varying(space)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -56,14 +57,6 @@ class QmcSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         return at_random(self._seed, study, trial, param_name, param_distribution)
-
-
-def first_space(study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-    """Returns the distributions of the earliest ended trial that has parameters, `trial` left out."""
-    for past in study.get_trials(deepcopy=False):
-        if past.number != trial.number and past.state.is_finished() and past.distributions:
-            return dict(past.distributions)
-    return {}
 
 
 def _value(distribution: BaseDistribution, unit: float) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import cast
 
@@ -12,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ..goals import Goals
 from ..trial import PAUSED, Trial
-from .views import View
+from .views import View, as_complete
 from .wrapper import InTurn, Wrapper
 
 MODELLED_TRIALS = 100  # so many `bayes` has a Gaussian process propose, 0.2-0.3 s each; for three objectives 0.5 s
@@ -59,10 +58,7 @@ def _counts(trial: FrozenTrial) -> bool:
 def _valued(trial: FrozenTrial, known: Sequence[float | None], worst: Sequence[float]) -> FrozenTrial:
     if trial.state == TrialState.COMPLETE:
         return trial
-    shown = copy.copy(trial)
-    shown.state = TrialState.COMPLETE
-    shown.values = [bound if value is None else value for value, bound in zip(known, worst, strict=True)]
-    return shown
+    return as_complete(trial, [bound if value is None else value for value, bound in zip(known, worst, strict=True)])
 
 
 def bayes(gp: BaseSampler, tpe: BaseSampler, goals: Goals, *, conditional: bool) -> Several:

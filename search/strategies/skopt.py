@@ -16,7 +16,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from ...errors import SettingsError, suggestion
-from .encoding import Point, Space, decoded, encoded, fits, to_unit
+from .encoding import Point, Space, decoded, encoded, fits, to_unit, varying
 from .fresh import at_random, entropy
 from .views import seen_space, value_of
 
@@ -84,14 +84,14 @@ class SkoptSampler(optuna.samplers.BaseSampler):
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Returns the newest distribution of every parameter that a trial with a value had, in order of name."""
-        return {name: distribution for name, distribution in seen_space(study).items() if not distribution.single()}
+        return varying(seen_space(study))
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Returns a value for each parameter in `search_space`, or {} while too few trials have a value."""
         self._raise_error_if_multi_objective(study)
-        asked = {name: d for name, d in search_space.items() if not d.single()}  # skopt takes no single values
+        asked = varying(search_space)  # skopt takes no single values
         known = self.infer_relative_search_space(study, trial)
         given = {n: d for n, d in known.items() if n in self._given and fits(d, self._given[n])}
         space = asked | given  # what is given isn't asked for, but the model has it

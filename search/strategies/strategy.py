@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import Problem, SettingsError, SpaceError, suggestion
 from ..goals import ONE, Goals
+from ..options import option_problems
 from .registry import STRATEGIES
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from ...spaces import Space
 
-FLOORS = {"startup": 0, "population": 4, "interval": 1}  # of the options
+LEAST = {"startup": 0, "population": 4, "interval": 1}  # of the options
 
 
 def sampler(name: str, seed: int = 0, space: Space | None = None, **options: Any) -> BaseSampler:
@@ -147,10 +148,7 @@ class Strategy:
 
 def _option_problems(name: str, options: Mapping[str, Any]) -> Iterator[Problem]:
     known = STRATEGIES[name].options
-    for option, value in options.items():
-        if option not in known:
-            yield Problem(f"`{name}` has no option `{option}`. {suggestion(option, known)}", (option,))
-        elif option in FLOORS and (isinstance(value, bool) or not isinstance(value, int) or value < FLOORS[option]):
-            yield Problem(f"`{option}` must be an integer >= {FLOORS[option]}, but got {value!r}", (option,))
-        elif option == "share" and not (isinstance(value, float) and 0 < value <= 0.5):
-            yield Problem(f"`share` must be in (0, 0.5], but got {value!r}", (option,))
+    yield from option_problems(name, options, known, LEAST)
+    share = options.get("share", 0.5)
+    if "share" in known and not (isinstance(share, float) and 0 < share <= 0.5):
+        yield Problem(f"`share` must be in (0, 0.5], but got {share!r}", ("share",))

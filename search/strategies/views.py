@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,12 +40,27 @@ def value_of(trial: FrozenTrial) -> float:
     return math.nan if trial.state != TrialState.COMPLETE or not trial.values else trial.values[0]
 
 
+def as_complete(trial: FrozenTrial, values: Sequence[float]) -> FrozenTrial:
+    """Returns a trial as if it had come to these values."""
+    shown = copy.copy(trial)
+    shown.state, shown.values = TrialState.COMPLETE, values
+    return shown
+
+
 def seen_space(study: Study) -> dict[str, BaseDistribution]:
     """Returns the newest distribution of every parameter that a trial with a value had, in order of name."""
     seen: dict[str, BaseDistribution] = {}
     for past in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)):
         seen.update(past.distributions)
     return dict(sorted(seen.items()))
+
+
+def first_space(study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+    """Returns the distributions of the earliest ended trial that has parameters, `trial` left out."""
+    for past in study.get_trials(deepcopy=False):
+        if past.number != trial.number and past.state.is_finished() and past.distributions:
+            return dict(past.distributions)
+    return {}
 
 
 def telling(study: Study, trials: list[FrozenTrial], most: int, seed: int) -> list[FrozenTrial]:

@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ...spaces import Space
 from .conditioned import condition
-from .encoding import encoded
+from .encoding import encoded, varying
 from .trust import trust
 from .views import View
 from .wrapper import Wrapper
@@ -94,7 +94,7 @@ class WarmSampler(Wrapper):
 
     def _promising(self, study: Study) -> Callable[[Params], bool]:
         """Returns what tells whether a configuration is near to what did well in earlier studies."""
-        space = {name: d for name, d in self._space.to_distributions().items() if not d.single()}
+        space = varying(self._space.to_distributions())
         unordered = np.array([isinstance(d, CategoricalDistribution) for d in space.values()])
         sign = -1.0 if study.direction.name == "MINIMIZE" else 1.0
         scores = sign * np.array([entry["score"] for entry in self._earlier])
