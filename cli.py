@@ -24,13 +24,12 @@ from .search.printing import (
     print_front,
     print_json,
     print_outcome,
-    print_table,
     print_test,
-    print_trials,
     short,
     storage_option,
     whole,
 )
+from .search.table import print_table
 from .search.trial import ENDED
 
 if TYPE_CHECKING:
@@ -213,12 +212,14 @@ def list_studies(storage: Storage = None, as_json: Json = False, debug: Debug = 
 
 @app.command()
 def show(name: Name, storage: Storage = None, as_json: Json = False, debug: Debug = False) -> None:
-    """Show a study's trials."""
+    """Show a study's trials, each with its curve."""
+    from .search.analysis.overview import print_overview
+
     study = _load(name, storage)
     if as_json:
         print_json(whole(study))
     else:
-        print_trials(study)
+        print_overview(study)
 
 
 @app.command()
