@@ -223,11 +223,25 @@ def show(name: Name, storage: Storage = None, as_json: Json = False, debug: Debu
 
 
 @app.command()
-def best(name: Name, storage: Storage = None, as_json: Json = False, debug: Debug = False) -> None:
+def best(
+    name: Name,
+    as_yaml: Annotated[
+        bool, typer.Option("--yaml", help="Print the part of a study file that trains it: space and trainer.")
+    ] = False,
+    storage: Storage = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
     """Show a study's best configuration."""
+    from .search.fragment import fragment
+
+    if as_yaml and as_json:
+        raise UsageError("--yaml and --json are two ways to print the same: give one")
     study = _load(name, storage)
     trial = study.best
-    if as_json:
+    if as_yaml:
+        print(fragment(study, trial), end="")
+    elif as_json:
         several = {"best_trials": [one.as_json() for one in study.best_trials]} if study.goals.several else {}
         print_json({**trial.as_json(), **several})
     else:
