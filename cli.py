@@ -250,6 +250,26 @@ def best(
 
 
 @app.command()
+def compare(
+    first: Annotated[str, typer.Argument(metavar="A", help="A study, NAME, or a trial, NAME:12 or NAME:best.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="What to compare it with, of the same kind.")],
+    storage: Storage = None,
+    allow: Allow = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Compare two studies, or two trials: what differs, by how much, and is it noise?"""
+    from .search.analysis import comparison
+
+    with _status("Comparing ..."):
+        found = comparison.compare(first, second, lambda name: _load(name, storage, allow))
+    if as_json:
+        print_json(found.as_json())
+    else:
+        comparison.print_comparison(found)
+
+
+@app.command()
 def test(
     name: Name,
     retrain: Annotated[

@@ -36,25 +36,26 @@ def fragment(study: Study, trial: Trial) -> str:
 
 def _yaml(value: dict[str, Any]) -> str:
     """Returns a value as YAML that readers of YAML 1.1, which take `1e-05` for text, understand as well."""
-    from ruamel.yaml import YAML, RoundTripRepresenter
-    from ruamel.yaml.nodes import ScalarNode, SequenceNode
+    from ruamel.yaml import YAML
+    from ruamel.yaml.nodes import Node
+    from ruamel.yaml.representer import RoundTripRepresenter
 
-    class Representer(RoundTripRepresenter):  # type: ignore[misc]
-        def float(self, number: float) -> ScalarNode:
+    class Representer(RoundTripRepresenter):
+        def decimal(self, number: float) -> Node:
             text = repr(number)
             mantissa, e, exponent = text.partition("e")
             dotted = f"{mantissa}.0e{exponent}" if e and "." not in mantissa else text
             return self.represent_scalar("tag:yaml.org,2002:float", dotted)
 
-        def none(self, nothing: None) -> ScalarNode:
+        def nothing(self, none: None) -> Node:
             return self.represent_scalar("tag:yaml.org,2002:null", "null")
 
-        def list(self, items: list[Any]) -> SequenceNode:
+        def sequence(self, items: list[Any]) -> Node:
             return self.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=True)
 
-    Representer.add_representer(float, Representer.float)
-    Representer.add_representer(list, Representer.list)
-    Representer.add_representer(type(None), Representer.none)
+    Representer.add_representer(float, Representer.decimal)
+    Representer.add_representer(list, Representer.sequence)
+    Representer.add_representer(type(None), Representer.nothing)
     yaml = YAML()
     yaml.width = 10_000  # no text is folded
     yaml.Representer = Representer

@@ -99,14 +99,20 @@ def trainer_defaults() -> dict[str, Any]:
     return {name: value for name, value in described.items() if name not in ("model", "data")}
 
 
-def differences(kept: Mapping[str, Any], given: Mapping[str, Any], path: str = "") -> Iterator[str]:
+def differences(kept: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[str]:
     """Yields, in words, each setting in which a study that exists differs from the one given."""
-    for name in [*kept, *(name for name in given if name not in kept)]:
-        old, new, where = kept.get(name), given.get(name), f"{path}{name}"
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            yield from differences(old, new, f"{where}.")
-        elif old != new:
-            yield f"`{where}` is {old!r} there, {new!r} here"
+    for where, old, new in differing(kept, given):
+        yield f"`{where}` is {old!r} there, {new!r} here"
+
+
+def differing(first: Mapping[str, Any], second: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Yields each setting, as `a.b`, that isn't the same in both, with either's value; None where one has none."""
+    for name in [*first, *(name for name in second if name not in first)]:
+        one, other, where = first.get(name), second.get(name), f"{path}{name}"
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            yield from differing(one, other, f"{where}.")
+        elif one != other:
+            yield where, one, other
 
 
 @contextmanager
