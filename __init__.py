@@ -21,7 +21,8 @@ if TYPE_CHECKING:
         StudyFailed,
         UsageError,
     )
-    from .search.study import Study, load_study
+    from .search.loading import load_study
+    from .search.study import Study
     from .search.trial import ActiveTrial, Trial
     from .spaces import Choice, Float, Int, Space
     from .trainers.networks import build
@@ -40,7 +41,8 @@ _HOMES = {
         "UsageError",
     ),
     ".spaces": ("Choice", "Float", "Int", "Space"),
-    ".search.study": ("Study", "load_study"),
+    ".search.loading": ("load_study",),
+    ".search.study": ("Study",),
     ".search.trial": ("ActiveTrial", "Trial"),
     ".trainers.networks": ("build",),
     ".trainers.trainer": ("Trainer",),
