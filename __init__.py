@@ -21,8 +21,7 @@ if TYPE_CHECKING:
         StudyFailed,
         UsageError,
     )
-    from .search.loading import load_study
-    from .search.study import Study
+    from .search.study import Study, load_study
     from .search.trial import ActiveTrial, Trial
     from .spaces import Choice, Float, Int, Space
     from .trainers.networks import build
@@ -41,8 +40,7 @@ _HOMES = {
         "UsageError",
     ),
     ".spaces": ("Choice", "Float", "Int", "Space"),
-    ".search.loading": ("load_study",),
-    ".search.study": ("Study",),
+    ".search.study": ("Study", "load_study"),
     ".search.trial": ("ActiveTrial", "Trial"),
     ".trainers.networks": ("build",),
     ".trainers.trainer": ("Trainer",),

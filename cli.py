@@ -416,7 +416,7 @@ def _looked_into(study: Study, settings: Any, plot: Path | None) -> DeepCheck:
 
 
 def _load(name: str, storage: str | None, allow: list[str] | None = None, **options: Any) -> Study:
-    from .search.loading import load_study
+    from .search.study import load_study
 
     return load_study(name, storage, allow=allow or [], **options)
 

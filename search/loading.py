@@ -1,4 +1,4 @@
-"""A study that exists, opened by its name with the settings it was made with."""
+"""The settings that a study was made with, read from where it is kept."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from ..errors import SettingsError, StudyError
 from ..spaces import Space
 from .folder import Folder, is_there, name_problem, open_storage, quiet, release, root_of, shown
 from .storage import Mirror
-from .study import Study
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -18,19 +17,13 @@ if TYPE_CHECKING:
     from ..trainers.trainer import Trainer
 
 
-def load_study(
-    name: str,
-    storage: str | Path | BaseStorage | None = None,
-    trainer: Trainer | None = None,
-    *,
-    allow: Collection[str] = (),
-    **options: Any,
-) -> Study:
-    """Returns the study called `name` that exists in `storage`, with the settings it was made with.
+def settings_of(
+    name: str, storage: str | Path | BaseStorage | None, trainer: Trainer | None, allow: Collection[str]
+) -> dict[str, Any]:
+    """Returns what `Study` was given when the study called `name` was made, and how it was run last, by argument.
 
-    A study made in Python with its own functions or arrays can be read so; to run it, give its `trainer`. `allow` names
-    installed packages that a study file's `module:function` may come from; `options` are those of `Study` that aren't
-    settings (executor, devices, workers, ...). Raises SettingsError if there is no such study.
+    `trainer` stands in for one that only the study's own script knows; without, that is None. Raises SettingsError if
+    there is no such study, StudyError if leadline didn't make it.
     """
     if text := name_problem(name):
         raise SettingsError(text)
@@ -54,20 +47,18 @@ def load_study(
     if trainer is None and kept["trainer"] is not None:
         described = {**kept["trainer"], **run_with.get("trainer", {})}
         trainer = _trainer_of(described, Path(base) if base else None, allow)
-    return Study(
-        name,
-        Space.parse(kept["space"]),
-        trainer,
-        metric=_known_metric(kept["metric"]),
-        direction=kept["direction"],
-        strategy="bayes" if str(kept["strategy"]).startswith("<") else kept["strategy"],
-        pruner="none" if str(kept["pruner"]).startswith("<") else kept["pruner"],
-        seed=kept["seed"],
-        limits=kept.get("limits"),
-        storage=storage,
-        warm_start=kept.get("warm_start"),
-        **{**run_with.get("study", {}), **options},
-    )
+    return {
+        "space": Space.parse(kept["space"]),
+        "trainer": trainer,
+        "metric": _known_metric(kept["metric"]),
+        "direction": kept["direction"],
+        "strategy": "bayes" if str(kept["strategy"]).startswith("<") else kept["strategy"],
+        "pruner": "none" if str(kept["pruner"]).startswith("<") else kept["pruner"],
+        "seed": kept["seed"],
+        "limits": kept.get("limits"),
+        "warm_start": kept.get("warm_start"),
+        **run_with.get("study", {}),
+    }
 
 
 def _known_metric(kept: Any) -> Any:

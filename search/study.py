@@ -22,6 +22,7 @@ from .folder import Folder, is_there, locked, open_storage, quiet, release, root
 from .goals import ONE, Goals, goals_of
 from .ledger import Ledger
 from .limits import NO_NETWORKS, Allowed, Limits, require_within_limits
+from .loading import settings_of
 from .objective import Objective
 from .pruners import described, pruner_of
 from .pruners.base import Pruner
@@ -376,7 +377,7 @@ class Study:
     @cached_property
     def earlier(self) -> list[dict[str, Any]]:
         """The trials of earlier studies that this one starts from, as they were when it began."""
-        return earlier_trials(self, self._reading())
+        return earlier_trials(self, self._reading(), load_study)
 
     @property
     def allowed(self) -> Allowed | None:
@@ -476,6 +477,23 @@ class Study:
     def travels(self, work: Trainer | Objective) -> bool:
         """Tells whether other processes can do the work, and judge it."""
         return work.travels and travels(self.metric)
+
+
+def load_study(
+    name: str,
+    storage: str | Path | BaseStorage | None = None,
+    trainer: Trainer | None = None,
+    *,
+    allow: Collection[str] = (),
+    **options: Any,
+) -> Study:
+    """Returns the study called `name` that exists in `storage`, with the settings it was made with.
+
+    A study made in Python with its own functions or arrays can be read so; to run it, give its `trainer`. `allow` names
+    installed packages that a study file's `module:function` may come from; `options` are those of `Study` that aren't
+    settings (executor, devices, workers, ...). Raises SettingsError if there is no such study.
+    """
+    return Study(name, storage=storage, **{**settings_of(name, storage, trainer, allow), **options})
 
 
 def _default_space(trainer: Trainer | None) -> Space:

@@ -138,13 +138,12 @@ def _why(study: Study, space: Space) -> str:
     return ""
 
 
-def earlier_trials(study: Study, ledger: Ledger | None) -> list[dict[str, Any]]:
+def earlier_trials(study: Study, ledger: Ledger | None, load: Callable[..., Study]) -> list[dict[str, Any]]:
     """Returns the trials of earlier studies that this one starts from, as they were when it began.
 
-    `ledger` is the study as far as it is there. Raises SettingsError, holding every problem.
+    `ledger` is the study as far as it is there; `load(name, storage)` opens another one. Raises SettingsError, holding
+    every problem.
     """
-    from .loading import load_study
-
     if study.warm_start is None:
         return []
     kept = ledger.attribute("warm_start") if ledger is not None else None
@@ -156,7 +155,7 @@ def earlier_trials(study: Study, ledger: Ledger | None) -> list[dict[str, Any]]:
         with gathered(problems):
             if name == study.name:
                 raise SettingsError(f"`{name}` can't start from itself")
-            earlier.append(load_study(name, study.storage))
+            earlier.append(load(name, study.storage))
     with gathered(problems):
         found = taken(earlier, study.space, maximize=study.maximize)
     if problems:
