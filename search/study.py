@@ -363,6 +363,15 @@ class Study:
             ledger.commit()
         return float(found["value"])
 
+    def report(self, path: str | Path) -> Path:
+        """Writes the study's report to `path`: all of it in one .html file, or in text as .md; returns the path.
+
+        A file that is there is replaced. Raises UsageError if nothing can be written there.
+        """
+        from .analysis.report import write_report
+
+        return write_report(self, path)
+
     # What a run would meet
 
     def problems(self, objective: Callable[..., Any] | None = None, budget: Budget = UNBOUNDED) -> list[Problem]:
