@@ -6,13 +6,16 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ..errors import Problem, UsageError
+from ..errors import Problem, SettingsError, UsageError
 from ..trainers.references import reference_to
 from .executors import EXECUTORS
 from .folder import name_problem, without_password
 
 if TYPE_CHECKING:
+    from .ledger import Ledger
     from .study import Study
+
+FORMAT = 2  # of what is kept with a study; trials of another one were trained otherwise, and can't be gone on with
 
 
 def own_problems(study: Study) -> list[Problem]:
@@ -113,6 +116,24 @@ def differing(first: Mapping[str, Any], second: Mapping[str, Any], path: str = "
             yield from differing(one, other, f"{where}.")
         elif one != other:
             yield where, one, other
+
+
+def require_same(study: Study, ledger: Ledger) -> None:
+    """Raises SettingsError if the settings that the study in the ledger was made with are others."""
+    described, kept = study.describe(), dict(ledger.attribute("settings"))
+    if kept["trainer"] and ledger.attribute("format") != FORMAT:
+        raise SettingsError(
+            f"the study `{study.name}` was made by another version of leadline, whose trainings differ from this "
+            "one's: what it found can be shown, but not gone on with. Run it anew, under another name"
+        )
+    if kept["trainer"] and described["trainer"]:  # settings that there are since are as if they had been left out
+        kept["trainer"] = {**trainer_defaults(), **kept["trainer"]}
+    others = [*differences(kept, described)]
+    if others:
+        raise SettingsError(
+            f"the study `{study.name}` exists with other settings: {'; '.join(others)}. "
+            "Give this one another name, or run it as it was"
+        )
 
 
 @contextmanager

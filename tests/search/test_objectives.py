@@ -214,7 +214,7 @@ class TestMistakes:
         assert "`rmse` is a metric for regression" in str(caught.value)
 
     def test_memory_is_of_one_trial_at_a_time(self, digits: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("leadline.search.study.devices_of", lambda study: ["cuda:0"])
+        monkeypatch.setattr("leadline.search.checks.devices_of", lambda study: ["cuda:0"])
         assert not digits(metric=["accuracy", "memory"]).problems(budget=Budget(trials=1))
         (problem,) = digits(metric=["accuracy", "memory"], lanes=2).problems(budget=Budget(trials=1))
         assert "`lanes` must be 1" in problem.text
