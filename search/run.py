@@ -21,7 +21,7 @@ from .objective import Objective
 from .pruners.wrapped import NoPruner
 from .refit import refit
 from .scheduler import Scheduler
-from .tracking import Tracker, store_of
+from .tracking import End, Tracker
 
 if TYPE_CHECKING:
     from ..trainers.trainer import Trainer
@@ -150,15 +150,7 @@ class Run:
         return cores if self.trials is None else max(1, min(cores, self.trials // lanes))
 
     def _tracker(self) -> Tracker | None:
-        if self.study.mlflow is None:
-            return None
-        uri = store_of(self.study.mlflow, self.study.folder)
-        artifacts = self.study.folder.mlflow_artifacts if uri.startswith("sqlite:///") else None
-        described = self.study.describe()
-        tags = {"strategy": self.study.strategy.name, "pruner": described["pruner"]}
-        if described["trainer"]:
-            tags |= {name: str(described["trainer"][name]) for name in ("model", "data")}
-        return Tracker(self.ledger, self.study.name, uri, artifacts, tags)
+        return None if self.study.tracking is None else Tracker(self.study, self.ledger, self.scheduler.workers)
 
     @contextmanager
     def _listening(self, tracker: Tracker | None, shown: Progress | None) -> Iterator[None]:
@@ -211,7 +203,7 @@ class Run:
         if finished and best is not None and study.trainer is not None and study.folder.weights(best.number).exists():
             model = write_model(study.trainer, study.folder, best, program=tracker is not None)
         if tracker is not None:
-            tracker.close(best, model, finished=finished)
+            tracker.close(End(best, model, None, finished, self.scheduler.ended_by))
             self.tracking_problem = tracker.problem
 
 
