@@ -16,8 +16,13 @@ if TYPE_CHECKING:
 
 # How a study file has its study run where it doesn't say
 HOW: dict[str, Any] = {
-    **{"executor": "processes", "device": "auto", "workers": "auto", "lanes": "auto", "plan": "auto"},
-    **{"keep": 5, "mlflow": "auto"},
+    "executor": "processes",
+    "device": "auto",
+    "workers": "auto",
+    "lanes": "auto",
+    "plan": "auto",
+    "keep": 5,
+    "mlflow": "auto",
 }
 
 
