@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SettingsError, StudyError
@@ -77,7 +78,7 @@ class Run:
                 self._refit(shown)
                 finished = not self.scheduler.interrupted
         finally:
-            with shown.status("Writing the best network, and to MLflow what it lacks ..."):
+            with shown.status("Writing the best network, and to MLflow what it lacks, with a report ..."):
                 self._conclude(tracker, finished=finished)
 
     def _set_up(self) -> None:
@@ -203,8 +204,17 @@ class Run:
         if finished and best is not None and study.trainer is not None and study.folder.weights(best.number).exists():
             model = write_model(study.trainer, study.folder, best, program=tracker is not None)
         if tracker is not None:
-            tracker.close(End(best, model, None, finished, self.scheduler.ended_by))
+            wanted = finished and best is not None and tracker.options.report
+            report = partial(write_report_and_plots, study) if wanted else None
+            tracker.close(End(best, model, finished, self.scheduler.ended_by, report))
             self.tracking_problem = tracker.problem
+
+
+def write_report_and_plots(study: Study, folder: Path) -> None:
+    """Writes the study's report, and its plots as files, into a folder."""
+    from .analysis.report import write_all
+
+    write_all(study, folder / "report.html", folder / "plots")
 
 
 def devices_of(study: Study) -> list[str]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import settings
+from .fragment import as_yaml
 
 if TYPE_CHECKING:
     from .budget import Budget
@@ -29,17 +29,18 @@ def study_file(study: Study, budget: Budget) -> str | None:
     data: digits
     model: mlp
     space:
-      depth: {int: [1, 3]}
-      lr: {float: [0.0001, 0.1], log: true}
-    trainer: {epochs: 2}
+      depth:
+        int: [1, 3]
+      lr:
+        float: [0.0001, 0.1]
+        log: true
+    trainer:
+      epochs: 2
     direction: maximize
     strategy: bayes
     trials: 3
     executor: auto
     """
-    from ruamel.yaml import YAML
-    from ruamel.yaml.comments import CommentedMap
-
     described = study.describe()
     trainer = described["trainer"]
     if trainer is None or any(isinstance(value, str) and value.startswith("<") for value in _values(described)):
@@ -65,26 +66,7 @@ def study_file(study: Study, budget: Budget) -> str | None:
     kept = {name: value for name, value in written.items() if value is not None and value != plain.get(name)}
     if study.tracking is None:
         kept["mlflow"] = None
-    kept["space"] = CommentedMap({name: _in_a_line(value) for name, value in kept["space"].items()})
-    text = StringIO()
-    yaml = YAML()
-    yaml.width = 120
-    yaml.dump({name: value if name == "space" else _in_a_line(value) for name, value in kept.items()}, text)
-    return text.getvalue()
-
-
-def _in_a_line(value: Any) -> Any:
-    """Returns a value as YAML writes it without breaking lines after each of its parts."""
-    from ruamel.yaml.comments import CommentedMap, CommentedSeq
-
-    if isinstance(value, Mapping):
-        line: Any = CommentedMap({name: _in_a_line(part) for name, part in value.items()})
-    elif isinstance(value, list | tuple):
-        line = CommentedSeq(map(_in_a_line, value))
-    else:
-        return value
-    line.fa.set_flow_style()
-    return line
+    return as_yaml(kept)
 
 
 def _hooks() -> dict[str, Any]:

@@ -59,6 +59,8 @@ def imports_of(module):
                 yield from walk(child, at_load and not inside, for_types or typing)
                 continue
             for name in names:
+                if name == "leadline.__version__":  # the root's own, which takes loading nothing
+                    continue
                 imported = known(name) if name.startswith("leadline.") else name
                 yield Import(module, imported, child.lineno, at_load, for_types)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,13 +11,14 @@ from ..trial import Trial
 
 @dataclass(frozen=True)
 class End:
-    """How a run of the study ended: its best trial, the folders of its model and its report, if there are any.
+    """How a run of the study ended: its best trial, and the folder of that one's model, if there is one.
 
-    `reason` is what ended it: a part of the budget, "space", "interrupt", ...
+    `reason` is what ended it: a part of the budget, "space", "interrupt", ... `report` writes report and plots into a
+    folder, where they are wanted.
     """
 
     best: Trial | None = None
     model: Path | None = None
-    report: Path | None = None
     finished: bool = False
     reason: str = ""
+    report: Callable[[Path], None] | None = None

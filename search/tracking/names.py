@@ -10,6 +10,7 @@ ARCHITECTURE = "architecture"  # tag of a trial: what of its configuration decid
 PARETO = "pareto"  # tag of a trial, of several objectives: whether no other dominated it when the study last ended
 OBJECTIVE = "objective"  # a trial's value, once, under one name in every study: what runs are sorted by
 REPORTED = "reported"  # the curve of a trial whose reports name no metrics
+REPORT = "leadline.report"  # tag of the study: how many trials the report that was logged is of
 BEST = "best."  # tags of the study: the best trial, `best.trial`, and its parameters
 
 # MLflow's own

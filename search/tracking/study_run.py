@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from ..budget import Budget
 from ..study_file import study_file
+from ..trial import ENDED
 from .dataset import dataset_inputs
 from .environment import environment
 from .metrics import progress_metrics
 from .models import DIGEST, ModelLogger
 from .monitor import Monitor
-from .names import BEST, NOTE, PARETO
+from .names import BEST, NOTE, PARETO, REPORT
 from .note import note
 
 if TYPE_CHECKING:
@@ -79,11 +82,21 @@ class StudyRun:
         if end.model is not None and end.best is not None and self.study.trainer is not None:
             logger = ModelLogger(runs.client, runs.experiment_id, runs.parent, self.options)
             tags[DIGEST] = logger.log(self.study.trainer, self.study.folder, end.best, end.model)
-        if end.report is not None:
-            runs.client.log_artifacts(runs.parent.id, str(end.report))
         runs.log(runs.parent, tags=tags)
         runs.delete_doubles()
         runs.client.set_terminated(runs.parent.id, "FINISHED" if end.finished else "KILLED")
+        if end.report is not None:
+            self._log_report(runs, end.report)
+
+    def _log_report(self, runs: Runs, write: Callable[[Path], None]) -> None:
+        """Logs the report and its plots, unless MLflow has those of as many trials."""
+        ended = str(sum(trial.state in ENDED for trial in self.ledger.trials))
+        if runs.parent.tags.get(REPORT) == ended:
+            return
+        with TemporaryDirectory() as place:
+            write(Path(place))
+            runs.client.log_artifacts(runs.parent.id, place)
+        runs.log(runs.parent, tags={REPORT: ended})
 
     def _tag_front(self, runs: Runs) -> None:
         front = {trial.number for trial in self.ledger.goals.front(self.ledger.trials)}
