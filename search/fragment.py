@@ -31,10 +31,10 @@ def fragment(study: Study, trial: Trial) -> str:
     unknown = [name for name, value in own.items() if isinstance(value, str) and value.startswith("<")]
     lines += [f"# `{name}` is known to the study's own script alone\n" for name in unknown]
     trainer = {name: value for name, value in own.items() if name not in unknown}
-    return "".join(lines) + _yaml({"space": dict(trial.params), **({"trainer": trainer} if trainer else {})})
+    return "".join(lines) + as_yaml({"space": dict(trial.params), **({"trainer": trainer} if trainer else {})})
 
 
-def _yaml(value: dict[str, Any]) -> str:
+def as_yaml(value: dict[str, Any]) -> str:
     """Returns a value as YAML that readers of YAML 1.1, which take `1e-05` for text, understand as well."""
     from ruamel.yaml import YAML
     from ruamel.yaml.nodes import Node

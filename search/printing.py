@@ -108,6 +108,7 @@ def whole(study: Study) -> dict[str, Any]:
 
 def print_outcome(study: Study, ended: list[Trial], *, new: int, waiting: int) -> None:
     """Prints how a run ended, the best trial, and what to do next."""
+    from .folder import without_password
     from .tracking import store_of
 
     where = f"{study.name}{storage_option(study)}"
@@ -123,8 +124,8 @@ def print_outcome(study: Study, ended: list[Trial], *, new: int, waiting: int) -
     print_best(study, study.best)
     print_front(study)
     print()
-    if study.mlflow is not None:
-        print(f"MLflow:  {store_of(study.mlflow, study.folder)}")
+    if study.tracking is not None:
+        print(f"MLflow:  {without_password(store_of(study.tracking.uri, study.folder))}")
         print(f"Compare: leadline ui {where}")
     print(f"Next:    leadline test {where}")
 

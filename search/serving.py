@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import StudyError
 from .folder import Folder, root_of
-from .tracking import connect, store_of, trials_link
+from .tracking import Tracking, connect, store_of, trials_link
 
 if TYPE_CHECKING:
     from .study import Study
@@ -28,7 +28,8 @@ def serve_mlflow(study: Study | None, storage: str | None, port: int, say: Say) 
     Raises StudyError if nothing has been logged yet, or the server doesn't start.
     """
     folder = study.folder if study else Folder(root_of(storage), "any")
-    uri = store_of(study.mlflow if study else None, folder)
+    options = (study.tracking if study else None) or Tracking()
+    uri = store_of(options.uri, folder)
     if uri.startswith("http"):
         say(f"MLflow has a server of its own: {uri}", {"server": uri, "page": uri, "store": uri})
         return
@@ -37,7 +38,7 @@ def serve_mlflow(study: Study | None, storage: str | None, port: int, say: Say) 
     server = f"http://127.0.0.1:{port}"
     page = server
     if study is not None:
-        experiment = connect(uri).get_experiment_by_name(study.name)
+        experiment = connect(uri).get_experiment_by_name(options.experiment or study.name)
         if experiment is not None:
             page = trials_link(server, experiment.experiment_id, study.maximize)
     text = f"MLflow's UI is starting at {server} (a few seconds; Ctrl-C ends it). The trials, best first:\n{page}"

@@ -9,12 +9,22 @@ from typing import TYPE_CHECKING, Any
 from ..errors import Problem, SettingsError, UsageError
 from ..trainers.references import reference_to
 from .executors import EXECUTORS
-from .folder import name_problem, without_password
+from .folder import name_problem
 
 if TYPE_CHECKING:
     from .ledger import Ledger
     from .study import Study
 
+# How a study file has its study run where it doesn't say
+HOW: dict[str, Any] = {
+    "executor": "processes",
+    "device": "auto",
+    "workers": "auto",
+    "lanes": "auto",
+    "plan": "auto",
+    "keep": 5,
+    "mlflow": "auto",
+}
 FORMAT = 2  # of what is kept with a study; trials of another one were trained otherwise, and can't be gone on with
 
 
@@ -47,8 +57,7 @@ def options(study: Study) -> dict[str, Any]:
     trainer = study.trainer
     own: dict[str, Any] = {name: getattr(study, name) for name in ("executor", "workers", "lanes", "plan", "keep")}
     own["devices"] = study.devices if isinstance(study.devices, str) else list(study.devices)
-    secret = study.mlflow is not None and without_password(study.mlflow) != study.mlflow
-    own["mlflow"] = "auto" if secret else study.mlflow
+    own["mlflow"] = study.tracking.describe() if study.tracking else None
     of_trainer: dict[str, Any] = {}
     if trainer is not None:
         hooks = {name: getattr(trainer, name) for name in ("on_epoch", "on_trial_end")}

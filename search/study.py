@@ -30,6 +30,7 @@ from .refit import judge
 from .run import Run, devices_of, job_for
 from .storage import Mirror
 from .strategies import Strategy
+from .tracking import Tracking
 from .trial import ActiveTrial, Trial
 from .warm_start import WarmStart, best_of, earlier_trials
 
@@ -59,7 +60,8 @@ class Study:
     one stacked network, "padded" (fused, narrower networks of a family being padded), "looped", or "auto",
     whichever is faster; on a CPU auto is one lane where results matter to what comes next. `keep` is how many of
     the best trials keep their weights. `mlflow` is the address of MLflow's store ("auto": `MLFLOW_TRACKING_URI`,
-    else beside the studies; None: no tracking). `warm_start` names earlier studies in this storage whose trials the
+    else beside the studies; None: no tracking), or a mapping of what `leadline.search.tracking.Tracking` takes.
+    `warm_start` names earlier studies in this storage whose trials the
     strategy knows from the start, or is `{"from": names, "first": 3}`: so many of their best configurations are run
     first.
 
@@ -93,7 +95,7 @@ class Study:
         plan: str = "auto",
         workers: str | int = "auto",
         keep: int = 5,
-        mlflow: str | None = "auto",
+        mlflow: str | Mapping[str, Any] | None = "auto",
         limits: Mapping[str, Any] | Limits | None = None,
         warm_start: Any = None,
     ) -> None:
@@ -106,6 +108,9 @@ class Study:
         self.goals = Goals(maximize=(True, False)) if several else ONE  # to check the rest by, if these are wrong
         with settings.gathered(problems):
             self.goals = goals_of(trainer, metric, direction)
+        self.tracking: Tracking | None = None
+        with settings.gathered(problems, "mlflow"):
+            self.tracking = Tracking.of(mlflow)
         self.limits = Limits()
         with settings.gathered(problems, "limits"):
             self.limits = Limits.parse(limits)
