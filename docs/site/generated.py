@@ -47,7 +47,8 @@ def _names(parameter: inspect.Parameter, kind: type, info: ArgumentInfo | Option
     if isinstance(info, ArgumentInfo):
         return f"`{info.metavar}`"
     long = parameter.name.replace("_", "-")
-    names = [name for name in info.param_decls or () if name.startswith("-")] or [f"--{long}"]
+    given = (info.default, *(info.param_decls or ()))  # within Annotated the first name is taken for a default
+    names = [name for name in given if isinstance(name, str) and name.startswith("-")] or [f"--{long}"]
     if kind is bool:
         return ", ".join(f"`{name}`" for name in [*names, *([f"--no-{long}"] if parameter.default is True else [])])
     return f"`{names[0]} {info.metavar or KINDS.get(kind, 'PATH')}`"
