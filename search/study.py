@@ -449,7 +449,7 @@ class Study:
     def _open(self, *, write: bool) -> Ledger:
         kinds = optuna.study.StudyDirection
         directions = [kinds.MAXIMIZE if more else kinds.MINIMIZE for more in self.goals.maximize]
-        with _quiet():
+        with quiet():
             storage = open_storage(self.storage, self.folder, write=write)
             try:
                 mirror = Mirror.open(storage, self.name, directions if write else None)
@@ -594,7 +594,7 @@ def load_study(
     missing = SettingsError(f"there is no study `{name}` in {shown(storage, folder)}. `leadline ls` lists them")
     if not is_there(storage, folder):
         raise missing
-    with _quiet():
+    with quiet():
         durable = open_storage(storage, folder, write=False)
         try:
             mirror = Mirror.open(durable, name)
@@ -654,7 +654,7 @@ def _trainer_of(described: dict[str, Any], base: Path | None, allow: Collection[
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keeps Optuna's notes about opening a study from the user's terminal."""
     logger = logging.getLogger("optuna")
     level = logger.level
