@@ -14,6 +14,7 @@ leadline-studies/
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import re
 import shutil
@@ -191,6 +192,18 @@ def open_storage(storage: str | Path | BaseStorage | None, folder: Folder, *, wr
             reason = str(error).splitlines()[0]
             raise SettingsError(f"the storage {without_password(str(storage))} can't be opened: {reason}") from error
     return JournalStorage(JournalFile(folder.journal, read_only=not write))
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps Optuna's notes about opening a study from the user's terminal."""
+    logger = logging.getLogger("optuna")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def release(storage: BaseStorage) -> None:

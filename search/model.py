@@ -44,6 +44,20 @@ def rebuild(
     return network.eval(), card
 
 
+def rebuild_whole(trainer: Trainer, folder: Folder, trial: Trial) -> tuple[nn.Module, dict[str, Any]]:
+    """Returns the network to be taken home, and its card: trained again if the trainer refits, and if it was.
+
+    That of a regression gives targets in their own units. Raises StudyError as `rebuild` does.
+    """
+    import torch
+
+    from ..trainers.networks.layers import Rescale
+
+    refitted = trainer.refit and folder.weights(trial.number, refitted=True).exists()
+    network, card = rebuild(trainer, folder, trial, refitted=refitted)
+    return (torch.nn.Sequential(network, Rescale(**card["scale"])).eval() if card["scale"] else network), card
+
+
 def write_model(trainer: Trainer, folder: Folder, trial: Trial, *, program: bool) -> Path:
     """Writes the network of `trial`, trained again if the trainer refits, to the study's `model/` folder; returns it.
 

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...errors import UsageError
-from .document import Plot
-from .drawing.style import styled
+from .drawing.files import require_format, write_plots
 from .report import document_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ..study import Study
-
-FORMATS = ("svg", "png")
 
 
 def figures(study: Study) -> dict[str, Figure]:
@@ -31,24 +26,3 @@ def write_figures(study: Study, folder: str | Path, format: str = "svg") -> list
     """
     require_format(format)
     return write_plots(document_of(study).plots, Path(folder), format)
-
-
-def write_plots(plots: Sequence[Plot], folder: Path, format: str) -> list[Path]:
-    """Writes plots into a folder, which is made if it isn't there; returns the files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{plot.name}.{format}" for plot in plots]
-    with styled():
-        for plot, path in zip(plots, paths, strict=True):
-            plot.figure.savefig(
-                path,
-                dpi=200,
-                metadata={"Date": None} if format == "svg" else None,
-                facecolor="white" if format == "png" else "none",
-            )
-    return paths
-
-
-def require_format(format: str) -> None:
-    """Raises UsageError unless figures can be written so."""
-    if format not in FORMATS:
-        raise UsageError(f"a plot's format is {' or '.join(FORMATS)}, but got `{format}`")

@@ -113,7 +113,7 @@ def _parts(
     """Returns each parameter's part by an evaluator of Optuna's, from a study in memory of these trials alone."""
     import optuna
 
-    from ..study import quiet
+    from ..folder import quiet
 
     distributions = {name: space.parameters[name].to_distribution() for name in names}
     with quiet():

@@ -43,7 +43,7 @@ def write_all(study: Study, path: Path, folder: Path | None = None, plot_format:
 
     Raises UsageError if one of them can't be written, before anything is, and StudyError if there is no such study.
     """
-    from .figures import require_format, write_plots
+    from .drawing.files import require_format, write_plots
 
     require_path(path)
     require_format(plot_format)

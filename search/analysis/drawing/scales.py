@@ -123,6 +123,9 @@ class Scale:
 
             axis.set_major_formatter(EngFormatter(sep=""))
         low, high = self.raw(np.array([-0.03, 1.03]))
+        if self.whole and not self.log:
+            room = min(0.5, 0.1 * (self.high - self.low))
+            low, high = self.low - room, self.high + room
         if low < high:
             getattr(axes, f"set_{which}lim")(low, high)
 

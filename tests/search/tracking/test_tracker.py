@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import mlflow
+import mlflow.pytorch
 import pytest
 import torch
 from mlflow.entities import Run
@@ -30,6 +32,7 @@ from leadline.search.tracking import connect, trials_link
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
     pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType"),  # of MLflow's own classes
 ]
 Make = Callable[..., ll.Study]
 TRIALS = 5
@@ -41,6 +44,12 @@ def enqueued(study: ll.Study) -> ll.Study:
     """Puts five in line: good ones, one that fails, and one that `asha` prunes."""
     rates = (1e-2, HOPELESS, 2e-2, 3e-2, 1e-3)
     return study.enqueue(*({"depth": 1 + index % 2, "lr": rate} for index, rate in enumerate(rates)))
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Works in the test's folder: MLflow's own functions make a database where they are called."""
+    monkeypatch.chdir(tmp_path)
 
 
 def store(folder: Path) -> str:
@@ -100,13 +109,14 @@ def assert_mlflow_holds(study: ll.Study, uri: str) -> None:
     assert parent.info.status == "FINISHED"
 
 
-def assert_the_model_there_is_the_best(study: ll.Study, uri: str, target: Path) -> None:
-    """Loads the artifact as somebody who has never heard of leadline would."""
-    client = MlflowClient(uri)
-    parent, _ = runs_of(client, study.name)
-    target.mkdir()
-    program = client.download_artifacts(parent.info.run_id, "model/model.pt2", str(target))
-    loaded = torch.export.load(program).module()
+def assert_the_model_there_is_the_best(study: ll.Study, uri: str) -> None:
+    """Loads it as somebody who has never heard of leadline would."""
+    parent, _ = runs_of(MlflowClient(uri), study.name)
+    mlflow.set_tracking_uri(uri)
+    try:
+        loaded = mlflow.pytorch.load_model(f"runs:/{parent.info.run_id}/model")
+    finally:
+        mlflow.set_tracking_uri(None)
     assert study.trainer is not None
     network, card = rebuild(study.trainer, study.folder, study.best)
     for size in (1, 2, 7):
@@ -137,7 +147,7 @@ def test_every_trial_is_there_with_its_parameters_curves_state_and_cost(
     assert study.tracking_problem is None
     assert {trial.state for trial in study.trials} == {"complete", "failed", "pruned"}
     assert_mlflow_holds(study, store(folder))
-    assert_the_model_there_is_the_best(study, store(folder), tmp_path / "downloaded")
+    assert_the_model_there_is_the_best(study, store(folder))
 
 
 @pytest.mark.usefixtures("used")
@@ -165,7 +175,7 @@ def test_an_interrupted_study_shows_as_killed_and_a_resumed_one_has_nothing_twic
     assert_mlflow_holds(study, store(folder))
     again().run(trials=TRIALS + 1, progress=False)
     assert_mlflow_holds(again(), store(folder))
-    assert_the_model_there_is_the_best(again(), store(folder), tmp_path / "downloaded")
+    assert_the_model_there_is_the_best(again(), store(folder))
 
 
 KILLED = """
@@ -331,7 +341,7 @@ def test_a_tracking_server_gets_the_same_by_its_address_in_the_environment(
     assert not (folder / "mlflow.db").exists()
     study.run(trials=TRIALS, progress=False)
     assert_mlflow_holds(study, server)
-    assert_the_model_there_is_the_best(study, server, tmp_path / "downloaded")
+    assert_the_model_there_is_the_best(study, server)
 
 
 @pytest.mark.usefixtures("used")
