@@ -12,7 +12,7 @@ import numpy as np
 from ...spaces import Choice
 from ..trial import Trial
 from .drawing.scales import Scale
-from .facts import Facts
+from .facts import Facts, reason_of
 from .words import counted, listed, number, setting, share
 
 TOP = 0.1  # of the complete trials: those that advice goes by
@@ -43,7 +43,7 @@ def _failures(facts: Facts) -> Iterator[str]:
 
 
 def _usual(failed: Sequence[Trial]) -> str:
-    return statistics.mode(trial.reason or "no reason given" for trial in failed)
+    return statistics.mode(map(reason_of, failed))
 
 
 def _set_apart(facts: Facts, failed: Sequence[Trial]) -> Iterator[str]:

@@ -59,7 +59,8 @@ class Table:
 class Plot:
     """A figure called `name`, with what stands beneath it and what is read out instead of it.
 
-    One that is `wide` takes the page's whole width. `table` has its most telling numbers.
+    The name becomes a file's: what isn't a letter, a digit, `_`, `.` or `-` is replaced. One that is `wide` takes the
+    page's whole width. `table` has its most telling numbers.
     """
 
     name: str
@@ -69,6 +70,9 @@ class Plot:
     wide: bool = False
     table: Table | None = None
     kind: str = field(default="plot", init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", re.sub(r"[^\w.-]+", "-", self.name))
 
 
 Block = Text | Items | Code | Table | Plot

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from ...errors import UsageError
 from ..trial import ENDED, Trial
 from .importance import Importance, compared, importance
+
+HUGE = 1e100  # beyond it a value counts as infinite: its square would be
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -134,8 +137,8 @@ class Facts:
         """Returns what a trial came to in an objective; of the first, where it ended early, the best of its curve."""
         found = trial.values[objective] if len(trial.values) > objective else None
         if found is None and objective == 0 and trial.state != "failed":
-            found = self.better(value for value in trial.curve.values() if math.isfinite(value))
-        return found if found is not None and math.isfinite(found) else None
+            found = self.better(value for value in trial.curve.values() if abs(value) < HUGE)
+        return found if found is not None and abs(found) < HUGE else None
 
     def better(self, values: Any) -> float | None:
         """Returns the best of some values, None of none."""
@@ -180,3 +183,15 @@ class Facts:
         """Tells whether a parameter's values were spread: no single one took four of five trials."""
         had = sum(name in trial.params for trial in self.trials)
         return self.usual(name)[1] < 0.8 * had
+
+
+def reason_of(trial: Trial) -> str:
+    """Returns why a trial ended, without the numbers that tell one trial from another.
+
+    >>> reason_of(Trial(0, "failed", {}, reason="the loss was no number at epoch 2, step 17"))
+    'the loss was no number at epoch 2, step …'
+    """
+    if trial.reason == "told":
+        return "its script said so"
+    unknown = {"running": "still running, or left by a crash", "paused": "may go on"}
+    return re.sub(r"(?<=step )\d+|\d+\.\d{3,}", "…", trial.reason) or unknown.get(trial.state, "no reason is known")

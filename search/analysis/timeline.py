@@ -13,7 +13,8 @@ from ..trial import EPOCH
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-IDLE = 0.1  # of all time of work: a pause longer than that is drawn as one of IDLE / 5
+IDLE = 0.1  # of all time of work: a pause longer than that, and than LEAST seconds, is drawn as one of IDLE / 5
+LEAST = 30.0
 BREAK = 4.0  # times its usual epoch: if a trial took longer for one, it was paused in between
 
 
@@ -51,7 +52,7 @@ def timeline(frozen: Iterable[FrozenTrial]) -> Timeline | None:
     total = sum(end - start for start, end in busy)
     squeezed, cuts = _squeeze(busy, total)
     bars, free = [], list[float]()
-    slack = 1e-3 * total
+    slack = max(1e-3 * total, 0.05)  # a trial may be proposed while the one before it is being written down
     for start, end, number in stretches:
         begin = next(at for at, (low, high) in zip(squeezed, busy, strict=True) if low <= start <= high)
         low = next(low for low, high in busy if low <= start <= high)
@@ -102,7 +103,7 @@ def _squeeze(busy: Sequence[tuple[float, float]], total: float) -> tuple[list[fl
     begins, cuts = [0.0], []
     for (low, high), (then, _) in pairwise(busy):
         gap, at = then - high, begins[-1] + high - low
-        if gap > IDLE * total:
+        if gap > max(IDLE * total, LEAST):
             gap = IDLE * total / 5
             cuts.append(at + gap / 2)
         begins.append(at + gap)

@@ -57,12 +57,14 @@ def setting(value: Any) -> str:
 def duration(seconds: float | None) -> str:
     """Returns seconds as people say them.
 
-    >>> duration(3.21), duration(125), duration(7500)
-    ('3.2 s', '2 min 5 s', '2 h 5 min')
+    >>> duration(0.004), duration(3.21), duration(125), duration(7500)
+    ('4 ms', '3.2 s', '2 min 5 s', '2 h 5 min')
     """
     if seconds is None:
         return ""
-    if seconds < 60:
+    if seconds < 0.0995:
+        return f"{1000 * seconds:.0f} ms"
+    if seconds < 59.5:
         return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from .scales import Scale, short
 from .style import BEST, COMPLETE, FAINT, INK, MANY, PAPER, PRUNED, SHADES, WIDE, blank
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 MOST_LINES = 250
@@ -29,7 +31,7 @@ def parallel(
     maximize: bool,
     metric: str,
 ) -> Figure:
-    """Returns a line a trial through its parameters to its value, the better the darker; that at `best` on top.
+    """Returns a line a trial through its parameters to its value, the better the stronger; that at `best` on top.
 
     A parameter that a trial doesn't have is passed beneath the axis.
     """
@@ -145,24 +147,24 @@ def contour(
     maximize: bool,
     metric: str,
 ) -> Figure:
-    """Returns a surface over two parameters, the better the darker, and the trials it was drawn from as points.
+    """Returns a surface over two parameters, the better the stronger, and the trials it was drawn from as points.
 
     `surface` (y, x) lies on a grid over the unit square, or on a place for each option; NaN is where no trial is near.
     `points` (n, 2) and `best` are coordinates; `levels` (9,) bound the shades, from the least value up.
     """
-    figure, axes = blank(3.2)
-    colors = SHADES if maximize else SHADES[::-1]
+    from matplotlib.cm import ScalarMappable
     from matplotlib.colors import BoundaryNorm, ListedColormap
 
-    norm = BoundaryNorm(levels, len(SHADES))
-    edges = [_edges(scale, count) for scale, count in zip((across, upward), surface.shape[::-1], strict=True)]
+    figure, axes = blank(3.2)
+    colors = SHADES if maximize else SHADES[::-1]
+    shade = ScalarMappable(BoundaryNorm(levels, len(SHADES)), ListedColormap(colors))
     bounded = np.clip(surface, levels[0], levels[-1] - 1e-9 * (levels[-1] - levels[0]))
-    if across.options or upward.options:
-        drawn: Any = axes.pcolormesh(*edges, bounded, cmap=ListedColormap(colors), norm=norm, rasterized=True)
+    if upward.options:
+        _bands(axes, _edges(across, surface.shape[1]), np.digitize(bounded, levels) - 1, colors)
     else:
-        centers = [scale.raw(np.linspace(0, 1, count)) for scale, count in
-                   zip((across, upward), surface.shape[::-1], strict=True)]  # fmt: skip
-        drawn = axes.contourf(*centers, bounded, levels=levels, colors=colors)
+        places = [scale.raw(np.linspace(0, 1, count)) for scale, count in zip((across, upward), surface.T.shape,
+                  strict=True)]  # fmt: skip
+        axes.contourf(*places, bounded, levels=levels, colors=colors)
     axes.scatter(
         points[:, 0], points[:, 1], s=9, color=INK, linewidths=0, alpha=0.55, zorder=3, rasterized=len(points) > MANY
     )
@@ -170,13 +172,24 @@ def contour(
     across.put_on(axes, "x")
     upward.put_on(axes, "y")
     axes.grid(visible=False)
-    bar = figure.colorbar(drawn, ax=axes, pad=0.02, fraction=0.05, aspect=26)
+    bar = figure.colorbar(shade, ax=axes, pad=0.02, fraction=0.05, aspect=26)
     bar.outline.set_visible(False)
     bar.set_label(short(metric, 24))
     bar.set_ticks(list(levels[::2]))
     bar.ax.tick_params(length=0)
     bar.ax.set_yticklabels([f"{level:.3g}" for level in levels[::2]])
     return figure
+
+
+def _bands(axes: Axes, edges: NDArray[np.float64], places: NDArray[np.int64], colors: Sequence[str]) -> None:
+    """Draws a band for each option that goes upward: `places` (options, n) are of colours, between edges (n + 1,)."""
+    for row, band in enumerate(places):
+        starts = [0, *(np.flatnonzero(np.diff(band)) + 1), len(band)]  # what has one shade is one rectangle
+        for start, stop in pairwise(starts):
+            if band[start] < len(colors):  # else NaN, which is beyond all levels
+                color = colors[band[start]]
+                left, right = edges[start], edges[stop]
+                axes.barh(row, right - left, left=left, height=1.0, color=color, edgecolor=color, linewidth=0.3)
 
 
 def _edges(scale: Scale, count: int) -> NDArray[np.float64]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 
 from ...trial import Trial
 from ..document import Block, Plot, Section, Table
 from ..drawing import course
-from ..facts import Facts
+from ..facts import Facts, reason_of
 from ..timeline import timeline
-from ..words import capital, counted, duration, number, share
+from ..words import capital, counted, duration, listed, number, share
 
 EARLY = ("pruned", "failed", "running", "paused")
 
@@ -78,17 +77,21 @@ def endings(facts: Facts) -> Section | None:
     if not early:
         lead = f"Nothing was pruned, and nothing failed: all {counted(len(facts.trials), 'trial')} are complete."
         return Section("endings", "What was pruned, what failed", lead)
-    counts = Counter((trial.state, _reason(trial)) for trial in early)
+    counts = Counter((trial.state, reason_of(trial)) for trial in early)
     rows = [
-        (str(count), state, reason, _numbers([t for t in early if (t.state, _reason(t)) == (state, reason)]))
+        (str(count), state, reason, _numbers([t for t in early if (t.state, reason_of(t)) == (state, reason)]))
         for (state, reason), count in sorted(counts.items(), key=lambda item: (EARLY.index(item[0][0]), -item[1]))
     ]
-    failed = facts.count("failed")
-    lead = (
-        f"{share(len(early), len(facts.trials))} of the trials weren't trained to their end. Pruned ones saved time; "
-        + (f"{share(failed, len(facts.trials))} failed, and taught the search only where not to look." if failed
-           else "none failed.")
-    )  # fmt: skip
+    parts = {state: facts.count(state) for state in EARLY}
+    meaning = {
+        "pruned": "pruned, which saved time",
+        "failed": "failed, and taught the search only where not to look",
+        "running": "running when this was written",
+        "paused": "paused, and may go on",
+    }
+    told = [f"{share(count, len(facts.trials))} of the trials were {meaning[state]}".replace("were failed", "failed")
+            for state, count in parts.items() if count]  # fmt: skip
+    lead = f"{listed(told)}."
     return Section(
         "endings", "What was pruned, what failed", lead, (Table(("trials", "state", "why", "which"), tuple(rows)),)
     )
@@ -122,7 +125,7 @@ def time(facts: Facts) -> Section | None:
         bars = [(bar.row, bar.start / scale, (bar.end - bar.start) / scale, states[bar.number]) for bar in drawn.bars]
         figure = course.timeline(bars, [cut / scale for cut in drawn.cuts], unit)
         caption = "When each trial was trained; those above each other at the same time."
-        caption += " Dotted: hours in which nothing ran are left out." if drawn.cuts else ""
+        caption += " Dotted: time in which nothing ran is left out." if drawn.cuts else ""
         blocks.append(Plot("timeline", figure, caption, "Timeline of the trials.", wide=True))
     ended = spent["pruned"] + spent["failed"]
     lead = f"{share(ended, facts.seconds)} of the training time went into trials that were pruned or failed."
@@ -159,13 +162,6 @@ def _standing(facts: Facts) -> dict[str, tuple[list[float], list[float]]]:
         if on or ended:
             found[f"epoch {rung}"] = (on, ended)
     return found
-
-
-def _reason(trial: Trial) -> str:
-    """Returns why a trial ended, without the numbers that tell one trial from another."""
-    if not trial.reason:
-        return {"running": "still running, or left by a crash", "paused": "may go on"}.get(trial.state, "")
-    return re.sub(r"(?<=step )\d+|\d+\.\d{3,}", "…", trial.reason)
 
 
 def _numbers(trials: list[Trial]) -> str:

@@ -29,9 +29,9 @@ def question(facts: Facts) -> Section:
         rows.append(("limits", ", ".join(f"{name} {setting(most)}" for name, most in limits.items())))
     space = [_parameter(name, described) for name, described in facts.settings["space"].items()]
     lead = (
-        f"Which configuration of these {counted(len(facts.space.parameters), 'parameter')} has the "
-        f"{'greatest' if facts.maximize else 'least'} {facts.metric}? Everything that was fixed beforehand, so that "
-        "the numbers below can be read."
+        f"Which configuration of {counted(len(facts.space.parameters), 'parameter')} has the "
+        f"{'greatest' if facts.maximize else 'least'} {facts.metric}? Below stands what was fixed beforehand: all "
+        "that is found holds for it."
     )
     blocks: list[Block] = [
         Table((), tuple(row for row in rows if row[1])),

@@ -19,7 +19,7 @@ from ..importance import Compared, Importance
 from ..surface import surface
 from ..words import capital, counted, listed, number, setting, share
 
-MOST_SLICES, MOST_PAIRS = 6, 6
+MOST_BARS, MOST_SLICES, MOST_PAIRS = 12, 6, 6
 MATTERS = 0.05  # the least part of what is drawn, where anything has more
 
 
@@ -35,12 +35,12 @@ def parallel(facts: Facts) -> Section | None:
         scales, [trial.params for trial in drawn], values, best, maximize=facts.maximize, metric=facts.metric
     )
     caption = (
-        f"A line is a trial, from parameter to parameter to its {facts.metric}: the better, the darker; the best in "
-        "orange. Axes are logarithmic where the search was."
+        f"A line is a trial, from parameter to parameter to its {facts.metric}: the better, the stronger its colour; "
+        "the best in orange. Axes are logarithmic where the search was."
     )
     if any(parameter.conditions for parameter in facts.space.parameters.values()):
         caption += " A line passes beneath a parameter that the trial doesn't have."
-    lead = "Where dark lines run together, good configurations agree; where they spread, that parameter is free."
+    lead = "Where strong lines run together, good configurations agree; where they spread, that parameter is free."
     alt = f"Parallel coordinates of {counted(len(drawn), 'trial')} over {listed([scale.name for scale in scales])}."
     names = [scale.name for scale in scales]
     rows = [
@@ -65,7 +65,7 @@ def importance(facts: Facts) -> Section | None:
             continue
         blocks.append(Items(tuple(_meaning(found, name))))
         parts = {"PED-ANOVA": found.ped_anova, "fANOVA": found.fanova}
-        figure = drawing.importances(found.order, {method: own for method, own in parts.items() if own})
+        figure = drawing.importances(found.order[:MOST_BARS], {method: own for method, own in parts.items() if own})
         caption = f"Parts in {name}, in percent, from {found.compared.what}."
         if set(found.fanova) < set(found.ped_anova):
             caption += " fANOVA knows only parameters that every trial has."
@@ -79,6 +79,8 @@ def importance(facts: Facts) -> Section | None:
         )
         alt = f"Importance of parameters for {name}: {shares}."
         blocks.append(Plot(label, figure, caption, alt, table=table))
+    if all(found.reason for found in facts.importances):
+        return Section("importance", "What mattered", f"Nothing can be said: {facts.importances[0].reason}.")
     lead = (
         "PED-ANOVA tells which parameters set the best tenth of the trials apart; fANOVA which ones explain the "
         "differences between all of them. A parameter may matter to the one and not to the other: one that must merely "
@@ -95,7 +97,7 @@ def landscape(facts: Facts) -> Section | None:
     blocks: list[Block] = [*_slices(facts, names[:MOST_SLICES])]
     if contours := [*_contours(facts, names)]:
         what = facts.importances[0].compared.what
-        told = f"Over pairs of parameters: {what}, smoothed, the better the darker; blank where nothing was tried."
+        told = f"Over pairs of parameters: {what}, smoothed, the better the stronger; blank where nothing was tried."
         blocks += [Text(told), *contours]
     if not blocks:
         return None
