@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from typer.models import ArgumentInfo, OptionInfo
@@ -11,6 +12,15 @@ from leadline.cli import app
 
 COMMANDS = "<!-- the commands -->"
 KINDS = {int: "INTEGER", float: "NUMBER", str: "TEXT"}  # what an option takes that doesn't say so; else a path
+
+
+def on_startup(**_: Any) -> None:
+    """Makes the link through which the package, whose folder has any name, is found: `build/site/leadline`."""
+    root = Path(__file__).parents[2]
+    link = root / "build/site/leadline"
+    if not link.exists():
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(root)
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
