@@ -85,6 +85,23 @@ def read_images(names: Sequence[str], read: Callable[[int], bytes], size: Size |
         return cached(key, (len(names), *shape), np.dtype(np.uint8), blocks)
 
 
+def decoded(names: Sequence[str], read: Callable[[int], bytes], shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """Returns images as bytes (n, *shape), shape being (1 or 3, H, W): resized, and grey or coloured, whatever they are.
+
+    names, read, raises: as for `read_images`, of whose cache nothing is used.
+    """
+    pil = needed("PIL.Image", "pillow", "Reading images")
+    pil.preinit()
+
+    def one(at: int) -> NDArray[np.uint8]:
+        content = read(at)
+        _look(pil, names[at], content)
+        return _decode(pil, names[at], content, shape[1:], shape[0] == 1)
+
+    with ThreadPoolExecutor(_threads()) as pool:
+        return np.stack(list(pool.map(one, range(len(names)))))
+
+
 def as_bytes(image: Image, grey: bool) -> NDArray[np.uint8]:
     """Returns an image as bytes (1, H, W) if grey, else (3, H, W)."""
     if image.mode.startswith("I"):  # 16 bits a pixel, whatever its name
