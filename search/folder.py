@@ -5,7 +5,8 @@ leadline-studies/
     digits-convnet/
         journal.log                   the study itself, in Optuna's journal format (unless it is kept in a database)
         lock, id                      held by the process that runs the study; which study it is
-        trials/00007/                 best.safetensors, and checkpoint.safetensors while the trial is running
+        trials/00007/                 valid.safetensors, what its network says of the validation rows; of the best
+                                      trials best.safetensors, their weights; checkpoint.safetensors while it is running
         model/                        the best trial's network, ready to be taken elsewhere
         worker-0.log                  what a worker printed
 """
@@ -17,13 +18,13 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SettingsError
-from .disk import fsync
+from ..trainers.disk import fsync
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -70,13 +71,17 @@ class Folder:
         """Returns the file of a complete trial's best weights, or of those it got when it was trained again."""
         return self.trial(number) / ("refit.safetensors" if refitted else "best.safetensors")
 
-    def forget(self, number: int, *, weights: bool) -> None:
-        """Removes an ended trial's checkpoint, and its weights too if asked to."""
-        if weights:
+    def predictions(self, number: int) -> Path:
+        """Returns the file of what a complete trial's network says of the validation rows."""
+        return self.trial(number) / "valid.safetensors"
+
+    def forget(self, number: int, *, but: Collection[str] = ()) -> None:
+        """Removes an ended trial's files, `but` those of these names ("best", "refit", "valid")."""
+        if not but:
             shutil.rmtree(self.trial(number), ignore_errors=True)
-        else:
-            for name in ("checkpoint", "branch"):
-                (self.trial(number) / f"{name}.safetensors").unlink(missing_ok=True)
+        for path in self.trial(number).glob("*.safetensors"):
+            if path.stem not in but:
+                path.unlink(missing_ok=True)
 
     def branch(self, parent: int, child: int) -> None:
         """Leaves the checkpoint of a paused trial for another one to begin from.

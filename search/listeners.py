@@ -58,7 +58,10 @@ class Sizes(Listener):
 
 
 class Keeper(Listener):
-    """Keeps the weights of the best `keep` complete trials, so that hundreds of networks don't fill the disk."""
+    """Keeps the weights of the best `keep` complete trials, so that hundreds of networks don't fill the disk.
+
+    What they say of the validation rows is kept of all complete ones.
+    """
 
     def __init__(self, folder: Folder, trials: list[Trial], keep: int, *, maximize: bool) -> None:
         self._folder, self._keep, self._sign = folder, keep, 1 if maximize else -1
@@ -69,10 +72,10 @@ class Keeper(Listener):
 
     def ended(self, trial: Trial) -> None:
         if trial.state != "complete" or trial.value is None:
-            self._folder.forget(trial.number, weights=True)
+            self._folder.forget(trial.number)
             return
-        self._folder.forget(trial.number, weights=False)
+        self._folder.forget(trial.number, but=("best", "refit", "valid"))
         self._kept = sorted([*self._kept, (-self._sign * trial.value, trial.number)])  # of equals the earlier is better
         for _, number in self._kept[self._keep :]:
-            self._folder.forget(number, weights=True)
+            self._folder.forget(number, but=("valid",))
         del self._kept[self._keep :]

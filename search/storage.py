@@ -28,7 +28,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 from ..errors import StudyError
-from .disk import fsync
+from ..trainers.disk import fsync
 
 
 class JournalFile(BaseJournalBackend):

@@ -14,16 +14,18 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ..errors import StudyError
+from .disk import fsync
 
 
 class WriteError(StudyError):
     """A checkpoint couldn't be written; the one before it is still there."""
 
 
-def write(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+def write(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any], *, durable: bool = True) -> None:
     """Writes tensors and a JSON-able state so that a crash at any moment leaves the old file or the new one.
 
-    Order: a temporary file beside it, fsync, rename, fsync of the folder. Raises WriteError where the disk says no.
+    Order: a temporary file beside it, fsync, rename, fsync of the folder. What isn't `durable` goes without fsync: it
+    may be lost if the machine itself stops. Raises WriteError where the disk says no.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     whole = {
@@ -39,13 +41,11 @@ def write(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -
         with open(temporary, "wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        if durable:
+            fsync(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise WriteError(

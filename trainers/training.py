@@ -14,9 +14,13 @@ from torch import Tensor
 
 from .early_stopping import EarlyStopping
 from .messages import Outcome
-from .stack import Epoch, Lane, Stack
+from .stack import Epoch, Lane, Stack, part
 
 Tensors = dict[str, Tensor]
+WEIGHTS, OUTPUTS = BEST = (
+    "best.",
+    "outputs.",
+)  # of a checkpoint's tensors: at the best epoch
 
 
 @dataclass(eq=False)
@@ -34,11 +38,13 @@ class Training:
     stopping: EarlyStopping
     parameters: int  # weights of one lane's network
     rungs: frozenset[int] = frozenset()  # epochs after which it awaits a decision
+    keeps_outputs: bool = False
     reports: list[dict[str, Any]] = field(default_factory=list)  # epoch, value and metrics of each epoch so far
     spreads: list[float] = field(default_factory=list)  # of the lanes' values, by epoch
     best_lane: int = 0  # whose weights at the best epoch are kept: the best of them
     best_lane_value: float | None = None  # and what it came to there
     best_weights: Tensors = field(default_factory=dict)
+    best_outputs: list[Tensor] = field(default_factory=list)  # each lane's, of its validation rows, at the best epoch
     ending: tuple[Outcome, str] | None = None
     waiting: bool = False  # for a decision
     written: float = field(default_factory=time.monotonic)  # when its last checkpoint was, or it began
@@ -84,6 +90,8 @@ class Training:
             self.best_lane_value = (max if self.stopping.maximize else min)(values)
             self.best_lane = values.index(self.best_lane_value)
             self.best_weights = self.stack.weights(self.lanes[self.best_lane])
+            if self.keeps_outputs:
+                self.best_outputs = [epoch.outputs.clone() for epoch in epochs if epoch.outputs is not None]
         if self.finished:
             exhausted = f"no better for {self.lanes[0].recipe.patience} epochs"
             self.ending = "complete", exhausted if self.stopping.exhausted else "all epochs done"
@@ -116,17 +124,19 @@ class Training:
         }
 
     def tensors(self) -> Tensors:
-        """Returns the tensors that a checkpoint needs: `best.*`, and of lane i `i.model.*` and `i.optimizer.*`."""
-        best = {f"best.{name}": tensor for name, tensor in self.best_weights.items()}
+        """Returns the tensors that a checkpoint needs: the `BEST`, and of lane i `i.model.*` and `i.optimizer.*`."""
+        best = {f"{WEIGHTS}{name}": tensor for name, tensor in self.best_weights.items()}
+        best |= {f"{OUTPUTS}{place}": outputs for place, outputs in enumerate(self.best_outputs)}
         lanes = [(f"{place}.", self.stack.tensors(lane)) for place, lane in enumerate(self.lanes)]
         return {**best, **{prefix + name: tensor for prefix, part in lanes for name, tensor in part.items()}}
 
-    def restore(self, state: Mapping[str, Any], best_weights: Tensors) -> None:
-        """Goes on from what `state` told; the lanes' own tensors are their stack's affair."""
+    def restore(self, state: Mapping[str, Any], tensors: Tensors) -> None:
+        """Goes on from what `state()` and `tensors()` (those of the `BEST`) told; the rest is the stack's affair."""
         self.reports, self.spreads = state["reports"], state["spreads"]
         self.best_lane, self.best_lane_value = state["best_lane"], state["best_lane_value"]
         self.stopping = EarlyStopping(**state["stopping"])
-        self.best_weights = best_weights
+        self.best_weights, outputs = part(tensors, WEIGHTS), part(tensors, OUTPUTS)
+        self.best_outputs = [outputs[str(place)] for place in range(len(outputs))]
         for lane, seconds in zip(self.lanes, state["seconds"], strict=True):
             lane.epoch, lane.seconds = state["epoch"], seconds
 

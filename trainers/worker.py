@@ -45,11 +45,12 @@ from .plan import Plan, choose, choose_padding, name_of
 from .reasons import told
 from .stack import Bench, Epoch, FusedStack, Lane, LoopedStack, Stack, part
 from .streams import Stream
-from .training import Tensors, Training, comparable
+from .training import BEST, Tensors, Training, comparable
 
 if TYPE_CHECKING:
     from .trainer import Trainer
 
+MOST_OUTPUTS = 2**24  # bytes of a trial's outputs for its validation rows that are kept
 VERDICTS: dict[Verdict, Outcome] = {"pause": "paused", "prune": "pruned"}
 
 
@@ -167,10 +168,11 @@ class Worker:
             EarlyStopping(self.job.maximize, lanes[0].recipe.patience),
             sum(parameter.numel() for parameter in networks[0].parameters()),
             start.rungs,
+            keeps_outputs=self._keeps_outputs,
         )
         found = self._kept(start.number, "checkpoint", self._identity(start.params))
         if found is not None:
-            best = {name: tensor.to(self.bench.device) for name, tensor in part(found[0], "best.").items()}
+            best = {name: tensor.to(self.bench.device) for name, tensor in found[0].items() if name.startswith(BEST)}
             training.restore(found[1], best)
         elif start.branch:
             found = self._kept(start.number, "branch", self._identity())
@@ -321,8 +323,8 @@ class Worker:
         if outcome == "paused":
             self._write_checkpoint(training)  # before it is said: the driver may hand it to another worker at once
         self._leave(training)
-        if outcome == "complete" and self.job.folder and self._among_the_best(training):
-            checkpoints.write(self._file(training.number, "best"), training.best_weights, self._card(training))
+        if outcome == "complete" and self.job.folder:
+            self._keep(training)
         facts = {**training.facts(), "peak_memory": _peak_memory(self.bench.device)}
         value = training.stopping.best if outcome != "failed" else None
         if self.job.latency and outcome != "failed":
@@ -346,6 +348,24 @@ class Worker:
         self.stacks = {blueprint: stack for blueprint, stack in self.stacks.items() if stack.lanes}
 
     # What is written
+
+    def _keep(self, training: Training) -> None:
+        """Keeps what a complete trial's network says of the validation rows, and of one of the best its weights."""
+        card = self._card(training)
+        if training.best_outputs:
+            outputs = {
+                str(place): self.bench.data_of(lane).in_units(outputs)
+                for place, (lane, outputs) in enumerate(zip(training.lanes, training.best_outputs, strict=True))
+            }
+            checkpoints.write(self._file(training.number, "valid"), outputs, card, durable=False)
+        if self._among_the_best(training):
+            checkpoints.write(self._file(training.number, "best"), training.best_weights, card)
+
+    @property
+    def _keeps_outputs(self) -> bool:
+        """Whether the outputs for the validation rows are kept of each trial: not where they'd fill a disk."""
+        values = sum(len(data.valid) * data.outputs for data in self.bench.folds) * self.trainer.replicates
+        return self.job.folder is not None and 4 * values <= MOST_OUTPUTS
 
     def _among_the_best(self, training: Training) -> bool:
         """Tells whether the study may keep its weights: not if enough trials of this worker alone are better."""

@@ -60,8 +60,8 @@ def test_asking_where_files_are_creates_none(tmp_path: Path) -> None:
     assert folder.journal == tmp_path / "studies/digits/journal.log"
     assert folder.weights(7) == tmp_path / "studies/digits/trials/00007/best.safetensors"
     assert folder.mlflow_uri == f"sqlite:///{tmp_path}/studies/mlflow.db"
-    folder.forget(7, weights=True)
-    folder.forget(7, weights=False)
+    folder.forget(7)
+    folder.forget(7, but=("best",))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -75,15 +75,17 @@ def test_the_folder_stays_where_it_was_when_the_process_goes_elsewhere(
     assert folder.path == tmp_path / DEFAULT / "digits"
 
 
-def test_forgetting_takes_the_checkpoint_and_the_weights_only_if_asked_to(tmp_path: Path) -> None:
+def test_forgetting_takes_all_of_a_trial_but_what_is_named(tmp_path: Path) -> None:
     folder = Folder(tmp_path, "digits")
     folder.trial(3).mkdir(parents=True)
     checkpoint = folder.trial(3) / "checkpoint.safetensors"
-    for file in (folder.weights(3), checkpoint):
+    for file in (folder.weights(3), folder.predictions(3), checkpoint):
         file.write_bytes(b"x")
-    folder.forget(3, weights=False)
-    assert (folder.weights(3).exists(), checkpoint.exists()) == (True, False)
-    folder.forget(3, weights=True)
+    folder.forget(3, but=("best", "valid"))
+    assert (folder.weights(3).exists(), folder.predictions(3).exists(), checkpoint.exists()) == (True, True, False)
+    folder.forget(3, but=("valid",))
+    assert (folder.weights(3).exists(), folder.predictions(3).exists()) == (False, True)
+    folder.forget(3)
     assert not folder.trial(3).exists()
 
 

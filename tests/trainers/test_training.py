@@ -23,12 +23,14 @@ class Shelf:
         return {"model.weight": torch.tensor([lane.stream.fold]), "optimizer.mean": torch.tensor([lane.epoch])}
 
 
-def training(folds=3, *, epochs=5, patience=None, maximize=True, rungs=()):
+def training(folds=3, *, epochs=5, patience=None, maximize=True, rungs=(), keeps_outputs=True):
     lanes = [
         Lane(7, {"lr": 0.1}, Recipe(epochs=epochs, patience=patience), Stream(0, 7, fold)) for fold in range(folds)
     ]
     stopping = EarlyStopping(maximize, patience)
-    return Training(7, {"lr": 0.1}, lanes, Shelf(), stopping, parameters=12, rungs=frozenset(rungs))
+    return Training(
+        7, {"lr": 0.1}, lanes, Shelf(), stopping, parameters=12, rungs=frozenset(rungs), keeps_outputs=keeps_outputs
+    )
 
 
 def after(made, *values, loss=0.5):
@@ -37,7 +39,12 @@ def after(made, *values, loss=0.5):
         lane.epoch += 1
         lane.seconds += 0.25
     pairs = zip(made.lanes, values, strict=True)
-    return made.take([Epoch(lane, value, {"valid/loss": loss * value}, seconds=0.25) for lane, value in pairs])
+    return made.take(
+        [
+            Epoch(lane, value, {"valid/loss": loss * value}, seconds=0.25, outputs=torch.tensor([value]))
+            for lane, value in pairs
+        ]
+    )
 
 
 def test_its_value_is_the_mean_of_its_lanes_and_its_spread_their_standard_deviation():
@@ -66,6 +73,20 @@ def test_the_weights_kept_are_those_of_the_best_lane_at_the_best_epoch(maximize,
     assert made.stopping.best_epoch == 1
     assert made.best_lane == best
     assert made.best_weights["weight"].tolist() == [best, 1]
+
+
+def test_the_outputs_kept_are_each_lanes_own_at_the_best_epoch():
+    made = training(folds=2)
+    for values in ((0.1, 0.2), (0.5, 0.3), (0.0, 0.6)):
+        after(made, *values)
+    assert [outputs.tolist() for outputs in made.best_outputs] == [[pytest.approx(0.5)], [pytest.approx(0.3)]]
+
+
+def test_no_outputs_are_kept_where_they_are_not_wanted():
+    made = training(keeps_outputs=False)
+    after(made, 0.1, 0.2, 0.6)
+    assert made.best_outputs == []
+    assert not any(name.startswith("outputs") for name in made.tensors())
 
 
 def test_the_facts_tell_the_spread_at_the_best_epoch():
@@ -129,10 +150,10 @@ def test_what_a_checkpoint_keeps_restores_it():
     after(made, 0.1, 0.2, 0.6)
     after(made, 0.0, 0.1, 0.2)
     state, again = json.loads(json.dumps(made.state())), training(patience=3)
-    best = {name.removeprefix("best."): tensor for name, tensor in made.tensors().items() if name.startswith("best.")}
-    again.restore(state, best)
+    again.restore(state, made.tensors())
     assert again.facts() == made.facts()
     assert again.best_weights["weight"].tolist() == [2, 1]
+    assert [outputs.tolist() for outputs in again.best_outputs] == [[pytest.approx(v)] for v in (0.1, 0.2, 0.6)]
     for one in (made, again):
         after(one, 0.2, 0.2, 0.2)
     assert again.state() == made.state()
@@ -144,6 +165,8 @@ def test_a_checkpoint_has_the_tensors_of_each_lane():
     after(made, 0.1, 0.2)
     assert {name: tensor.tolist() for name, tensor in made.tensors().items()} == {
         "best.weight": [1, 1],
+        "outputs.0": [pytest.approx(0.1)],
+        "outputs.1": [pytest.approx(0.2)],
         "0.model.weight": [0],
         "0.optimizer.mean": [1],
         "1.model.weight": [1],

@@ -41,7 +41,8 @@ class Lane:
 class Epoch:
     """What one epoch of one lane came to.
 
-    `diverged_at` is the step whose loss wasn't finite, from 1; `error` what the lane's network, loss or metric raised.
+    `diverged_at` is the step whose loss wasn't finite, from 1; `error` what the lane's network, loss or metric raised;
+    `outputs` (N, ...), float32, are those of the validation rows, by which it was judged.
     """
 
     lane: Lane
@@ -50,6 +51,7 @@ class Epoch:
     seconds: float = 0.0
     diverged_at: int | None = None
     error: Exception | None = None
+    outputs: Tensor | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

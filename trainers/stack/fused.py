@@ -201,7 +201,7 @@ class FusedStack(Stack):
             metrics = {"train/loss": means[row], f"train/{name}": trained, "valid/loss": loss, f"valid/{name}": value}
             metrics |= others
             step = None if all(finite[row]) else finite[row].index(False) + 1
-            results[lane] = {"value": value, "metrics": metrics, "diverged_at": step}
+            results[lane] = {"value": value, "metrics": metrics, "diverged_at": step, "outputs": predicted}
         return results
 
     @torch.no_grad()

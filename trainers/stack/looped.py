@@ -119,7 +119,7 @@ class LoopedStack(Stack):
         metrics |= bench.others(lane, predicted, data.valid.targets)
         seconds = time.perf_counter() - began
         lane.seconds += seconds
-        return Epoch(lane, value, metrics, seconds, diverged_at)
+        return Epoch(lane, value, metrics, seconds, diverged_at, outputs=predicted)
 
 
 @torch.no_grad()
