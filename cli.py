@@ -297,6 +297,61 @@ def ablate(
 
 
 @app.command()
+def export(
+    name: Name,
+    format: Annotated[
+        str | None, typer.Option(help="torch-export, onnx, torch, safetensors. [default: by --output, or torch-export]")
+    ] = None,
+    trial: Annotated[int | None, typer.Option(help="The number of the trial. [default: the best]")] = None,
+    output: Annotated[Path | None, typer.Option(help="The file. [default: NAME and the format's suffix, here]")] = None,
+    storage: Storage = None,
+    allow: Allow = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write the best network to one file, with preparation of the inputs, classes and a card inside."""
+    from .search.predicting import print_exported
+    from .trainers.models import file_of, save
+
+    with _status("Exporting ..."):
+        model = _load(name, storage, allow or []).model(trial)
+        path = save(model, output or file_of(name, format), format)
+    print_exported(model, path, as_json=as_json)
+
+
+@app.command()
+def predict(
+    source: Annotated[str, typer.Argument(metavar="STUDY|MODEL", help="A study's name, or an exported file.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILES", help="Images or their folders, .npy, .npz, tables.")],
+    trial: Annotated[int | None, typer.Option(help="The number of the trial. [default: the best]")] = None,
+    output: Annotated[Path | None, typer.Option(help="Write a CSV file.")] = None,
+    storage: Storage = None,
+    allow: Allow = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Print the classes and probabilities, or the values, that the best network predicts for examples in files."""
+    from .search import predicting
+    from .trainers.models import load_model
+    from .trainers.models.files import predict_files
+
+    if output is not None and as_json:
+        raise UsageError("--output writes a file, --json prints: give one of them")
+    with _status("Loading the model ..."):
+        exported = Path(source).is_file()
+        if exported and trial is not None:
+            raise UsageError(f"--trial is of a study, but {source} is a file that holds one model")
+        model = load_model(source) if exported else _load(source, storage, allow or []).model(trial)
+    with predicting.watched(predict_files(model, files)) as predicted:
+        if output is not None:
+            print(f"{predicting.write_predictions(predicted, model, output):,} predictions: {output}")
+        elif as_json:
+            predicting.print_predictions_json(predicted, model)
+        else:
+            predicting.print_predictions(predicted, model)
+
+
+@app.command()
 def ui(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Open at this study.")] = None,
     port: Annotated[int, typer.Option(help="The port on 127.0.0.1.")] = 5000,

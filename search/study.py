@@ -19,6 +19,7 @@ from ..spaces import Space
 from ..trainers.references import travels
 from . import settings
 from .budget import UNBOUNDED, Budget
+from .export import model_of
 from .folder import Folder, is_there, locked, name_problem, open_storage, release, root_of, shown
 from .goals import ONE, Goals, goals_of
 from .ledger import Ledger
@@ -34,9 +35,12 @@ from .trial import ActiveTrial, Trial
 from .warm_start import WarmStart, best_of, taken
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas
+    from numpy.typing import NDArray
     from optuna.storages import BaseStorage
 
+    from ..trainers.models import Model
     from ..trainers.trainer import Trainer
 
 
@@ -378,6 +382,33 @@ class Study:
             ledger.set_attribute("tests", [*(ledger.attribute("tests") or []), opened])
             ledger.commit()
         return float(found["value"])
+
+    # Taking it home
+
+    def model(self, trial: int | None = None) -> Model:
+        """Returns a trial's network, by default the best one's, ready to predict.
+
+        Raises StudyError if the study has no trainer, or the weights weren't kept.
+        """
+        return model_of(self, trial)
+
+    def predict(self, inputs: Any) -> NDArray[np.float32]:
+        """Returns the best network's probabilities of the classes (n, classes), or values (n,) of a regression.
+
+        `inputs` are as those of the data (`Model.predict`). Raises StudyError as `model` does, and DataError.
+        """
+        return self.model().predict(inputs)
+
+    def export(self, path: str | Path, format: str | None = None, *, trial: int | None = None) -> Path:
+        """Writes a trial's network, by default the best one's, to a file that `load_model` reads; returns its path.
+
+        `format` is "torch-export" (.pt2), "onnx" (.onnx), "torch" (.pt) or "safetensors", by default the one of the
+        path's suffix. Preparation of the inputs, classes and a card are inside; the test split isn't opened. Raises
+        StudyError as `model` does, and SettingsError if the network can't be exported so.
+        """
+        from ..trainers.models import save
+
+        return save(self.model(trial), path, format)
 
     # Checks
 

@@ -3,8 +3,8 @@
 Needs torch, numpy and safetensors, no more: what was exported is loaded without a study, and without Optuna.
 """
 
-from .formats import FORMATS, format_of, load_model, save
+from .formats import FORMATS, file_of, format_of, load_model, save
 from .model import Model
 from .predictor import Member, Predictor
 
-__all__ = ["FORMATS", "Member", "Model", "Predictor", "format_of", "load_model", "save"]
+__all__ = ["FORMATS", "Member", "Model", "Predictor", "file_of", "format_of", "load_model", "save"]

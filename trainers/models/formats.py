@@ -21,6 +21,7 @@ from .model import Model, Program
 from .onnx import read_onnx, write_onnx
 from .predictor import Member, Predictor
 from .program import read_program, write_program
+from .usage import usage
 
 Builder = Callable[..., nn.Module]
 Card = Mapping[str, Any]
@@ -28,15 +29,11 @@ Card = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Format:
-    """A format: the suffix of its files, and how a model is written and read.
-
-    `anywhere` says that a file of it runs without leadline.
-    """
+    """A format: the suffix of its files, and how a model is written and read."""
 
     suffix: str
     write: Callable[[Predictor, Card, Path], None]
     read: Callable[[Path, Builder | None], tuple[Program, dict[str, Any]]]
-    anywhere: bool
 
 
 def save(model: Model, path: str | Path, format: str | None = None) -> Path:
@@ -49,7 +46,7 @@ def save(model: Model, path: str | Path, format: str | None = None) -> Path:
     name = format_of(path, format)
     if not isinstance(model.program, Predictor):
         raise SettingsError(f"what was loaded from a file can't be exported as `{name}`: copy the file")
-    card = {**model.card, "format": name}
+    card = {**model.card, "format": name, "usage": usage(model.card, name, path.name)}
     with _whole(path) as temporary:
         FORMATS[name].write(model.program, card, temporary)
     return path
@@ -75,19 +72,29 @@ def load_model(path: str | Path, build: Builder | None = None) -> Model:
     return Model(program, card)
 
 
+def file_of(name: str, format: str | None = None) -> Path:
+    """Returns the file, here, that a model called `name` is written to in that format, by default `torch-export`."""
+    return Path(name + FORMATS[_known(format or "torch-export")].suffix)
+
+
 def format_of(path: Path, given: str | None = None) -> str:
     """Returns the name of the format of a file: the one given, else the one of its suffix.
 
     Raises SettingsError where there is no such format, or the suffix isn't its own.
     """
-    if given is not None and given not in FORMATS:
-        raise SettingsError(f"no format is called `{given}`. {suggestion(given, FORMATS)}")
+    given = given and _known(given)
     fitting = [name for name, one in FORMATS.items() if one.suffix == path.suffix.lower()]
     if given in fitting or (given is None and fitting):
         return given or fitting[0]
     known = ", ".join(f"{one.suffix} ({name})" for name, one in FORMATS.items())
     wanted = f"`{given}` ends in {FORMATS[given].suffix}" if given else f"a model's ends in one of {known}"
     raise SettingsError(f"{path}: a file of the format {wanted}" if given else f"{path}: {wanted}")
+
+
+def _known(format: str) -> str:
+    if format not in FORMATS:
+        raise SettingsError(f"no format is called `{format}`. {suggestion(format, FORMATS)}")
+    return format
 
 
 # Weights and card, from which the networks are built
@@ -184,8 +191,8 @@ def _whole(path: Path) -> Iterator[Path]:
 
 
 FORMATS = {
-    "torch-export": Format(".pt2", write_program, read_program, anywhere=True),
-    "onnx": Format(".onnx", write_onnx, read_onnx, anywhere=True),
-    "torch": Format(".pt", _write_torch, _read_torch, anywhere=False),
-    "safetensors": Format(".safetensors", _write_safetensors, _read_safetensors, anywhere=False),
+    "torch-export": Format(".pt2", write_program, read_program),
+    "onnx": Format(".onnx", write_onnx, read_onnx),
+    "torch": Format(".pt", _write_torch, _read_torch),
+    "safetensors": Format(".safetensors", _write_safetensors, _read_safetensors),
 }

@@ -48,7 +48,7 @@ class Predictor(nn.Module):
         if not others:
             answer: Tensor = first(inputs)
             return answer
-        total = self.weights[0] * first(inputs)
+        total: Tensor = self.weights[0] * first(inputs)
         for weight, member in zip(self.weights[1:], others, strict=True):
             total = total + weight * member(inputs)
         return total
@@ -88,4 +88,6 @@ class _Answer(nn.Module):
         if self.fills is not None:
             numbers = torch.where(numbers.isnan(), self.fills, numbers)
         outputs: Tensor = self.network(((numbers - self.mean) / self.deviation).float()).float()
-        return outputs.softmax(dim=1) if self.scale is None else self.scale.undo(outputs).flatten()
+        if self.scale is None:
+            return outputs.softmax(dim=1)
+        return self.scale.undo(outputs).flatten()
