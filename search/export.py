@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StudyError
-from .analysis.retraining import trainer_of
-from .model import rebuild
+from .model import rebuild, trainer_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -44,7 +44,6 @@ def assembled(
     """Returns networks, each with what `described` says of it, as one model with a card."""
     import torch
 
-    from .. import __version__
     from ..trainers.models import Model, Predictor
     from ..trainers.models.formats import member_of
     from ..trainers.models.inputs import InputSpec
@@ -62,7 +61,7 @@ def assembled(
         "classes": networks[0][1]["classes"],
         "inputs": InputSpec.of(first.preparation).describe(),
         "networks": [one for _, one in networks],
-        "versions": {"leadline": __version__, "torch": torch.__version__},
+        "versions": {"leadline": sys.modules["leadline"].__version__, "torch": torch.__version__},
     }
     return Model(predictor, card)
 

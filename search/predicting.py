@@ -34,10 +34,11 @@ def print_exported(model: Model, path: Path, *, as_json: bool) -> None:
     if as_json:
         print_json({"path": str(path), "bytes": size, "card": {**card, "format": format, "usage": lines}})
         return
-    trials = ", ".join(str(one["trial"]) for one in card["networks"])
+    numbers = list(dict.fromkeys(str(one["trial"]) for one in card["networks"]))
+    trials = f"trial{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}"
     scores = card["scores"]
     test = "" if scores["test"] is None else f", {scores['test']:.4f} on the test split"
-    print(f"{path} ({size / 1e6:.2f} MB, {format}): trial {trials} of {card['study']['name']}, {card['chosen']}")
+    print(f"{path} ({size / 1e6:.2f} MB, {format}): {trials} of {card['study']['name']}, {card['chosen']}")
     print(f"{scores['metric']} {scores['valid']:.4f} on validation rows{test}\n")
     print(lines)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 def usage(card: Mapping[str, Any], format: str, name: str) -> str:
     """Returns the lines for a file called `name`."""
-    return _LINES[format](card, name)
+    return f"{_LINES[format](card, name)}\n# {signature(card)}"
 
 
 def signature(card: Mapping[str, Any]) -> str:
@@ -25,13 +25,12 @@ def signature(card: Mapping[str, Any]) -> str:
 
 
 def _program(card: Mapping[str, Any], name: str) -> str:
-    return f"import torch\nprogram = torch.export.load({name!r}).module()\nprogram(inputs)  # {signature(card)}"
+    return f"import torch\nprogram = torch.export.load({name!r}).module()\nprogram(inputs)"
 
 
 def _onnx(card: Mapping[str, Any], name: str) -> str:
     return (
-        f"import onnxruntime\nsession = onnxruntime.InferenceSession({name!r})\n"
-        f'session.run(None, {{"inputs": inputs}})  # {signature(card)}'
+        f'import onnxruntime\nsession = onnxruntime.InferenceSession({name!r})\nsession.run(None, {{"inputs": inputs}})'
     )
 
 
@@ -56,7 +55,7 @@ def _weights(card: Mapping[str, Any], name: str, loaded: str) -> str:
             f"network = {build}",
             f"network.load_state_dict({loaded})",
         ]
-    return "\n".join([*lines, f"# {signature(card)}"])
+    return "\n".join(lines)
 
 
 _LINES = {"torch-export": _program, "onnx": _onnx, "torch": _torch, "safetensors": _safetensors}
