@@ -35,6 +35,8 @@ def write_onnx(predictor: Predictor, card: Mapping[str, Any], path: Path) -> Non
         assert made is not None
         graph = made.model.graph
         graph.inputs[0].name, graph.outputs[0].name = "inputs", "probabilities" if card["classes"] else "values"
+        for end in (graph.inputs[0], graph.outputs[0]):
+            end.shape = type(end.shape)(["n", *end.shape[1:]])
         made.model.metadata_props.update({CARD: json.dumps(card), "classes": json.dumps(card["classes"])})
         made.save(path, external_data=False)
         try_out(_session(path)[0], predictor, spec)
