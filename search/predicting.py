@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
 from .printing import print_json, print_table
@@ -65,13 +65,13 @@ def write_predictions(predicted: Iterator[Predicted], model: Model, path: Path) 
     return count
 
 
-def print_predictions_json(predicted: Iterator[Predicted], model: Model, out: TextIO = sys.stdout) -> None:
+def print_predictions_json(predicted: Iterator[Predicted], model: Model) -> None:
     """Prints predictions as a JSON list, an object a line: file, row, and class and probabilities, or value."""
-    out.write("[")
-    for place, one in enumerate(predicted):
-        out.write(",\n " if place else "\n ")
-        out.write(json.dumps(_as_json(one, model)))
-    out.write("\n]\n")
+    before = "["
+    for one in predicted:
+        print(before, json.dumps(_as_json(one, model)), sep="\n ", end="")
+        before = ","
+    print("\n]")
 
 
 def print_predictions(predicted: Iterator[Predicted], model: Model) -> None:
