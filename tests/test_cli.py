@@ -636,7 +636,7 @@ class TestTakingAModelHome:
         assert f"digits.npy:3   {best}      {told[3]['probabilities'][best]:.4f}" in table.out
         said = run("predict", "small", "digits.npy", "--output", "told.csv")
         assert said.out == "60 predictions: told.csv\n"
-        rows = list(csv.DictReader((here / "told.csv").open()))
+        rows = list(csv.DictReader((here / "told.csv").read_text().splitlines()))
         assert float(rows[3][f"p({best})"]) == pytest.approx(told[3]["probabilities"][best])
         assert (rows[3]["class"], rows[3]["row"], len(rows)) == (best, "3", 60)
 

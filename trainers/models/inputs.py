@@ -76,9 +76,9 @@ class InputSpec:
         Raises DataError where numbers don't fit: fractions where there were whole numbers, or greater ones.
         """
         if np.can_cast(rows.dtype, self.dtype, "same_kind") and np.dtype(self.dtype).kind not in "ui":
-            return np.ascontiguousarray(rows, dtype=self.dtype)
+            return np.array(rows, dtype=self.dtype, order="C")  # a copy: a network may work in place
         with np.errstate(invalid="ignore"):
-            cast = np.ascontiguousarray(rows).astype(self.dtype)
+            cast = rows.astype(self.dtype, order="C")
         differs = cast != rows
         if differs.any():
             row = int(differs.reshape(len(rows), -1).any(axis=1).argmax())
