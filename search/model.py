@@ -74,7 +74,8 @@ def write_model(trainer: Trainer, folder: Folder, trial: Trial, *, program: bool
     refitted = trainer.refit and folder.weights(trial.number, refitted=True).exists()
     network, card = rebuild(trainer, folder, trial, refitted=refitted)
     target = folder.path / "model"
-    if _holds(target / "card.json", card := {"trial": trial.number, "program": program, **card}):
+    card = {"trial": trial.number, "model": trainer.describe()["model"], "program": program, **card}
+    if _holds(target / "card.json", card):
         return target
     target.mkdir(exist_ok=True)
     (target / "model.pt2").unlink(missing_ok=True)
