@@ -33,7 +33,8 @@ def rebuild(
     found = checkpoints.read(path)
     if found is None:
         hint = "; running the study to its end trains them" if refitted else ""
-        raise StudyError(f"the weights of trial {trial.number} aren't in {path}{hint}")
+        gone = f"in {path} are damaged" if path.exists() else f"aren't in {path}"
+        raise StudyError(f"the weights of trial {trial.number} {gone}{hint}")
     tensors, card = found
     if card["params"] != json.loads(json.dumps(trial.params)):
         raise StudyError(f"{path} isn't of trial {trial.number} of this study")
@@ -96,8 +97,11 @@ def _holds(path: Path, card: Mapping[str, Any]) -> bool:
     """Tells whether a card is there, and is this one: the model needn't be written again."""
     if not path.exists():
         return False
-    kept = json.loads(path.read_text())
-    return bool({name: kept.get(name) for name in card} == json.loads(json.dumps(card)))
+    try:
+        kept = json.loads(path.read_text())
+    except (ValueError, RecursionError):  # cut short, or damaged
+        return False
+    return isinstance(kept, dict) and bool({name: kept.get(name) for name in card} == json.loads(json.dumps(card)))
 
 
 def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -143,11 +143,7 @@ class Server:
             self.process = subprocess.Popen(
                 command, cwd=self.folder, env=environment, stdout=log, stderr=log, start_new_session=True
             )
-        deadline = time.monotonic() + 90
-        while not healthy(self.address):
-            assert self.process.poll() is None, (self.folder / "server.log").read_text()
-            assert time.monotonic() < deadline, (self.folder / "server.log").read_text()
-            time.sleep(0.1)
+        wait_for(self.address, self.process, self.folder / "server.log")
 
     def kill(self) -> None:
         """Kills all its processes, whatever they are doing."""
@@ -161,6 +157,15 @@ def free_port() -> int:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         return int(listening.getsockname()[1])
+
+
+def wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Waits until MLflow's server answers; fails with its log where it ends first, or takes longer than 90 seconds."""
+    deadline = time.monotonic() + 90
+    while not healthy(address):
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.1)
 
 
 def healthy(address: str) -> bool:
