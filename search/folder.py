@@ -8,6 +8,7 @@ leadline-studies/
         trials/00007/                 valid.safetensors, what its network says of the validation rows; of the best
                                       trials best.safetensors, their weights; checkpoint.safetensors while it is running
         model/                        the best trial's network, ready to be taken elsewhere
+        ensemble/                     the weights of those that answer together
         worker-0.log                  what a worker printed
 """
 
@@ -75,6 +76,10 @@ class Folder:
     def predictions(self, number: int) -> Path:
         """Returns the file of what a complete trial's network says of the validation rows."""
         return self.trial(number) / "valid.safetensors"
+
+    def ensemble(self, number: int, fold: int) -> Path:
+        """Returns the file of the weights of a trial that takes part in the ensemble, by fold or replicate."""
+        return self.path / "ensemble" / f"{number:05d}-{fold}.safetensors"
 
     def forget(self, number: int, *, but: Collection[str] = ()) -> None:
         """Removes an ended trial's files, `but` those of these names ("best", "refit", "valid")."""

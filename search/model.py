@@ -14,7 +14,18 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from ..trainers.trainer import Trainer
+    from .study import Study
     from .trial import Trial
+
+
+def trainer_of(study: Study) -> Trainer:
+    """Returns the study's trainer. Raises StudyError if it has none."""
+    if study.trainer is None:
+        raise StudyError(
+            f"what `{study.name}` trains is known to its Python script alone, an objective, arrays or functions: "
+            "call this there, on the study itself"
+        )
+    return study.trainer
 
 
 def rebuild(
@@ -25,8 +36,6 @@ def rebuild(
     `refitted` takes that which was trained again on train and valid rows. Raises StudyError if the weights aren't
     there, or are another trial's.
     """
-    import torch
-
     from ..trainers import checkpoints
 
     path = folder.weights(trial.number, refitted=refitted)
@@ -38,11 +47,18 @@ def rebuild(
     tensors, card = found
     if card["params"] != json.loads(json.dumps(trial.params)):
         raise StudyError(f"{path} isn't of trial {trial.number} of this study")
+    return network_of(trainer, tensors, card), card
+
+
+def network_of(trainer: Trainer, tensors: Mapping[str, Tensor], card: Mapping[str, Any]) -> nn.Module:
+    """Returns the network of kept weights and their card, in evaluation mode."""
+    import torch
+
     outputs = len(card["classes"]) if card["classes"] else 1
     with torch.random.fork_rng(devices=[]):  # what it draws is replaced
         network = trainer.build(card["params"], tuple(card["in_shape"]), outputs)
-    network.load_state_dict(tensors)
-    return network.eval(), card
+    network.load_state_dict(dict(tensors))
+    return network.eval()
 
 
 def rebuild_whole(trainer: Trainer, folder: Folder, trial: Trial) -> tuple[nn.Module, dict[str, Any]]:
