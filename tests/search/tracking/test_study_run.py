@@ -126,6 +126,18 @@ def test_the_studys_run_tells_how_far_it_has_come_once_a_step(plain: Make, folde
     assert curve(client, parent, "objective")[-1] == (5, study.best.value)
 
 
+def test_a_study_that_fails_is_shown_as_failed(plain: Make, folder: Path) -> None:
+    def broken(trial: ll.ActiveTrial) -> float:
+        raise ValueError("always")
+
+    with pytest.raises(ll.StudyFailed):
+        plain(mlflow="auto").run(broken, trials=20, progress=False)
+    parent, children = runs_of(MlflowClient(store(folder)), "plain")
+    assert parent.info.status == "FAILED"
+    assert (parent.data.tags["state"], parent.data.tags["reason"]) == ("failed", "error")
+    assert {run.info.status for run in children.values()} == {"FAILED"}
+
+
 def test_two_studies_may_share_an_experiment(plain: Make, folder: Path) -> None:
     for name in ("one", "two"):
         plain(name, mlflow={"experiment": "all", "report": False}).run(lambda trial: 1.0, trials=2, progress=False)
