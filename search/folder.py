@@ -8,6 +8,7 @@ leadline-studies/
         trials/00007/                 valid.safetensors, what its network says of the validation rows; of the best
                                       trials best.safetensors, their weights; checkpoint.safetensors while it is running
         model/                        the best trial's network, ready to be taken elsewhere
+        ensemble/                     the weights of those that answer together
         worker-0.log                  what a worker printed
 """
 
@@ -76,6 +77,10 @@ class Folder:
         """Returns the file of what a complete trial's network says of the validation rows."""
         return self.trial(number) / "valid.safetensors"
 
+    def ensemble(self, number: int, fold: int) -> Path:
+        """Returns the file of the weights of a trial that takes part in the ensemble, by fold or replicate."""
+        return self.path / "ensemble" / f"{number:05d}-{fold}.safetensors"
+
     def forget(self, number: int, *, but: Collection[str] = ()) -> None:
         """Removes an ended trial's files, `but` those of these names ("best", "refit", "valid")."""
         if not but:
@@ -106,12 +111,20 @@ class Folder:
         """Marks the folder as that study's. Raises SettingsError if it holds the files of another one of this name."""
         self.path.mkdir(parents=True, exist_ok=True)
         self.require(identity)
-        (self.path / "id").write_text(identity + "\n")
+        mark = self.path / "id"
+        if not mark.exists():
+            new = self.path / f"id.{os.getpid()}"
+            new.write_text(identity + "\n")
+            fsync(new)
+            os.replace(new, mark)  # whole, or not there
 
     def require(self, identity: str) -> None:
         """Raises SettingsError if the folder holds the files of another study of this name."""
         mark = self.path / "id"
-        if mark.exists() and mark.read_text().strip() != identity:
+        kept = _text_of(mark) if mark.exists() else identity
+        if not re.fullmatch(r"[0-9a-f]{32}", kept):
+            raise SettingsError(f"{mark} is damaged: where the folder is this study's, write {identity} into it")
+        if kept != identity:
             raise SettingsError(
                 f"{self.path} holds the files of another study called `{self.name}`. "
                 "Give this one another name, or remove that folder"
@@ -137,8 +150,7 @@ def locked(storage: str | Path | BaseStorage | None, folder: Folder) -> Iterator
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "another process"
+            holder = _text_of(path) or "another process"
             raise SettingsError(
                 f"the study `{folder.name}` is being run by {holder}; one process at a time may write it. "
                 f"`leadline show {folder.name}` reads it meanwhile"
@@ -147,6 +159,12 @@ def locked(storage: str | Path | BaseStorage | None, folder: Folder) -> Iterator
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()
         yield
+
+
+def _text_of(path: Path) -> str:
+    """Returns the printable characters at a file's beginning, whatever stands in it."""
+    text = path.read_bytes()[:300].decode(errors="replace")
+    return "".join(character for character in text if character.isprintable()).strip()
 
 
 def is_there(storage: str | Path | BaseStorage | None, folder: Folder) -> bool:

@@ -14,7 +14,18 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from ..trainers.trainer import Trainer
+    from .study import Study
     from .trial import Trial
+
+
+def trainer_of(study: Study) -> Trainer:
+    """Returns the study's trainer. Raises StudyError if it has none."""
+    if study.trainer is None:
+        raise StudyError(
+            f"what `{study.name}` trains is known to its Python script alone, an objective, arrays or functions: "
+            "call this there, on the study itself"
+        )
+    return study.trainer
 
 
 def rebuild(
@@ -25,23 +36,29 @@ def rebuild(
     `refitted` takes that which was trained again on train and valid rows. Raises StudyError if the weights aren't
     there, or are another trial's.
     """
-    import torch
-
     from ..trainers import checkpoints
 
     path = folder.weights(trial.number, refitted=refitted)
     found = checkpoints.read(path)
     if found is None:
         hint = "; running the study to its end trains them" if refitted else ""
-        raise StudyError(f"the weights of trial {trial.number} aren't in {path}{hint}")
+        gone = f"in {path} are damaged" if path.exists() else f"aren't in {path}"
+        raise StudyError(f"the weights of trial {trial.number} {gone}{hint}")
     tensors, card = found
     if card["params"] != json.loads(json.dumps(trial.params)):
         raise StudyError(f"{path} isn't of trial {trial.number} of this study")
+    return network_of(trainer, tensors, card), card
+
+
+def network_of(trainer: Trainer, tensors: Mapping[str, Tensor], card: Mapping[str, Any]) -> nn.Module:
+    """Returns the network of kept weights and their card, in evaluation mode."""
+    import torch
+
     outputs = len(card["classes"]) if card["classes"] else 1
     with torch.random.fork_rng(devices=[]):  # what it draws is replaced
         network = trainer.build(card["params"], tuple(card["in_shape"]), outputs)
-    network.load_state_dict(tensors)
-    return network.eval(), card
+    network.load_state_dict(dict(tensors))
+    return network.eval()
 
 
 def rebuild_whole(trainer: Trainer, folder: Folder, trial: Trial) -> tuple[nn.Module, dict[str, Any]]:
@@ -95,8 +112,11 @@ def _holds(path: Path, card: Mapping[str, Any]) -> bool:
     """Tells whether a card is there, and is this one: the model needn't be written again."""
     if not path.exists():
         return False
-    kept = json.loads(path.read_text())
-    return bool({name: kept.get(name) for name in card} == json.loads(json.dumps(card)))
+    try:
+        kept = json.loads(path.read_text())
+    except (ValueError, RecursionError):  # cut short, or damaged
+        return False
+    return isinstance(kept, dict) and bool({name: kept.get(name) for name in card} == json.loads(json.dumps(card)))
 
 
 def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
