@@ -208,7 +208,8 @@ class Run:
         if tracker is not None:
             wanted = finished and best is not None and tracker.options.report
             report = partial(write_report_and_plots, study) if wanted else None
-            tracker.close(End(best, model, finished, self.scheduler.ended_by, report))
+            state = "finished" if finished else "interrupted" if self.scheduler.interrupted else "failed"
+            tracker.close(End(best, model, state, "error" if state == "failed" else self.ended_by, report))
             self.tracking_problem = tracker.problem
 
 
