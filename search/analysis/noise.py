@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from math import comb
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +69,7 @@ def of_trials(first: Side, second: Side) -> Verdict:
         return _unknown(f"nothing is kept of what {missing.name} says of its validation rows")
     if not _same_rows(one, other):
         return _unknown("they were validated on different rows")
-    if first.study.metric_name == "accuracy":
+    if first.study.metric_name == "accuracy" and first.study.metric in (None, "accuracy"):  # a user's may be called so
         return _by_mcnemar(first, second, one, other)
     return _by_bootstrap(first, second, one, other)
 
@@ -86,7 +86,7 @@ def of_studies(first: Study, second: Study) -> Verdict:
         return _unknown(reason)
     values = [[trial.value for trial in study.trials if trial.state == "complete"] for study in (first, second)]
     one, other = ([value for value in found if value is not None] for found in values)
-    if not one or not other or 2 / comb(len(one) + len(other), len(one)) > ALPHA:
+    if not one or not other or 2 / math.comb(len(one) + len(other), len(one)) > ALPHA:
         return _unknown(f"{len(one)} and {len(other)} complete trials are too few to tell studies apart")
     from scipy.stats import mannwhitneyu
 
@@ -112,6 +112,8 @@ def _by_bootstrap(first: Side, second: Side, one: Predictions, other: Prediction
 
     targets = one.targets if one.classes is not None else one.targets.reshape(-1, 1)
     found = paired_bootstrap(score, other.outputs, one.outputs, targets)
+    if not math.isfinite(found.low + found.high):  # of a rare class some redraws have no row
+        return _unknown(f"{first.study.metric_name} is no number on some redraws of the validation rows")
     verdict = "This may be noise" if found.noise else "This is more than noise"
     what = f"{first.study.metric_name} of {second.name} less that of {first.name}"
     told = (
