@@ -100,7 +100,7 @@ class Tracker(Listener):
                 self._send(self._runs)
                 if closing and self._end is not None:
                     self._study_run.conclude(self._runs, self._end)
-                self.problem = None
+                self.problem = self._study_run.problem or None
                 if closing:
                     return
                 pause = max(PAUSE, REST * (time.monotonic() - began))
