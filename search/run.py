@@ -92,8 +92,10 @@ class Run:
         trainer, seed = self.study.trainer, self.study.seed
         if trainer is None:
             return
+        metric = trainer.metric(self.study.metric).name
         self.ledger.set_attribute("base", str(trainer.base) if trainer.base else None)
-        self.ledger.set_attribute("metric", trainer.metric(self.study.metric).name)
+        self.ledger.set_attribute("metric", metric)
+        self.ledger.name_objectives([metric, *self.study.goals.further])
         rows, kept = trainer.split(seed), self.ledger.attribute("split")
         if kept is None:
             sizes = {"train": len(rows.train), "valid": len(rows.valid), "test": len(rows.test)}
