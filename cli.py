@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
+from io import TextIOWrapper
 from pathlib import Path
 from shutil import get_terminal_size
 from types import FrameType
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .errors import LeadlineError, UsageError
+from .search import completion
+from .search.completion import among, studies
 from .search.printing import (
     checked,
     print_ablation,
@@ -24,14 +27,13 @@ from .search.printing import (
     print_front,
     print_json,
     print_outcome,
-    print_table,
     print_test,
-    print_trials,
-    short,
     storage_option,
     whole,
 )
+from .search.table import print_table
 from .search.trial import ENDED
+from .search.words import short
 
 if TYPE_CHECKING:
     from .search.analysis.deep_check import DeepCheck
@@ -42,24 +44,30 @@ app = typer.Typer(
     name="leadline",
     help="Search hyperparameters and network architectures for PyTorch.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
 File = Annotated[
     Path | None, typer.Argument(metavar="[STUDY.yaml]", help="A study file; without one, the digits study.")
 ]
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The study's name.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The study's name.", autocompletion=studies)]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Storage = Annotated[str | None, typer.Option(help="Folder or database URL. [default: leadline-studies]")]
 Allow = Annotated[list[str] | None, typer.Option(help="An installed package that module:function may come from.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 Sets = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Override a setting of the file.")]
-Data = Annotated[str | None, typer.Option(help="A data set's name, a path, or module:function.")]
-Model = Annotated[str | None, typer.Option(help="A network family, or module:function.")]
-Executor = Annotated[str | None, typer.Option(help="inline, processes.")]
+Data = Annotated[
+    str | None,
+    typer.Option(help="A data set's name, a path, or module:function.", autocompletion=among(completion.DATA)),
+]
+Model = Annotated[
+    str | None, typer.Option(help="A network family, or module:function.", autocompletion=among(completion.MODELS))
+]
+Executor = Annotated[str | None, typer.Option(help="inline, processes.", autocompletion=among(completion.EXECUTORS))]
 Workers = Annotated[str | None, typer.Option(help="Worker processes on each device: auto or a number.")]
-Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
+Device = Annotated[
+    str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...", autocompletion=among(completion.DEVICES))
+]
 DeviceHours = Annotated[float | None, typer.Option(help="End when all trials together have trained so long.")]
 TotalEpochs = Annotated[int | None, typer.Option(help="End when all trials together have had so many epochs.")]
 Target = Annotated[float | None, typer.Option(help="End when a complete trial's value is as good as this.")]
@@ -73,8 +81,13 @@ def run(
     study: Annotated[str | None, typer.Option("--study", help="The study's name.")] = None,
     data: Data = None,
     model: Model = None,
-    strategy: Annotated[str | None, typer.Option(help="bayes, random, grid, tpe, gp, pbt, bohb, ...")] = None,
-    pruner: Annotated[str | None, typer.Option(help="none, median, asha, hyperband, thaw.")] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option(help=f"{', '.join(completion.STRATEGIES)}.", autocompletion=among(completion.STRATEGIES)),
+    ] = None,
+    pruner: Annotated[
+        str | None, typer.Option(help=f"{', '.join(completion.PRUNERS)}.", autocompletion=among(completion.PRUNERS))
+    ] = None,
     trials: Annotated[int | None, typer.Option(help="End when the study has had so many trials.")] = None,
     minutes: Annotated[float | None, typer.Option(help="End after so many minutes of running, in all.")] = None,
     device_hours: DeviceHours = None,
@@ -83,14 +96,20 @@ def run(
     stall: Stall = None,
     device: Device = None,
     lanes: Lanes = None,
-    plan: Annotated[str | None, typer.Option(help="How lanes are trained: auto, fused, padded, looped.")] = None,
+    plan: Annotated[
+        str | None,
+        typer.Option(
+            help="How lanes are trained: auto, fused, padded, looped.", autocompletion=among(completion.PLANS)
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="The study's seed.")] = None,
     executor: Executor = None,
     workers: Workers = None,
     storage: Storage = None,
     enqueue: Annotated[Path | None, typer.Option(help="A JSON list of configurations to run first.")] = None,
     warm_start: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="An earlier study to learn from; may be repeated.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="An earlier study to learn from; may be repeated.", autocompletion=studies),
     ] = None,
     allow: Allow = None,
     sets: Sets = None,
@@ -213,25 +232,66 @@ def list_studies(storage: Storage = None, as_json: Json = False, debug: Debug = 
 
 @app.command()
 def show(name: Name, storage: Storage = None, as_json: Json = False, debug: Debug = False) -> None:
-    """Show a study's trials."""
+    """Show a study's trials, each with its curve."""
+    from .search.analysis.overview import print_overview
+
     study = _load(name, storage)
     if as_json:
         print_json(whole(study))
     else:
-        print_trials(study)
+        print_overview(study)
 
 
 @app.command()
-def best(name: Name, storage: Storage = None, as_json: Json = False, debug: Debug = False) -> None:
+def best(
+    name: Name,
+    as_yaml: Annotated[
+        bool, typer.Option("--yaml", help="Print the part of a study file that trains it: space and trainer.")
+    ] = False,
+    storage: Storage = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
     """Show a study's best configuration."""
+    from .search.fragment import fragment
+
+    if as_yaml and as_json:
+        raise UsageError("--yaml and --json are two ways to print the same: give one")
     study = _load(name, storage)
     trial = study.best
-    if as_json:
+    if as_yaml:
+        print(fragment(study, trial), end="")
+    elif as_json:
         several = {"best_trials": [one.as_json() for one in study.best_trials]} if study.goals.several else {}
         print_json({**trial.as_json(), **several})
     else:
         print_best(study, trial)
         print_front(study)
+
+
+@app.command()
+def compare(
+    first: Annotated[
+        str,
+        typer.Argument(metavar="A", help="A study, NAME, or a trial, NAME:12 or NAME:best.", autocompletion=studies),
+    ],
+    second: Annotated[
+        str, typer.Argument(metavar="B", help="What to compare it with, of the same kind.", autocompletion=studies)
+    ],
+    storage: Storage = None,
+    allow: Allow = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Compare two studies, or two trials: what differs, by how much, and is it noise?"""
+    from .search.analysis import comparison
+
+    with _status("Comparing ..."):
+        found = comparison.compare(first, second, lambda name: _load(name, storage, allow))
+    if as_json:
+        print_json(found.as_json())
+    else:
+        comparison.print_comparison(found)
 
 
 @app.command()
@@ -380,21 +440,57 @@ def predict(
 
 
 @app.command()
+def report(
+    name: Name,
+    output: Annotated[Path | None, typer.Option(help="The file to write. [default: NAME.html, or NAME.md]")] = None,
+    format: Annotated[str | None, typer.Option(help="html, md. [default: the output's, html]")] = None,
+    plots: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Write each plot there, too.")] = None,
+    plot_format: Annotated[str, typer.Option(help="svg, png.")] = "svg",
+    storage: Storage = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write a study's report: what was searched, what was found, what to try next."""
+    from .search.analysis.report import report_path, write_all
+
+    path = report_path(name, output, format)
+    with _status("Writing the report ..."):
+        written = write_all(_load(name, storage), path, plots, plot_format)
+    if as_json:
+        print_json({"path": str(path), "plots": [str(plot) for plot in written]})
+    else:
+        print(path)
+
+
+@app.command()
 def ui(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Open at this study.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Open at this study.", autocompletion=studies)
+    ] = None,
     port: Annotated[int, typer.Option(help="The port on 127.0.0.1.")] = 5000,
     storage: Storage = None,
+    as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Open MLflow's UI on the studies, at 127.0.0.1, until Ctrl-C."""
     from .search.serving import serve_mlflow
 
     study = _load(name, storage) if name else None
-    serve_mlflow(study, storage, port, lambda line: print(line, flush=True))
+
+    def say(text: str, facts: dict[str, str]) -> None:
+        if as_json:
+            print_json(facts)
+        else:
+            print(text)
+        sys.stdout.flush()
+
+    serve_mlflow(study, storage, port, say)
 
 
 def main() -> None:
     """Runs the command line. Exit codes: 0 done, 1 the study failed, 2 wrong input, 130 and 143 interrupted."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # where there are no blocks for curves: better `?` than a traceback
     try:
         app(prog_name="leadline")
     except LeadlineError as error:

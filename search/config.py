@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, StrictFloat, StrictInt, StrictStr, V
 from ..errors import Problem, SettingsError, UsageError, suggestion
 from ..spaces import Space
 from .budget import Budget
+from .settings import HOW
 
 if TYPE_CHECKING:
     from ..trainers.trainer import Trainer
@@ -64,13 +65,13 @@ class StudyFile(BaseModel):
     limits: dict[str, Any] | None = None
     seed: StrictInt = 0
     storage: StrictStr | None = None
-    executor: StrictStr = "processes"
-    device: StrictStr | list[StrictStr] = "auto"
-    workers: StrictStr | StrictInt = "auto"
-    lanes: StrictStr | StrictInt = "auto"
-    plan: StrictStr = "auto"
-    keep: StrictInt = 5
-    mlflow: StrictStr | None = "auto"
+    executor: StrictStr = HOW["executor"]
+    device: StrictStr | list[StrictStr] = HOW["device"]
+    workers: StrictStr | StrictInt = HOW["workers"]
+    lanes: StrictStr | StrictInt = HOW["lanes"]
+    plan: StrictStr = HOW["plan"]
+    keep: StrictInt = HOW["keep"]
+    mlflow: StrictStr | dict[str, Any] | None = HOW["mlflow"]
     warm_start: list[StrictStr] | dict[str, Any] | None = None
 
     @property

@@ -15,6 +15,7 @@ leadline-studies/
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import re
 import shutil
@@ -110,12 +111,20 @@ class Folder:
         """Marks the folder as that study's. Raises SettingsError if it holds the files of another one of this name."""
         self.path.mkdir(parents=True, exist_ok=True)
         self.require(identity)
-        (self.path / "id").write_text(identity + "\n")
+        mark = self.path / "id"
+        if not mark.exists():
+            new = self.path / f"id.{os.getpid()}"
+            new.write_text(identity + "\n")
+            fsync(new)
+            os.replace(new, mark)  # whole, or not there
 
     def require(self, identity: str) -> None:
         """Raises SettingsError if the folder holds the files of another study of this name."""
         mark = self.path / "id"
-        if mark.exists() and mark.read_text().strip() != identity:
+        kept = _text_of(mark) if mark.exists() else identity
+        if not re.fullmatch(r"[0-9a-f]{32}", kept):
+            raise SettingsError(f"{mark} is damaged: where the folder is this study's, write {identity} into it")
+        if kept != identity:
             raise SettingsError(
                 f"{self.path} holds the files of another study called `{self.name}`. "
                 "Give this one another name, or remove that folder"
@@ -141,8 +150,7 @@ def locked(storage: str | Path | BaseStorage | None, folder: Folder) -> Iterator
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "another process"
+            holder = _text_of(path) or "another process"
             raise SettingsError(
                 f"the study `{folder.name}` is being run by {holder}; one process at a time may write it. "
                 f"`leadline show {folder.name}` reads it meanwhile"
@@ -151,6 +159,12 @@ def locked(storage: str | Path | BaseStorage | None, folder: Folder) -> Iterator
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()
         yield
+
+
+def _text_of(path: Path) -> str:
+    """Returns the printable characters at a file's beginning, whatever stands in it."""
+    text = path.read_bytes()[:300].decode(errors="replace")
+    return "".join(character for character in text if character.isprintable()).strip()
 
 
 def is_there(storage: str | Path | BaseStorage | None, folder: Folder) -> bool:
@@ -196,6 +210,18 @@ def open_storage(storage: str | Path | BaseStorage | None, folder: Folder, *, wr
             reason = str(error).splitlines()[0]
             raise SettingsError(f"the storage {without_password(str(storage))} can't be opened: {reason}") from error
     return JournalStorage(JournalFile(folder.journal, read_only=not write))
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps Optuna's notes about opening a study from the user's terminal."""
+    logger = logging.getLogger("optuna")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def release(storage: BaseStorage) -> None:

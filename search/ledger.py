@@ -169,11 +169,14 @@ class Ledger:
         self.mirror.create_new_trial(self.mirror.study_id, template)
         return self.trial(number)
 
-    def began(self, trial: Trial) -> None:
-        """Records that a trial is under way."""
+    def began(self, trial: Trial, place: Mapping[str, Any] | None = None) -> None:
+        """Records that a trial is under way, and in what `place`: the worker's number, device and lanes."""
+        trial_id = self.mirror.trial_id(trial.number)
         if trial.state == "waiting":
-            self.mirror.set_trial_state_values(self.mirror.trial_id(trial.number), TrialState.RUNNING)
-            trial = self.trial(trial.number)
+            self.mirror.set_trial_state_values(trial_id, TrialState.RUNNING)
+        for name, fact in (place or {}).items():
+            self.mirror.set_trial_user_attr(trial_id, name, fact)
+        trial = self.trial(trial.number)
         for listener in self.listeners:
             listener.began(trial)
 

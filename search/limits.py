@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from ..spaces.parameters import Parameter
     from ..trainers.footprint import Footprint
     from ..trainers.trainer import Trainer
+    from .study import Study
 
+NO_NETWORKS = "limits are of networks, but this study has no trainer; leave them out, or give it one"
 SAMPLE = 64  # random configurations by which it is told how much of a space limits leave
 UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 SIZE = re.compile(r"(\d+(?:\.\d*)?(?:e[+-]?\d+)?)\s*([kMGT]?)(B?)", re.ASCII)
@@ -136,3 +138,30 @@ def _size(given: Any, *, of_bytes: bool) -> int | None:
         given = float(found[1]) * UNITS[found[2]]
     whole = isinstance(given, int | float) and not isinstance(given, bool) and 1 <= given < float("inf")
     return int(given) if whole else None
+
+
+def limit_problems(study: Study) -> list[Problem]:
+    """Returns what keeps the limits of a study from being kept: no network is within, or it has none."""
+    if not study.limits:
+        return []
+    if study.allowed is None:
+        return [Problem(NO_NETWORKS, ("limits",))]
+    if any(map(study.allowed, islice(draws(study.space, study.seed), SAMPLE))):
+        return []
+    text = f"of {SAMPLE} random configurations none is within {study.limits}. Raise the limits, or search less"
+    return [Problem(text, ("limits",))]
+
+
+def require_within_limits(study: Study, configurations: Sequence[Mapping[str, Any]]) -> None:
+    """Raises SettingsError, with every problem, if a configuration breaks a limit whatever it is completed by."""
+    if study.allowed is None or study.trainer is None:
+        return
+    problems = []
+    for index, given in enumerate(configurations):
+        whole = list(islice(draws(study.space, study.seed, given), SAMPLE))
+        if not any(map(study.allowed, whole)):
+            told = study.limits.broken(study.trainer, whole[0])
+            where = (index,) if len(configurations) > 1 else ()
+            problems.append(Problem(f"{dict(given)} is beyond the limits: {told}", where))
+    if problems:
+        raise SettingsError(problems)

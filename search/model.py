@@ -42,7 +42,8 @@ def rebuild(
     found = checkpoints.read(path)
     if found is None:
         hint = "; running the study to its end trains them" if refitted else ""
-        raise StudyError(f"the weights of trial {trial.number} aren't in {path}{hint}")
+        gone = f"in {path} are damaged" if path.exists() else f"aren't in {path}"
+        raise StudyError(f"the weights of trial {trial.number} {gone}{hint}")
     tensors, card = found
     if card["params"] != json.loads(json.dumps(trial.params)):
         raise StudyError(f"{path} isn't of trial {trial.number} of this study")
@@ -58,6 +59,20 @@ def network_of(trainer: Trainer, tensors: Mapping[str, Tensor], card: Mapping[st
         network = trainer.build(card["params"], tuple(card["in_shape"]), outputs)
     network.load_state_dict(dict(tensors))
     return network.eval()
+
+
+def rebuild_whole(trainer: Trainer, folder: Folder, trial: Trial) -> tuple[nn.Module, dict[str, Any]]:
+    """Returns the network to be taken home, and its card: trained again if the trainer refits, and if it was.
+
+    That of a regression gives targets in their own units. Raises StudyError as `rebuild` does.
+    """
+    import torch
+
+    from ..trainers.networks.layers import Rescale
+
+    refitted = trainer.refit and folder.weights(trial.number, refitted=True).exists()
+    network, card = rebuild(trainer, folder, trial, refitted=refitted)
+    return (torch.nn.Sequential(network, Rescale(**card["scale"])).eval() if card["scale"] else network), card
 
 
 def write_model(trainer: Trainer, folder: Folder, trial: Trial, *, program: bool) -> Path:
@@ -97,8 +112,11 @@ def _holds(path: Path, card: Mapping[str, Any]) -> bool:
     """Tells whether a card is there, and is this one: the model needn't be written again."""
     if not path.exists():
         return False
-    kept = json.loads(path.read_text())
-    return bool({name: kept.get(name) for name in card} == json.loads(json.dumps(card)))
+    try:
+        kept = json.loads(path.read_text())
+    except (ValueError, RecursionError):  # cut short, or damaged
+        return False
+    return isinstance(kept, dict) and bool({name: kept.get(name) for name in card} == json.loads(json.dumps(card)))
 
 
 def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -38,7 +39,7 @@ class Objective:
 
     def serve(self, job: Job, channel: Channel) -> None:
         """Runs the trials that the driver sends, until it says Close."""
-        channel.send(Ready(lanes=1, device=job.device))
+        channel.send(Ready(lanes=1, device=job.device, process=os.getpid()))
         while True:
             for command in channel.receive(wait=True):
                 match command:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
-from .printing import print_json, print_table
+from .printing import print_json
+from .table import print_table
 
 if TYPE_CHECKING:
     from ..trainers.models import Model

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SettingsError
 from .limits import SAMPLE, share, size_told
+from .table import print_table
 from .trial import ENDED
+from .words import short
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -106,48 +108,42 @@ def whole(study: Study) -> dict[str, Any]:
     }
 
 
-def print_trials(study: Study) -> None:
-    """Prints a table of the study's trials."""
-    names, further = study.space.names, study.goals.further
-    rows = [
-        [
-            str(trial.number),
-            trial.state,
-            short(trial.value),
-            *(short(value) for value in trial.values[1:] or [None] * len(further)),
-            str(trial.epochs),
-            "" if trial.seconds is None else f"{trial.seconds:.1f}",
-            *(short(trial.params.get(name)) for name in names),
-            trial.reason,
-        ]
-        for trial in study.trials
-    ]
-    print_table(["trial", "state", "value", *further, "epochs", "seconds", *names, "reason"], rows)
-
-
 def print_outcome(study: Study, ended: list[Trial], *, new: int, waiting: int) -> None:
     """Prints how a run ended, the best trial, and what to do next."""
+    from .folder import without_password
     from .tracking import store_of
 
     where = f"{study.name}{storage_option(study)}"
-    counts = {state: sum(trial.state == state for trial in ended) for state in ENDED}
-    told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     exhausted = "the grid is complete" if study.strategy.name == "grid" else "the space is exhausted"
     why = {"space": exhausted, "trials": "done" if new else "was finished already"}.get(study.ended_by)
     why = why or study.budget.words(study.ended_by)
-    print(f"\n{study.name}: {why}, {len(ended)} trials" + (f" ({told})" if told else ""))
+    print(f"\n{study.name}: {why}, {counted(ended)}")
     if waiting:
         print(f"{waiting} more wait in line: `leadline resume {where} --trials {len(ended) + waiting}` runs them.")
-    if not counts["complete"]:
+    if all(trial.state != "complete" for trial in ended):
         print(f"No trial is complete. `leadline show {where}` tells why each ended.")
         return
     print_best(study, study.best)
     print_front(study)
     print()
-    if study.mlflow is not None:
-        print(f"MLflow:  {store_of(study.mlflow, study.folder)}")
+    if study.tracking is not None:
+        print(f"MLflow:  {without_password(store_of(study.tracking.uri, study.folder))}")
         print(f"Compare: leadline ui {where}")
     print(f"Next:    leadline test {where}")
+
+
+def counted(trials: Sequence[Trial]) -> str:
+    """Returns how many trials there are, and of each state.
+
+    >>> from leadline import Trial
+    >>> from leadline.search.printing import counted
+    >>> counted([Trial(0, "pruned", {}), Trial(1, "complete", {}), Trial(2, "pruned", {})])
+    '3 trials (1 complete, 2 pruned)'
+    """
+    states = [trial.state for trial in trials]
+    counts = {state: states.count(state) for state in (*ENDED, "running", "paused", "waiting")}
+    told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    return f"{len(trials)} trials" + (f" ({told})" if told else "")
 
 
 def print_test(study: Study, opened: list[dict[str, Any]], again: Trial | None, times: int) -> None:
@@ -265,23 +261,6 @@ def storage_option(study: Study) -> str:
     return "" if study.storage is None else f" --storage {without_password(str(study.storage))}"
 
 
-def print_table(header: list[str], rows: list[list[str]]) -> None:
-    """Prints a table, as wide as the terminal, or as it needs where there is none."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in header:
-        table.add_column(name, no_wrap=True, overflow="ellipsis" if name == "reason" else "fold")
-    for row in rows:
-        table.add_row(*map(Text, row))  # as it is, whatever of it looks like markup
-    console = Console()
-    if not console.is_terminal:  # a pipe has no width: nothing is cut
-        console = Console(width=sum(max(map(len, column)) + 2 for column in zip(header, *rows, strict=True)))
-    console.print(table)
-
-
 def print_json(value: Any) -> None:
     """Prints JSON, with null for NaN and infinities."""
     print(json.dumps(_finite(value), indent=2, allow_nan=False))
@@ -294,10 +273,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list):
         return [_finite(part) for part in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def short(value: Any) -> str:
-    """Returns a value in a few characters."""
-    if value is None:
-        return ""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

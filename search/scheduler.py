@@ -87,7 +87,7 @@ class Scheduler:
         self.first = [*ledger.unfinished(), *ledger.branched()]
         self.pool: list[Trial] = []  # proposed and not begun in this run
         self.shelved = ledger.shelved()  # the same, of an earlier run, whose budget was another
-        self.lanes: dict[int, int] = {}  # of each worker
+        self.workers: dict[int, Ready] = {}  # those at work, as each last said that it is ready
         self.running: dict[int, tuple[int, str]] = {}  # trial -> worker, structure
         self.batches: dict[int, tuple[Mapping[str, Any], int]] = {}  # worker -> structure, proposals to come of it
         self.keys: dict[int, str] = {}  # the structure of each trial in the pool
@@ -112,8 +112,8 @@ class Scheduler:
 
     def _answer(self, worker: int, event: Event) -> list[tuple[int, Command]]:
         match event:
-            case Ready(lanes=lanes):
-                self.lanes[worker] = lanes
+            case Ready():
+                self.workers[worker] = event
                 return self._fill(worker) + self._wake()
             case Planned(blueprint, stack, lanes, reason):
                 return [(worker, Adopt(blueprint, *self.ledger.adopt(blueprint, stack, lanes, reason)))]
@@ -141,7 +141,7 @@ class Scheduler:
             del self.running[number]
             self.tally.take(self.ledger.end(number, "failed", None, reason))
         self.idle.discard(worker)
-        self.lanes.pop(worker, None)
+        self.workers.pop(worker, None)
         self.ledger.commit()
         self._give_up_if_hopeless()
         commands = self._wake()
@@ -197,10 +197,11 @@ class Scheduler:
     def _fill(self, worker: int) -> list[tuple[int, Command]]:
         """Begins what the worker has lanes for; Close if it has nothing to do and there is nothing left for it."""
         commands: list[tuple[int, Command]] = []
-        while len(held := self._held_by(worker)) < self.lanes[worker] and (trial := self._next(worker)) is not None:
+        place = self.workers[worker]
+        while len(held := self._held_by(worker)) < place.lanes and (trial := self._next(worker)) is not None:
             (self.first if trial in self.first else self.pool).remove(trial)
             self.running[trial.number] = worker, self._key(trial)
-            self.ledger.began(trial)
+            self.ledger.began(trial, {"device": place.device, "lanes": place.lanes, "worker": worker})
             rungs, branch = self.rungs(trial.number, trial.params), trial.parent is not None
             commands.append((worker, Start(trial.number, trial.params, rungs, branch)))
         self.idle.discard(worker)
@@ -227,7 +228,7 @@ class Scheduler:
             return next((trial for trial in self.first if self._key(trial) in stacks), self.first[0])
         self._fill_pool(worker)
         fitting = [trial for trial in self.pool if self._key(trial) in stacks]
-        if not fitting and 2 * (self.lanes[worker] - len(held)) >= self._group(worker):
+        if not fitting and 2 * (self.workers[worker].lanes - len(held)) >= self._group(worker):
             work: Counter[str] = Counter()
             for trial in self.pool:
                 work[self._key(trial)] += self._weight(trial)
@@ -251,7 +252,7 @@ class Scheduler:
                     self.ledger.end_early(number, reason)
 
     def _fill_pool(self, worker: int) -> None:
-        lanes = self.lanes[worker]
+        lanes = self.workers[worker].lanes
         if self.ledger.strategy.learns or lanes == 1:
             if not self.pool:
                 given, left = self.batches.get(worker, ({}, 0))
@@ -268,7 +269,7 @@ class Scheduler:
 
     def _group(self, worker: int) -> int:
         """Returns how many trials of one structure a worker is given together."""
-        lanes = self.lanes[worker]
+        lanes = self.workers[worker].lanes
         return min(SHARING, lanes) if self.ledger.strategy.learns else lanes
 
     def _propose(self, given: Mapping[str, Any] | None = None) -> Trial | None:

@@ -6,13 +6,26 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ..errors import Problem, UsageError
+from ..errors import Problem, SettingsError, UsageError
 from ..trainers.references import reference_to
 from .executors import EXECUTORS
-from .folder import name_problem, without_password
+from .folder import name_problem
 
 if TYPE_CHECKING:
+    from .ledger import Ledger
     from .study import Study
+
+# How a study file has its study run where it doesn't say
+HOW: dict[str, Any] = {
+    "executor": "processes",
+    "device": "auto",
+    "workers": "auto",
+    "lanes": "auto",
+    "plan": "auto",
+    "keep": 5,
+    "mlflow": "auto",
+}
+FORMAT = 2  # of what is kept with a study; trials of another one were trained otherwise, and can't be gone on with
 
 
 def own_problems(study: Study) -> list[Problem]:
@@ -44,8 +57,7 @@ def options(study: Study) -> dict[str, Any]:
     trainer = study.trainer
     own: dict[str, Any] = {name: getattr(study, name) for name in ("executor", "workers", "lanes", "plan", "keep")}
     own["devices"] = study.devices if isinstance(study.devices, str) else list(study.devices)
-    secret = study.mlflow is not None and without_password(study.mlflow) != study.mlflow
-    own["mlflow"] = "auto" if secret else study.mlflow
+    own["mlflow"] = study.tracking.describe() if study.tracking else None
     of_trainer: dict[str, Any] = {}
     if trainer is not None:
         hooks = {name: getattr(trainer, name) for name in ("on_epoch", "on_trial_end")}
@@ -99,14 +111,38 @@ def trainer_defaults() -> dict[str, Any]:
     return {name: value for name, value in described.items() if name not in ("model", "data")}
 
 
-def differences(kept: Mapping[str, Any], given: Mapping[str, Any], path: str = "") -> Iterator[str]:
+def differences(kept: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[str]:
     """Yields, in words, each setting in which a study that exists differs from the one given."""
-    for name in [*kept, *(name for name in given if name not in kept)]:
-        old, new, where = kept.get(name), given.get(name), f"{path}{name}"
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            yield from differences(old, new, f"{where}.")
-        elif old != new:
-            yield f"`{where}` is {old!r} there, {new!r} here"
+    for where, old, new in differing(kept, given):
+        yield f"`{where}` is {old!r} there, {new!r} here"
+
+
+def differing(first: Mapping[str, Any], second: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Yields each setting, as `a.b`, that isn't the same in both, with either's value; None where one has none."""
+    for name in [*first, *(name for name in second if name not in first)]:
+        one, other, where = first.get(name), second.get(name), f"{path}{name}"
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            yield from differing(one, other, f"{where}.")
+        elif one != other:
+            yield where, one, other
+
+
+def require_same(study: Study, ledger: Ledger) -> None:
+    """Raises SettingsError if the settings that the study in the ledger was made with are others."""
+    described, kept = study.describe(), dict(ledger.attribute("settings"))
+    if kept["trainer"] and ledger.attribute("format") != FORMAT:
+        raise SettingsError(
+            f"the study `{study.name}` was made by another version of leadline, whose trainings differ from this "
+            "one's: what it found can be shown, but not gone on with. Run it anew, under another name"
+        )
+    if kept["trainer"] and described["trainer"]:  # settings that there are since are as if they had been left out
+        kept["trainer"] = {**trainer_defaults(), **kept["trainer"]}
+    others = [*differences(kept, described)]
+    if others:
+        raise SettingsError(
+            f"the study `{study.name}` exists with other settings: {'; '.join(others)}. "
+            "Give this one another name, or run it as it was"
+        )
 
 
 @contextmanager

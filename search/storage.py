@@ -29,6 +29,7 @@ from optuna.trial import FrozenTrial
 
 from ..errors import StudyError
 from ..trainers.disk import fsync
+from .seal import Seal
 
 
 class JournalFile(BaseJournalBackend):
@@ -36,32 +37,39 @@ class JournalFile(BaseJournalBackend):
 
     Opening it for writing cuts off a torn tail: broken lines with no whole record after them, which a crash in the
     middle of a write leaves. A reader ignores such a tail and never writes. Any number of processes may read while one
-    writes; that only one does is for the caller to see to (leadline locks the study), nothing is locked here.
+    writes; that only one does is for the caller to see to (leadline locks the study), nothing is locked here. What was
+    acknowledged is sealed (`search/seal.py`): where a byte of it has changed, or some are gone, nothing is believed.
 
     Args:
         path: The file, in a folder that exists. It is created if it doesn't exist, unless `read_only`.
         read_only: Never write.
 
     Raises:
-        StudyError: The file isn't a journal; or, in reading, a line is broken and whole records follow it.
+        StudyError: The file isn't a journal, or not as it was acknowledged; or, in reading, a line is broken and whole
+            records follow it.
     """
 
     def __init__(self, path: str | os.PathLike[str], read_only: bool = False) -> None:
         self.path = Path(path)
         self.read_only = read_only
+        self.seal = Seal(self.path)
         self._read = (0, 0)  # the records and bytes that were in the file when it was last read to its end
         self._held: list[bytes] = []  # lines that JournalStorage knows and the file doesn't
         self._batching = False
         if not read_only:
             if self.path.exists():
+                self.seal.check()
                 self._cut_torn_tail()
             else:
+                self.seal.path.unlink(missing_ok=True)
                 self.path.touch()
                 fsync(self.path.parent)
 
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
         """Yields the records from number `log_number_from` on, held ones included."""
         number, offset = self._read if log_number_from >= self._read[0] else (0, 0)
+        if not offset:
+            self.seal.check()
         broken = 0
         with open(self.path, "rb") as file:
             file.seek(offset)
@@ -94,8 +102,10 @@ class JournalFile(BaseJournalBackend):
         if self._batching:
             self._held += lines
         else:
-            self._write(b"".join(self._held + lines))
+            data = b"".join(self._held + lines)
+            length = self._write(data)
             self._held = []
+            self.seal.extend(length, data)
 
     @contextlib.contextmanager
     def batch(self) -> Iterator[None]:
@@ -112,7 +122,8 @@ class JournalFile(BaseJournalBackend):
             if self._held:
                 self.append_logs([])
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes) -> int:
+        """Appends to the file; returns how long it was before."""
         descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND)  # not created: a file that vanished is an error
         with open(descriptor, "ab", buffering=0) as file:
             length = file.seek(0, os.SEEK_END)
@@ -129,6 +140,7 @@ class JournalFile(BaseJournalBackend):
                     f"{self.path} can't be written ({error}): {len(data)} more bytes are needed. What was written"
                     " before is safe; the study resumes when there is room."
                 ) from error
+        return length
 
     def _cut_torn_tail(self) -> None:
         data = self.path.read_bytes()

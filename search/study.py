@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +17,13 @@ from ..spaces import Space
 from ..trainers.references import travels
 from . import settings
 from .budget import UNBOUNDED, Budget
+from .checks import run_problems
 from .export import model_of
-from .folder import Folder, is_there, locked, name_problem, open_storage, release, root_of, shown
+from .folder import Folder, is_there, locked, open_storage, quiet, release, root_of, shown
 from .goals import ONE, Goals, goals_of
 from .ledger import Ledger
-from .limits import SAMPLE, Allowed, Limits, draws
+from .limits import NO_NETWORKS, Allowed, Limits, require_within_limits
+from .loading import settings_of
 from .objective import Objective
 from .pruners import described, pruner_of
 from .pruners.base import Pruner
@@ -31,8 +31,9 @@ from .refit import judge
 from .run import Run, devices_of, job_for
 from .storage import Mirror
 from .strategies import Strategy
+from .tracking import Tracking
 from .trial import ActiveTrial, Trial
-from .warm_start import WarmStart, best_of, taken
+from .warm_start import WarmStart, best_of, earlier_trials
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,8 +47,6 @@ if TYPE_CHECKING:
 
 
 PAUSING = {"pbt", "thaw", "bohb"}  # strategies and pruners for trials of a trainer alone
-NO_NETWORKS = "limits are of networks, but this study has no trainer; leave them out, or give it one"
-FORMAT = 2  # of what is kept with a study; trials of another one were trained otherwise, and can't be gone on with
 
 
 class Study:
@@ -66,7 +65,8 @@ class Study:
     one stacked network, "padded" (fused, narrower networks of a family being padded), "looped", or "auto",
     whichever is faster; on a CPU auto is one lane where results matter to what comes next. `keep` is how many of
     the best trials keep their weights. `mlflow` is the address of MLflow's store ("auto": `MLFLOW_TRACKING_URI`,
-    else beside the studies; None: no tracking). `warm_start` names earlier studies in this storage whose trials the
+    else beside the studies; None: no tracking), or a mapping of what `leadline.search.tracking.Tracking` takes.
+    `warm_start` names earlier studies in this storage whose trials the
     strategy knows from the start, or is `{"from": names, "first": 3}`: so many of their best configurations are run
     first.
 
@@ -100,7 +100,7 @@ class Study:
         plan: str = "auto",
         workers: str | int = "auto",
         keep: int = 5,
-        mlflow: str | None = "auto",
+        mlflow: str | Mapping[str, Any] | None = "auto",
         limits: Mapping[str, Any] | Limits | None = None,
         warm_start: Any = None,
     ) -> None:
@@ -113,6 +113,9 @@ class Study:
         self.goals = Goals(maximize=(True, False)) if several else ONE  # to check the rest by, if these are wrong
         with settings.gathered(problems):
             self.goals = goals_of(trainer, metric, direction)
+        self.tracking: Tracking | None = None
+        with settings.gathered(problems, "mlflow"):
+            self.tracking = Tracking.of(mlflow)
         self.limits = Limits()
         with settings.gathered(problems, "limits"):
             self.limits = Limits.parse(limits)
@@ -181,7 +184,7 @@ class Study:
         several objectives a tuple of values. Returns the study. Raises SettingsError before anything is created if the
         settings can't work, and StudyError (StudyFailed if trials just fail) if the study can't go on.
         """
-        work = self._work(objective)
+        work = self.work(objective)
         budget = Budget(trials, minutes, device_hours, total_epochs, target, stall)
         problems = self.problems(objective, budget)
         if problems:
@@ -258,25 +261,11 @@ class Study:
         Raises SpaceError, with every problem, if one isn't in the space. Returns the study.
         """
         self.space.require(configurations)  # before anything is created
-        self._require_within_limits(configurations)
+        require_within_limits(self, configurations)
         with self._writing() as ledger:
             ledger.enqueue(configurations)
             ledger.commit()
         return self
-
-    def _require_within_limits(self, configurations: Sequence[Mapping[str, Any]]) -> None:
-        """Raises SettingsError, with every problem, if a configuration breaks a limit whatever it is completed by."""
-        if self.allowed is None or self.trainer is None:
-            return
-        problems = []
-        for index, given in enumerate(configurations):
-            whole = list(islice(draws(self.space, self.seed, given), SAMPLE))
-            if not any(map(self.allowed, whole)):
-                told = self.limits.broken(self.trainer, whole[0])
-                where = (index,) if len(configurations) > 1 else ()
-                problems.append(Problem(f"{dict(given)} is beyond the limits: {told}", where))
-        if problems:
-            raise SettingsError(problems)
 
     def close(self) -> None:
         """Lets go of the study, so that another process may run it."""
@@ -356,7 +345,7 @@ class Study:
     def confirm(self) -> None:
         """Raises SettingsError unless settings and data are those that the study in its storage began with."""
         ledger = self._existing()
-        self._compare(ledger)
+        settings.require_same(self, ledger)
         split = ledger.attribute("split")
         if self.trainer is not None and split is not None and split["data"] != self.trainer.loaded.digest:
             raise SettingsError(f"the data of `{self.name}` have changed since it began")
@@ -432,53 +421,30 @@ class Study:
 
         return save(self.model(trial, ensemble=ensemble), path, format)
 
-    # Checks
+    def report(self, path: str | Path) -> Path:
+        """Writes the study's report to `path`: all of it in one .html file, or in text as .md; returns the path.
+
+        A file that is there is replaced. Raises UsageError if nothing can be written there.
+        """
+        from .analysis.report import write_report
+
+        return write_report(self, path)
+
+    # What a run would meet
 
     def problems(self, objective: Callable[..., Any] | None = None, budget: Budget = UNBOUNDED) -> list[Problem]:
         """Returns all that would keep a run from working, found without training; creates nothing."""
-        found = budget.problems()
-        for name in ("target", "stall") if self.goals.several else ():
-            if getattr(budget, name) is not None:
-                text = f"`{name}` is of one objective, but this study has {len(self.goals)}; take another budget"
-                found.append(Problem(text, (name,)))
-        if not budget.bounds and self.strategy.name != "grid":
-            known = "`trials`, `minutes`, `device_hours`, `total_epochs` or `stall`"
-            why = "only a grid ends by itself" if budget.target is None else "a target may never be reached"
-            found.append(Problem(f"say how long to search: {known} ({why})"))
-        found += self._trainer_problems
-        found += self._limit_problems
-        with settings.gathered(found, "warm_start"):
-            _ = self._earlier
-        missing = settings.device_problems(self.devices)
-        found += missing
-        if self.goals.several and not missing and not self._trainer_problems:
-            found += settings.goal_problems(self, devices_of(self))
-        work = self._work(objective) if objective or self.trainer else None
-        if work is not None and self.executor == "processes" and not self.travels(work):
-            found.append(
-                Problem(
-                    "`executor: processes` needs model, data, loss, metric and objective that another process can "
-                    "import: move your functions into a module of their own and give data by a path or a function,"
-                    ' or use executor="inline"',
-                    ("executor",),
-                )
-            )
-        return found
+        return run_problems(self, objective, budget)
 
     @cached_property
-    def _trainer_problems(self) -> list[Problem]:
+    def trainer_problems(self) -> list[Problem]:
+        """What would keep the trainer from training trials of the space, found without training."""
         return [] if self.trainer is None else self.trainer.check(self.space, self.metric, self.seed)
 
     @cached_property
-    def _limit_problems(self) -> list[Problem]:
-        if not self.limits or self._trainer_problems:
-            return []
-        if self.allowed is None:
-            return [Problem(NO_NETWORKS, ("limits",))]
-        if any(map(self.allowed, islice(draws(self.space, self.seed), SAMPLE))):
-            return []
-        text = f"of {SAMPLE} random configurations none is within {self.limits}. Raise the limits, or search less"
-        return [Problem(text, ("limits",))]
+    def earlier(self) -> list[dict[str, Any]]:
+        """The trials of earlier studies that this one starts from, as they were when it began."""
+        return earlier_trials(self, self._reading(), load_study)
 
     @property
     def allowed(self) -> Allowed | None:
@@ -493,7 +459,7 @@ class Study:
     def _open(self, *, write: bool) -> Ledger:
         kinds = optuna.study.StudyDirection
         directions = [kinds.MAXIMIZE if more else kinds.MINIMIZE for more in self.goals.maximize]
-        with _quiet():
+        with quiet():
             storage = open_storage(self.storage, self.folder, write=write)
             try:
                 mirror = Mirror.open(storage, self.name, directions if write else None)
@@ -539,7 +505,7 @@ class Study:
                     text = f"`{name}` pauses trials and goes on with them, which needs a trainer"
                     raise SettingsError([Problem(text, (where,))])
         if self._book is None:
-            earlier = self._earlier  # before anything is created
+            earlier = self.earlier  # before anything is created
             self._held.enter_context(locked(self.storage, self.folder))
             try:
                 self._book = self._open(write=True)
@@ -550,28 +516,6 @@ class Study:
                 raise
         return self._book
 
-    @cached_property
-    def _earlier(self) -> list[dict[str, Any]]:
-        """The trials of earlier studies that this one starts from, as they were when it began."""
-        if self.warm_start is None:
-            return []
-        ledger = self._reading()
-        kept = ledger.attribute("warm_start") if ledger is not None else None
-        if kept is not None:
-            return list(kept)
-        problems: list[Problem] = []
-        earlier = []
-        for name in self.warm_start.studies:
-            with settings.gathered(problems):
-                if name == self.name:
-                    raise SettingsError(f"`{name}` can't start from itself")
-                earlier.append(load_study(name, self.storage))
-        with settings.gathered(problems):
-            found = taken(earlier, self.space, maximize=self.maximize)
-        if problems:
-            raise SettingsError(problems)
-        return found
-
     def _agree(self, ledger: Ledger, earlier: list[dict[str, Any]]) -> None:
         """Keeps the settings with a new study; raises SettingsError if an old one has others."""
         described, kept = self.describe(), ledger.attribute("settings")
@@ -580,34 +524,18 @@ class Study:
             self.folder.require(identity)
             ledger.set_attribute("id", identity)
             ledger.set_attribute("settings", described)
-            ledger.set_attribute("format", FORMAT)
+            ledger.set_attribute("format", settings.FORMAT)
             if self.warm_start is not None:
                 ledger.set_attribute("warm_start", earlier)
                 allowed = self.allowed or (lambda params: True)
                 ledger.enqueue(best_of(earlier, self.warm_start.first, maximize=self.maximize, allowed=allowed))
             ledger.commit()
         else:
-            self._compare(ledger)
+            settings.require_same(self, ledger)
         self.folder.claim(ledger.attribute("id"))  # only now: what a crash leaves must not bar the name
 
-    def _compare(self, ledger: Ledger) -> None:
-        """Raises SettingsError if the settings that the study was made with are others."""
-        described, kept = self.describe(), dict(ledger.attribute("settings"))
-        if kept["trainer"] and ledger.attribute("format") != FORMAT:
-            raise SettingsError(
-                f"the study `{self.name}` was made by another version of leadline, whose trainings differ from this "
-                "one's: what it found can be shown, but not gone on with. Run it anew, under another name"
-            )
-        if kept["trainer"] and described["trainer"]:  # settings that there are since are as if they had been left out
-            kept["trainer"] = {**settings.trainer_defaults(), **kept["trainer"]}
-        differences = [*settings.differences(kept, described)]
-        if differences:
-            raise SettingsError(
-                f"the study `{self.name}` exists with other settings: {'; '.join(differences)}. "
-                "Give this one another name, or run it as it was"
-            )
-
-    def _work(self, objective: Callable[..., Any] | None) -> Trainer | Objective:
+    def work(self, objective: Callable[..., Any] | None) -> Trainer | Objective:
+        """Returns what trials are given to. Raises SettingsError unless there is either a trainer or an objective."""
         if (objective is None) == (self.trainer is None):
             both = "has a trainer and was given an objective too" if objective else "has no trainer and no objective"
             raise SettingsError(f"the study `{self.name}` {both}; it needs one of them")
@@ -632,49 +560,7 @@ def load_study(
     installed packages that a study file's `module:function` may come from; `options` are those of `Study` that aren't
     settings (executor, devices, workers, ...). Raises SettingsError if there is no such study.
     """
-    if text := name_problem(name):
-        raise SettingsError(text)
-    folder = Folder(root_of(storage), name)
-    missing = SettingsError(f"there is no study `{name}` in {shown(storage, folder)}. `leadline ls` lists them")
-    if not is_there(storage, folder):
-        raise missing
-    with _quiet():
-        durable = open_storage(storage, folder, write=False)
-        try:
-            mirror = Mirror.open(durable, name)
-        except KeyError:
-            raise missing from None
-        finally:
-            release(durable)
-    attributes = mirror.get_study_user_attrs(mirror.study_id)
-    kept = attributes.get("leadline:settings")
-    if kept is None:
-        raise StudyError(f"`{name}` is an Optuna study that leadline didn't make; open it with optuna.load_study")
-    base, run_with = attributes.get("leadline:base"), attributes.get("leadline:options", {})
-    if trainer is None and kept["trainer"] is not None:
-        described = {**kept["trainer"], **run_with.get("trainer", {})}
-        trainer = _trainer_of(described, Path(base) if base else None, allow)
-    return Study(
-        name,
-        Space.parse(kept["space"]),
-        trainer,
-        metric=_known_metric(kept["metric"]),
-        direction=kept["direction"],
-        strategy="bayes" if str(kept["strategy"]).startswith("<") else kept["strategy"],
-        pruner="none" if str(kept["pruner"]).startswith("<") else kept["pruner"],
-        seed=kept["seed"],
-        limits=kept.get("limits"),
-        storage=storage,
-        warm_start=kept.get("warm_start"),
-        **{**run_with.get("study", {}), **options},
-    )
-
-
-def _known_metric(kept: Any) -> Any:
-    """Returns the metric, or metrics, of a study's settings; None for one that only its own script knows."""
-    if isinstance(kept, list):
-        return [_known_metric(one) for one in kept]
-    return None if str(kept).startswith("<") else kept
+    return Study(name, storage=storage, **{**settings_of(name, storage, trainer, allow), **options})
 
 
 def _default_space(trainer: Trainer | None) -> Space:
@@ -684,26 +570,3 @@ def _default_space(trainer: Trainer | None) -> Space:
     if trainer is None or trainer.model not in SPACES:
         raise SettingsError("say what to search: a `space`; only the network families bring one of their own")
     return SPACES[trainer.model]()
-
-
-def _trainer_of(described: dict[str, Any], base: Path | None, allow: Collection[str]) -> Trainer | None:
-    """Returns the trainer that describes itself so; None if it has parts that only its own script knows."""
-    from ..trainers.trainer import Trainer
-
-    data = described["data"]
-    parts = [*described.values(), data["path"] if isinstance(data, dict) else None]
-    if any(isinstance(part, str) and part.startswith("<") for part in parts):
-        return None
-    return Trainer(**{**described, "parts": tuple(described["parts"])}, base=base, allow=allow)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps Optuna's notes about opening a study from the user's terminal."""
-    logger = logging.getLogger("optuna")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import Problem, SettingsError, suggestion
 from ..spaces import Space
+from .settings import gathered
 
 if TYPE_CHECKING:
+    from .ledger import Ledger
     from .study import Study
 
 FIRST = 3  # best configurations of earlier studies that are run first
@@ -134,3 +136,28 @@ def _why(study: Study, space: Space) -> str:
         if found := space.problems(_known(trial.params, space)):
             return f": {found[0].text}"
     return ""
+
+
+def earlier_trials(study: Study, ledger: Ledger | None, load: Callable[..., Study]) -> list[dict[str, Any]]:
+    """Returns the trials of earlier studies that this one starts from, as they were when it began.
+
+    `ledger` is the study as far as it is there; `load(name, storage)` opens another one. Raises SettingsError, holding
+    every problem.
+    """
+    if study.warm_start is None:
+        return []
+    kept = ledger.attribute("warm_start") if ledger is not None else None
+    if kept is not None:
+        return list(kept)
+    problems: list[Problem] = []
+    earlier = []
+    for name in study.warm_start.studies:
+        with gathered(problems):
+            if name == study.name:
+                raise SettingsError(f"`{name}` can't start from itself")
+            earlier.append(load(name, study.storage))
+    with gathered(problems):
+        found = taken(earlier, study.space, maximize=study.maximize)
+    if problems:
+        raise SettingsError(problems)
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import json
 import os
 import signal
@@ -237,6 +238,48 @@ class TestAStudyFromBeginningToEnd:
         assert "leadline test small --storage elsewhere" in said.out
         assert leadline("show", "small", "--storage", "elsewhere").code == 0
         assert leadline("show", "small").code == 2
+
+
+class TestWhatProgramsRead:
+    def test_every_command_takes_json(self) -> None:
+        for command in cli.app.registered_commands:
+            assert command.callback is not None
+            assert "as_json" in inspect.signature(command.callback).parameters, command.callback.__name__
+
+    def test_nothing_but_one_json_value_is_on_stdout(self, leadline: Leadline, small: str) -> None:
+        leadline("run", small, "--set", "space.lr={choice: [0.001, 0.1]}")
+        several = (
+            ("check", small), ("run", small), ("resume", "small", "--executor", "inline"), ("ls",), ("show", "small"),
+            ("best", "small"), ("test", "small"), ("compare", "small", "small"), ("compare", "small:0", "small:best"),
+            ("ablate", "small", "--executor", "inline", "--replicates", "2", "--no-switches", "--epochs", "1"),
+        )  # fmt: skip
+        for arguments in several:
+            set_again = ("--set", "space.lr={choice: [0.001, 0.1]}") if small in arguments else ()
+            said = leadline(*arguments, *set_again, "--json")
+            assert said.code == 0, said.err
+            assert isinstance(said.json, dict | list), arguments
+
+    def test_the_best_configuration_is_pasted_into_a_study_file(
+        self, leadline: Leadline, small: str, here: Path
+    ) -> None:
+        best = leadline("run", small, "--json").json["study"]["best"]
+        fragment = leadline("best", "small", "--yaml").out
+        kept = [line for line in STUDY.splitlines() if not line.startswith(("space:", "  ", "trainer:"))]
+        (here / "pasted.yaml").write_text("\n".join(kept).replace("study: small", "study: pasted") + "\n" + fragment)
+        assert leadline("check", "pasted.yaml", "--json").json["space"] == "1 configurations"
+        trials = leadline("run", "pasted.yaml", "--json").json["trials"]
+        assert [trial["params"] for trial in trials] == [leadline("best", "small", "--json").json["params"]]
+        assert f"# small, trial {best}: accuracy " in fragment
+        assert leadline("best", "small", "--yaml", "--json").code == 2
+
+    def test_compare_prints_what_differs_and_whether_it_may_be_noise(self, leadline: Leadline, small: str) -> None:
+        leadline("run", small)
+        said = leadline("compare", "small:0", "small:1")
+        assert said.code == 0, said.err
+        assert "small:0" in said.out.splitlines()[0]
+        assert "noise" in said.out.splitlines()[-1]
+        assert leadline("compare", "small", "nothing").code == 2
+        assert leadline("compare", "small", "small:0").code == 2
 
 
 class TestOpeningTheTestSplit:

@@ -59,6 +59,8 @@ def imports_of(module):
                 yield from walk(child, at_load and not inside, for_types or typing)
                 continue
             for name in names:
+                if name == "leadline.__version__":  # the root's own, which takes loading nothing
+                    continue
                 imported = known(name) if name.startswith("leadline.") else name
                 yield Import(module, imported, child.lineno, at_load, for_types)
 
@@ -105,9 +107,10 @@ def test_no_imports_go_round_in_a_circle():
 
 
 @pytest.mark.parametrize("library", ["mlflow", "skopt", "ray"])
-def test_a_heavy_library_is_imported_in_one_file_inside_the_function_that_needs_it(library):
+def test_a_heavy_library_is_imported_in_one_place_inside_the_function_that_needs_it(library):
     users = [found for found in IMPORTS if found.imported.split(".")[0] == library]
-    assert len({found.importer for found in users}) <= 1
+    tracking = "leadline.search.tracking"  # a package for MLflow alone
+    assert len({tracking if found.importer.startswith(tracking) else found.importer for found in users}) <= 1
     assert [told(found) for found in users if found.at_load and not found.for_types] == []
 
 

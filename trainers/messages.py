@@ -102,10 +102,14 @@ Command = Start | Decision | Stop | Adopt | Go | Close
 
 @dataclass(frozen=True)
 class Ready:
-    """The worker has its data and device, and takes up to `lanes` trials at a time; it may say so again with more."""
+    """The worker has its data and device, and takes up to `lanes` trials at a time; it may say so again with more.
+
+    `process` is the id of its process.
+    """
 
     lanes: int
     device: str
+    process: int | None = None
 
 
 @dataclass(frozen=True)

@@ -236,6 +236,10 @@ class Trainer:
         own = {name: getattr(self, name) for name in OWN_SETTINGS}
         return Trainer(self.model, self.data, **{**own, **self.settings, **settings})
 
+    def architecture(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the part of a configuration that decides the network's modules and shapes: no dropout rates."""
+        return {k: v for k, v in self.arguments(params).items() if k not in networks.RATES}
+
     def arguments(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the part of a configuration that the builder takes."""
         named, anything = networks.takes(self.builder)

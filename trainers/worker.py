@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import time
 import traceback
 from collections import deque
@@ -90,7 +91,7 @@ class Worker:
 
     def _ready(self, lanes: int) -> None:
         self.lanes = lanes
-        self._ask(Ready(max(1, lanes // self.trainer.lanes_a_trial), str(self.bench.device)))
+        self._ask(Ready(max(1, lanes // self.trainer.lanes_a_trial), str(self.bench.device), os.getpid()))
 
     def _ask(self, event: Event) -> None:
         self.questions += 1

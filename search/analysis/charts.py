@@ -10,9 +10,9 @@ import numpy as np
 
 from ...errors import UsageError
 from ...trainers.sanity import Rates
+from .sparklines import BLOCKS
 
 COLUMNS, LINES = 64, 6
-BLOCKS = " ▁▂▃▄▅▆▇█"
 FORMATS = (".svg", ".png", ".pdf")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ...errors import Problem, SettingsError
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from ..study import Study
     from ..trial import Trial
 
-WAYS_TO_RUN = ("executor", "devices", "workers", "lanes", "plan", "mlflow")
+WAYS_TO_RUN = ("executor", "devices", "workers", "lanes", "plan")
 Configuration = Mapping[str, Any]
 
 
@@ -57,7 +58,9 @@ def trained_again(
         strategy="random",
         seed=study.seed + 1,  # weights and orders are others than those of the study's own trials
         storage=study.storage,
-        **{name: getattr(study, name) for name in WAYS_TO_RUN} | {"keep": 1} | options,
+        **{name: getattr(study, name) for name in WAYS_TO_RUN}
+        | {"keep": 1, "mlflow": study.tracking and replace(study.tracking, register=None, alias=None, report=False)}
+        | options,
     )
     again.enqueue(*configurations)
     again.run(trials=len(configurations))

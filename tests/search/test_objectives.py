@@ -12,9 +12,10 @@ import optuna
 import pytest
 
 import leadline as ll
+from leadline.search.analysis.overview import print_overview
 from leadline.search.budget import Budget
 from leadline.search.pareto import front
-from leadline.search.printing import print_front, print_outcome, print_trials, whole
+from leadline.search.printing import print_front, print_outcome, whole
 
 Make = Callable[..., ll.Study]
 SMALL = ("accuracy", "parameters")
@@ -213,7 +214,7 @@ class TestMistakes:
         assert "`rmse` is a metric for regression" in str(caught.value)
 
     def test_memory_is_of_one_trial_at_a_time(self, digits: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("leadline.search.study.devices_of", lambda study: ["cuda:0"])
+        monkeypatch.setattr("leadline.search.checks.devices_of", lambda study: ["cuda:0"])
         assert not digits(metric=["accuracy", "memory"]).problems(budget=Budget(trials=1))
         (problem,) = digits(metric=["accuracy", "memory"], lanes=2).problems(budget=Budget(trials=1))
         assert "`lanes` must be 1" in problem.text
@@ -227,8 +228,9 @@ class TestWhatShows:
     def test_tables_have_a_column_for_each_and_the_front_a_table_of_its_own(
         self, study: ll.Study, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        print_trials(study)
-        assert capsys.readouterr().out.splitlines()[0].split()[:4] == ["trial", "state", "value", "price"]
+        print_overview(study)
+        header = capsys.readouterr().out.splitlines()[3]
+        assert header.split()[:4] == ["trial", "state", "value", "price"]
         print_outcome(study, study.trials, new=8, waiting=0)
         lines = capsys.readouterr().out.splitlines()
         start = next(place for place, line in enumerate(lines) if line.startswith("No trial is better than one of"))

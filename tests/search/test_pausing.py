@@ -251,7 +251,7 @@ def test_a_dead_worker_is_no_longer_waited_for(make: Make) -> None:
     Workers(scheduler, 2).step(0)
     assert scheduler.lost(0, "killed") == []
     assert scheduler.idle == set()
-    assert 0 not in scheduler.lanes
+    assert 0 not in scheduler.workers
 
 
 def test_what_a_crash_left_running_ends_where_the_budget_is_used_up(make: Make) -> None:

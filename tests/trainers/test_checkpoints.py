@@ -104,13 +104,37 @@ def test_zeros_where_the_content_should_be_read_as_none(file):
     assert read(file) is None
 
 
-def test_a_header_with_any_byte_wrong_raises_nothing(file):
-    write(file, {"weights": torch.ones(2)}, {"epoch": 3})
+@pytest.mark.parametrize("change", [0x01, 0x20, 0x80, 0xFF])
+def test_a_file_with_any_byte_wrong_reads_as_none(file, change):
+    write(file, {"weights": torch.arange(6.0), "half": torch.ones(2, dtype=torch.bfloat16)}, {"epoch": 3, "é": "é"})
     content = file.read_bytes()
-    for place in range(8 + int.from_bytes(content[:8], "little")):
-        for flipped in (content[place] ^ 0xFF, content[place] ^ 0x01, 0):
-            file.write_bytes(content[:place] + bytes([flipped]) + content[place + 1 :])
-            read(file)
+    for place in range(len(content)):
+        file.write_bytes(content[:place] + bytes([content[place] ^ change]) + content[place + 1 :])
+        assert read(file) is None, f"byte {place} of {len(content)}"
+
+
+def test_a_state_that_looks_like_the_checksum_is_no_matter(file):
+    state = {"crc32": "00000000", '"crc32":"': '"crc32":"00000000"'}
+    write(file, {"crc32": torch.ones(2)}, state)
+    assert_holds(file, {"crc32": torch.ones(2)}, state)
+
+
+def test_a_header_that_claims_more_than_there_is_takes_no_memory(file):
+    file.parent.mkdir(parents=True)
+    for length in (2**40, 2**63 - 1, 2**64 - 1):
+        file.write_bytes(length.to_bytes(8, "little") + b'{"__metadata__":{"state":"{}"}}')
+        assert read(file) is None
+    header = (
+        b'{"__metadata__":{"state":"{}"},"w":{"dtype":"F32","shape":[1099511627776],"data_offsets":[0,4398046511104]}}'
+    )
+    file.write_bytes(len(header).to_bytes(8, "little") + header)
+    assert read(file) is None
+
+
+def test_a_file_of_an_earlier_version_without_a_checksum_is_read(file):
+    file.parent.mkdir(parents=True)
+    save_file({"weights": torch.ones(2)}, file, {"state": '{"epoch": 3}'})
+    assert_holds(file, {"weights": torch.ones(2)}, {"epoch": 3})
 
 
 def test_somebody_elses_file_reads_as_none(file):

@@ -1,0 +1,24 @@
+"""How a run of a study ended, as the tracker is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..trial import Trial
+
+
+@dataclass(frozen=True)
+class End:
+    """How a run of the study ended: its best trial, and the folder of that one's model, if there is one.
+
+    `reason` is what ended it: a part of the budget, "space", "interrupt", ... `report` writes report and plots into a
+    folder, where they are wanted.
+    """
+
+    best: Trial | None = None
+    model: Path | None = None
+    finished: bool = False
+    reason: str = ""
+    report: Callable[[Path], None] | None = None

@@ -1,0 +1,91 @@
+"""MLflow's store: where it is, a client of it, and what it raises when it can't be reached."""
+
+from __future__ import annotations
+
+import logging
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..folder import Folder, without_password
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+# What the client waits for, unless the user says otherwise: with its defaults a study would wait for minutes where the
+# server is gone, or has stopped answering. Whatever still fails is tried again by the tracker.
+PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+
+
+def connect(uri: str) -> MlflowClient:
+    """Returns a client of MLflow's store at `uri`, which is made ready if it is a new local one."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    for name, value in PATIENCE.items():
+        os.environ.setdefault(name, value)
+    from mlflow.tracking import MlflowClient
+
+    # Notes about making a new database, which MLflow's import has just let through
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    if uri.startswith("sqlite:///"):
+        _make_database(Path(uri.removeprefix("sqlite:///")))
+    return MlflowClient(uri)
+
+
+def store_of(uri: str, folder: Folder) -> str:
+    """Returns the address of MLflow's store: `uri`, or for "auto" `MLFLOW_TRACKING_URI`, else beside the studies."""
+    if uri != "auto":
+        return uri
+    return os.environ.get("MLFLOW_TRACKING_URI") or folder.mlflow_uri
+
+
+def troubles() -> tuple[type[BaseException], ...]:
+    """What MLflow raises when its store can't be reached or refuses: training goes on, and the study says so."""
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return MlflowException, RequestException, SQLAlchemyError, OSError
+
+
+def told(error: BaseException, uri: str) -> str:
+    """Returns in a line what kept MLflow's store from taking something."""
+    text = str(error).splitlines()[0] if str(error) else ""
+    if "Connection refused" in text or "Max retries exceeded" in text:
+        return f"{without_password(uri)} can't be reached"
+    if "timed out" in text.lower():
+        return f"{without_password(uri)} doesn't answer"
+    return f"{type(error).__name__}: {text[:200]}"
+
+
+def _make_database(path: Path) -> None:
+    """Makes MLflow's database, if it isn't there, beside its place, and puts it there whole.
+
+    MLflow can't open half a one: it is what a crash leaves, and what a second process finds, while it makes the tables.
+    """
+    from mlflow.tracking import MlflowClient
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f"{path.name}.{os.getpid()}")
+    if not path.exists():
+        client = MlflowClient(f"sqlite:///{new}")
+        client.search_experiments(max_results=1)
+        client._tracking_client.store.engine.dispose()
+        with suppress(FileExistsError):  # another process was first
+            os.link(new, path)
+        new.unlink()
+    for left in path.parent.glob(f"{path.name}.*"):
+        process = left.suffix[1:].split("-")[0]
+        if process.isdigit() and not _lives(int(process)):  # what a crash left
+            left.unlink(missing_ok=True)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
