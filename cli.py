@@ -407,7 +407,9 @@ def export(
 
 @app.command()
 def predict(
-    source: Annotated[str, typer.Argument(metavar="STUDY|MODEL", help="A study's name, or an exported file.")],
+    source: Annotated[
+        str, typer.Argument(metavar="STUDY|MODEL", help="A study's name, or an exported file.", autocompletion=studies)
+    ],
     files: Annotated[list[Path], typer.Argument(metavar="FILES", help="Images or their folders, .npy, .npz, tables.")],
     trial: Annotated[int | None, typer.Option(help="The number of the trial. [default: the best]")] = None,
     ensemble: Annotated[bool, typer.Option("--ensemble", help="Take the study's ensemble.")] = False,
