@@ -370,7 +370,7 @@ def ensemble(
     debug: Debug = False,
 ) -> None:
     """Choose trials whose answers together are best, on validation rows; `export` and `predict` take them."""
-    from .search.printing import print_ensemble
+    from .search.ensembles.printing import print_ensemble
 
     with _telling("Opening the study") as tell:
         study = _load(name, storage, allow or [], **_given(devices=device))
