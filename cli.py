@@ -357,6 +357,29 @@ def ablate(
 
 
 @app.command()
+def report(
+    name: Name,
+    output: Annotated[Path | None, typer.Option(help="The file to write. [default: NAME.html, or NAME.md]")] = None,
+    format: Annotated[str | None, typer.Option(help="html, md. [default: the output's, html]")] = None,
+    plots: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Write each plot there, too.")] = None,
+    plot_format: Annotated[str, typer.Option(help="svg, png.")] = "svg",
+    storage: Storage = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write a study's report: what was searched, what was found, what to try next."""
+    from .search.analysis.report import report_path, write_all
+
+    path = report_path(name, output, format)
+    with _status("Writing the report ..."):
+        written = write_all(_load(name, storage), path, plots, plot_format)
+    if as_json:
+        print_json({"path": str(path), "plots": [str(plot) for plot in written]})
+    else:
+        print(path)
+
+
+@app.command()
 def ensemble(
     name: Name,
     size: Annotated[int, typer.Option(min=1, help="At most so many trials, counted as often as taken.")] = 5,
@@ -439,29 +462,6 @@ def predict(
             predicting.print_predictions_json(predicted, model)
         else:
             predicting.print_predictions(predicted, model)
-
-
-@app.command()
-def report(
-    name: Name,
-    output: Annotated[Path | None, typer.Option(help="The file to write. [default: NAME.html, or NAME.md]")] = None,
-    format: Annotated[str | None, typer.Option(help="html, md. [default: the output's, html]")] = None,
-    plots: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Write each plot there, too.")] = None,
-    plot_format: Annotated[str, typer.Option(help="svg, png.")] = "svg",
-    storage: Storage = None,
-    as_json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Write a study's report: what was searched, what was found, what to try next."""
-    from .search.analysis.report import report_path, write_all
-
-    path = report_path(name, output, format)
-    with _status("Writing the report ..."):
-        written = write_all(_load(name, storage), path, plots, plot_format)
-    if as_json:
-        print_json({"path": str(path), "plots": [str(plot) for plot in written]})
-    else:
-        print(path)
 
 
 @app.command()

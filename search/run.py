@@ -92,8 +92,10 @@ class Run:
         trainer, seed = self.study.trainer, self.study.seed
         if trainer is None:
             return
+        metric = trainer.metric(self.study.metric).name
         self.ledger.set_attribute("base", str(trainer.base) if trainer.base else None)
-        self.ledger.set_attribute("metric", trainer.metric(self.study.metric).name)
+        self.ledger.set_attribute("metric", metric)
+        self.ledger.name_objectives([metric, *self.study.goals.further])
         rows, kept = trainer.split(seed), self.ledger.attribute("split")
         if kept is None:
             sizes = {"train": len(rows.train), "valid": len(rows.valid), "test": len(rows.test)}
@@ -206,7 +208,8 @@ class Run:
         if tracker is not None:
             wanted = finished and best is not None and tracker.options.report
             report = partial(write_report_and_plots, study) if wanted else None
-            tracker.close(End(best, model, finished, self.scheduler.ended_by, report))
+            state = "finished" if finished else "interrupted" if self.scheduler.interrupted else "failed"
+            tracker.close(End(best, model, state, "error" if state == "failed" else self.ended_by, report))
             self.tracking_problem = tracker.problem
 
 

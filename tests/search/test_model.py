@@ -70,7 +70,7 @@ def test_a_finished_run_leaves_weights_and_card_and_without_tracking_no_program(
     kept = load_file(study.folder.path / "model" / "weights.safetensors")
     assert kept.keys() == tensors.keys()
     assert all(torch.equal(kept[name], tensors[name]) for name in tensors)
-    assert card_of(study) == {"trial": study.best.number, "program": False, **card}
+    assert card_of(study) == {"trial": study.best.number, "model": "mlp", "program": False, **card}
 
 
 def test_the_card_tells_all_that_is_needed_to_use_the_network(make: Make) -> None:
@@ -140,7 +140,7 @@ def test_with_a_refit_the_model_is_the_network_trained_again(make: Make) -> None
     again, card = checkpoints.read(study.folder.weights(study.best.number, refitted=True)) or ({}, {})
     kept = load_file(study.folder.path / "model" / "weights.safetensors")
     assert all(torch.equal(kept[name], again[name]) for name in again)
-    assert card_of(study) == {"trial": study.best.number, "program": False, **card}
+    assert card_of(study) == {"trial": study.best.number, "model": "mlp", "program": False, **card}
     assert card_of(study)["refit"] is True
 
 

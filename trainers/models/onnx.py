@@ -36,6 +36,7 @@ def write_onnx(predictor: Predictor, card: Mapping[str, Any], path: Path) -> Non
         graph: Any = made.model.graph
         graph.inputs[0].name, graph.outputs[0].name = "inputs", "probabilities" if card["classes"] else "values"
         for end in (graph.inputs[0], graph.outputs[0]):
+            assert end.shape is not None
             end.shape = type(end.shape)(["n", *end.shape[1:]])
         made.model.metadata_props.update({CARD: json.dumps(card), "classes": json.dumps(card["classes"])})
         made.save(path, external_data=False)
