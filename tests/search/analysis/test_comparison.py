@@ -127,7 +127,7 @@ class TestTwoTrials:
 
     def test_a_metric_that_is_no_number_on_some_redraws_tells_nothing(self, folder, monkeypatch):
         study = study_of(folder, "f1", metric="f1", first=[{"lr": 1e-5}, {"lr": 0.01}])
-        monkeypatch.setattr(noise, "paired_bootstrap", lambda *_: Interval(0.1, float("nan"), float("nan")))
+        monkeypatch.setattr(noise, "paired_bootstrap", lambda *_, **__: Interval(0.1, float("nan"), float("nan")))
         verdict = of_trials(side_of(study, "0"), side_of(study, "1"))
         assert verdict.noise is None
         assert "f1 is no number on some redraws" in verdict.told
