@@ -104,7 +104,8 @@ def _noise(facts: Facts) -> str:
     near = facts.runners_up
     alike, known = (sum(one.verdict.noise is value for one in near) for value in (True, False))
     if not alike and not known:
-        return near[0].verdict.told
+        one = "Whether these are worse can't be told from one value each."
+        return near[0].verdict.told if facts.settings["trainer"] else one
     if not alike:
         return "All of these are worse than the best by more than noise would explain."
     which = f"None of these {len(near)}" if alike == len(near) else f"{known} of these {len(near)}"
@@ -117,8 +118,8 @@ def _noise(facts: Facts) -> str:
 def _of_classes(trial: int, found: Mistakes) -> Section:
     classes = found.predictions.classes or ()
     wrong, pairs = int((~found.predictions.right).sum()), list(found.mixed_up())
-    lead = f"Of {len(found.predictions.rows):,} validation rows trial {trial} gets {wrong:,} wrong." if wrong \
-        else f"Trial {trial} gets all {len(found.predictions.rows):,} validation rows right."  # fmt: skip
+    many = f"{len(found.predictions.rows):,} validation rows"
+    lead = f"Of {many} trial {trial} gets {wrong:,} wrong." if wrong else f"Trial {trial} gets all {many} right."
     if pairs:
         truth, taken, count, of = pairs[0]
         lead += f" Most often {truth} is taken for {taken}: {count:,} of {of:,}."
