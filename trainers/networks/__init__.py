@@ -53,8 +53,8 @@ def build(model: str | Builder, *, in_shape: tuple[int, ...], classes: int, **ar
     """Returns a network as a trial would build it.
 
     `model` is a family's name or a builder, `in_shape` the shape of one example without the batch, `classes` the number
-    of outputs, `architecture` the builder's other arguments. Lazy modules are given their shapes. Raises SettingsError for an unknown family or argument,
-    and what the builder raises.
+    of outputs, `architecture` the builder's other arguments. Lazy modules are given their shapes. Raises SettingsError
+    for an unknown family or argument, and what the builder raises.
 
     >>> import leadline as ll
     >>> network = ll.build("mlp", in_shape=(1, 8, 8), classes=10, depth=2, feature_maps=32)
