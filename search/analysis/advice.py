@@ -11,9 +11,9 @@ import numpy as np
 
 from ...spaces import Choice
 from ..trial import Trial
+from ..words import counted, listed, number, setting, share
 from .drawing.scales import Scale
 from .facts import Facts, reason_of
-from .words import counted, listed, number, setting, share
 
 TOP = 0.1  # of the complete trials: those that advice goes by
 EDGE = 0.05  # of a parameter's range: what is nearer to an end sits on it

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..trial import Trial
-from .words import counted
+from ..words import counted
 
 if TYPE_CHECKING:
     from optuna.importance import BaseImportanceEvaluator

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..trial import Trial
+from ..words import setting
 from .drawing.scales import Scale
 from .noise import Side, Verdict, of_trials
-from .words import setting
 
 if TYPE_CHECKING:
     from .facts import Facts

@@ -6,11 +6,11 @@ import math
 from collections import Counter
 
 from ...trial import Trial
+from ...words import capital, counted, duration, listed, number, share
 from ..document import Block, Plot, Section, Table
 from ..drawing import course
 from ..facts import Facts, reason_of
 from ..timeline import timeline
-from ..words import capital, counted, duration, listed, number, share
 
 EARLY = ("pruned", "failed", "running", "paused")
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from ... import pareto
 from ...goals import COSTS
+from ...words import capital, counted, number, valued
 from ..advice import advice as told
 from ..document import Block, Items, Plot, Section, Table, Text
 from ..drawing import fronts
@@ -13,7 +14,6 @@ from ..drawing import mistakes as drawing
 from ..facts import Facts
 from ..mistakes import Mistakes
 from ..mistakes import mistakes as found_mistakes
-from ..words import capital, counted, number, valued
 
 MISTAKES = "What the best one gets wrong"
 MOST_CLASSES = 20  # of a confusion matrix that can be read

@@ -9,9 +9,9 @@ from typing import Any
 from ...budget import Budget
 from ...fragment import as_yaml
 from ...study_file import study_file
+from ...words import counted, duration, listed, number, setting, valued
 from ..document import Block, Code, Section, Table, Text
 from ..facts import Facts
-from ..words import counted, duration, listed, number, setting, valued
 
 SPLIT = ("train", "valid", "test")
 
