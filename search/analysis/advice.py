@@ -127,7 +127,7 @@ def _cheaper(facts: Facts) -> Iterator[str]:
     best = facts.best
     if best is None or best.parameters is None:
         return
-    alike = [one.trial for one in facts.runners_up if one.noise and one.trial.parameters]
+    alike = [one.trial for one in facts.runners_up if one.verdict.noise and one.trial.parameters]
     smaller = min(alike, key=lambda trial: trial.parameters or 0, default=None)
     if smaller is not None and smaller.parameters and smaller.parameters <= 0.7 * best.parameters:
         yield (

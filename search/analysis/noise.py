@@ -15,6 +15,8 @@ from ..predictions import Predictions, kept_predictions
 from ..words import short
 from .significance import ALPHA, mcnemar, paired_bootstrap
 
+LARGEST = 20_000  # outputs: F1 of 75,000 took 0.1 s on a busy machine, so 1,000 resamples of two trials 3 minutes
+
 if TYPE_CHECKING:
     from ..study import Study
     from ..trial import Trial
@@ -44,13 +46,14 @@ class Side:
     name: str
 
 
-def of_trials(first: Side, second: Side) -> Verdict:
+def of_trials(first: Side, second: Side, *, resamples: int = 1000) -> Verdict:
     """Returns whether the difference of two trials' values may be noise.
 
     Replicates are told apart by Welch's t-test of their means and spreads. Else both networks are judged on the same
-    validation rows: by McNemar's exact test where the metric is accuracy, by a paired bootstrap of the metric where it
-    is another. That tells of these networks and rows like these; it doesn't tell what training them again would give,
-    nor that the better one was chosen among many for being lucky on these very rows.
+    validation rows: by McNemar's exact test where the metric is accuracy, or the outputs of classes are too many to
+    compute another one so often; else by a paired bootstrap of the metric, of so many `resamples`. That tells of these
+    networks and rows like these; it doesn't tell what training them again would give, nor that the better one was
+    chosen among many for being lucky on these very rows.
     """
     for side in (first, second):
         if side.trial.state != "complete":
@@ -69,9 +72,9 @@ def of_trials(first: Side, second: Side) -> Verdict:
         return _unknown(f"nothing is kept of what {missing.name} says of its validation rows")
     if not _same_rows(one, other):
         return _unknown("they were validated on different rows")
-    if first.study.metric_name == "accuracy":
+    if first.study.metric_name == "accuracy" or (one.classes is not None and one.outputs.size > LARGEST):
         return _by_mcnemar(first, second, one, other)
-    return _by_bootstrap(first, second, one, other)
+    return _by_bootstrap(first, second, one, other, resamples)
 
 
 def of_studies(first: Study, second: Study) -> Verdict:
@@ -101,8 +104,10 @@ def _by_mcnemar(first: Side, second: Side, one: Predictions, other: Predictions)
     return _told(found.p, f"{rows}, {second.name} alone {found.second}", "McNemar's exact test")
 
 
-def _by_bootstrap(first: Side, second: Side, one: Predictions, other: Predictions) -> Verdict:
+def _by_bootstrap(first: Side, second: Side, one: Predictions, other: Predictions, resamples: int) -> Verdict:
     import torch
+
+    from ...trainers.worker import threads
 
     assert first.study.trainer is not None
     metric = first.study.trainer.metric(first.study.metric)
@@ -111,7 +116,8 @@ def _by_bootstrap(first: Side, second: Side, one: Predictions, other: Prediction
         return metric(torch.from_numpy(outputs), torch.from_numpy(targets))
 
     targets = one.targets if one.classes is not None else one.targets.reshape(-1, 1)
-    found = paired_bootstrap(score, other.outputs, one.outputs, targets)
+    with threads(1):  # of what is so small a second one only waits
+        found = paired_bootstrap(score, other.outputs, one.outputs, targets, resamples=resamples)
     verdict = "This may be noise" if found.noise else "This is more than noise"
     what = f"{first.study.metric_name} of {second.name} less that of {first.name}"
     told = (
@@ -143,12 +149,16 @@ def _unknown(why: str) -> Verdict:
 
 
 def _replicates(side: Side) -> int:
+    if side.study.trainer is not None:
+        return side.study.trainer.replicates
     kept = side.study.attribute("settings")["trainer"]
     return int(kept["replicates"]) if kept else 1
 
 
 def _other_goal(first: Study, second: Study) -> str | None:
     """Returns why values of two studies aren't of one kind; None if they are."""
+    if first is second:
+        return None
     names = [f"{study.metric_name}, {'maximized' if study.maximize else 'minimized'}" for study in (first, second)]
     return None if names[0] == names[1] else f"{names[0]}, is another goal than {names[1]}"
 

@@ -79,14 +79,14 @@ def ranking(facts: Facts) -> Section | None:
     near, best = facts.runners_up, facts.best
     if not near or best is None:
         return None
-    verdicts = {True: "may be noise", False: "more than noise", None: ""}
     rows = [
         (str(one.trial.number), valued(one.trial.value, one.trial.spread), number(one.behind),
-         ", ".join(one.differs) or "hardly anything", verdicts[one.noise], one.evidence, number(one.trial.parameters))
+         ", ".join(one.differs) or "hardly anything", "" if one.verdict.noise is None else one.verdict.told,
+         number(one.trial.parameters))
         for one in near
     ]  # fmt: skip
-    first = (str(best.number), valued(best.value, best.spread), "", "the best", "", "", number(best.parameters))
-    header = ("trial", facts.metric, "behind by", "what differs", "is it noise?", "because", "parameters")
+    first = (str(best.number), valued(best.value, best.spread), "", "the best", "", number(best.parameters))
+    header = ("trial", facts.metric, "behind by", "what differs", "is it noise?", "parameters")
     return Section("runners-up", "The runners-up", _noise(facts), (Table(header, (first, *rows)),))
 
 
@@ -102,10 +102,9 @@ def advice(facts: Facts) -> Section | None:
 def _noise(facts: Facts) -> str:
     """Returns how many of the runners-up can be told from the best trial."""
     near = facts.runners_up
-    alike, known = (sum(one.noise is value for one in near) for value in (True, False))
+    alike, known = (sum(one.verdict.noise is value for one in near) for value in (True, False))
     if not alike and not known:
-        how = "`replicates: 3` in the trainer would tell." if facts.settings["trainer"] else ""
-        return f"Whether these are worse can't be told from one value each. {how}".strip()
+        return near[0].verdict.told
     if not alike:
         return "All of these are worse than the best by more than noise would explain."
     which = f"None of these {len(near)}" if alike == len(near) else f"{known} of these {len(near)}"

@@ -91,7 +91,7 @@ def importance(facts: Facts) -> Section | None:
 
 def landscape(facts: Facts) -> Section | None:
     """Returns values against each parameter that matters, and over each pair of these."""
-    names = mattering(facts.importances[0])
+    names = [name for name in mattering(facts.importances[0]) if name in facts.space.parameters]  # no fixed ones
     if not names or len(facts.ended) < 3:
         return None
     blocks: list[Block] = [*_slices(facts, names[:MOST_SLICES])]
