@@ -28,12 +28,12 @@ from .search.printing import (
     print_json,
     print_outcome,
     print_test,
-    short,
     storage_option,
     whole,
 )
 from .search.table import print_table
 from .search.trial import ENDED
+from .search.words import short
 
 if TYPE_CHECKING:
     from .search.analysis.deep_check import DeepCheck

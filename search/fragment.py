@@ -5,8 +5,8 @@ from __future__ import annotations
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
-from .printing import short
 from .settings import trainer_defaults
+from .words import short
 
 if TYPE_CHECKING:
     from .study import Study

@@ -12,6 +12,7 @@ from ..errors import SettingsError
 from .limits import SAMPLE, share, size_told
 from .table import print_table
 from .trial import ENDED
+from .words import short
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -232,10 +233,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list):
         return [_finite(part) for part in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def short(value: Any) -> str:
-    """Returns a value in a few characters."""
-    if value is None:
-        return ""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ..errors import StudyError
 from .folder import Folder, root_of
 from .tracking import Tracking, connect, store_of, trials_link
+from .tracking.names import VIEW
 
 if TYPE_CHECKING:
     from .study import Study
@@ -40,7 +41,8 @@ def serve_mlflow(study: Study | None, storage: str | None, port: int, say: Say) 
     if study is not None:
         experiment = connect(uri).get_experiment_by_name(options.experiment or study.name)
         if experiment is not None:
-            page = trials_link(server, experiment.experiment_id, study.maximize)
+            view = study.name if f"{VIEW}{study.name}" in experiment.tags else None
+            page = trials_link(server, experiment.experiment_id, study.maximize, view)
     text = f"MLflow's UI is starting at {server} (a few seconds; Ctrl-C ends it). The trials, best first:\n{page}"
     say(text, {"server": server, "page": page, "store": uri})
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--host", "127.0.0.1"]

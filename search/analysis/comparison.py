@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...errors import UsageError
-from ..printing import short
 from ..settings import differing
 from ..table import Column, print_columns
 from ..trial import ENDED
+from ..words import short
 from .history import Step, history
 from .noise import Side, Verdict, of_studies, of_trials
 

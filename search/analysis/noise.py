@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ...errors import LeadlineError
 from ..predictions import Predictions, kept_predictions
-from ..printing import short
+from ..words import short
 from .significance import ALPHA, mcnemar, paired_bootstrap
 
 if TYPE_CHECKING:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
-from ..printing import counted, short
+from ..printing import counted
 from ..table import Column, print_columns
+from ..words import short
 from .history import history
 from .sparklines import NOTHING, cells, scale, sparkline
 

@@ -9,12 +9,16 @@ from urllib.parse import quote
 from .names import KIND, OBJECTIVE
 
 
-def trials_link(server: str, experiment_id: str, maximize: bool) -> str:
-    """Returns the page of MLflow's UI that lists the trials flat, the best first, with their curves."""
+def trials_link(server: str, experiment_id: str, maximize: bool, view: str | None = None) -> str:
+    """Returns the page of MLflow's UI that lists the trials flat, the best first, with charts beside them.
+
+    These are the ones of the saved `view`, if the experiment has it, else those that MLflow makes of the metrics.
+    """
     kind = f"tags.%60{KIND}%60+%3D+%27trial%27"
     order = f"orderByKey=metrics.%60{OBJECTIVE}%60&orderByAsc={str(not maximize).lower()}"
-    page = f"/#/experiments/{experiment_id}/runs?workflowType=machine_learning"
-    return f"{server.rstrip('/')}{page}&searchFilter={kind}&{order}&compareRunsMode=CHART"
+    page = f"{server.rstrip('/')}/#/experiments/{experiment_id}/runs?workflowType=machine_learning"
+    chosen = f"searchFilter={kind}&{order}" if view is None else f"viewStateShareKey={quote(view)}"
+    return f"{page}&{chosen}&compareRunsMode=CHART"
 
 
 def comparison_link(server: str, experiment_id: str, runs: Sequence[str]) -> str:

@@ -17,4 +17,5 @@ BEST = "best."  # tags of the study: the best trial, `best.trial`, and its param
 PARENT_RUN = "mlflow.parentRunId"
 NOTE = "mlflow.note.content"
 COMMIT = "mlflow.source.git.commit"
+VIEW = "mlflow.sharedViewState."  # with the name of a view of MLflow's UI: a tag of the experiment
 SYSTEM = "system/"  # the prefix of what MLflow's page of a run shows as system metrics

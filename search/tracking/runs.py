@@ -156,7 +156,7 @@ class Runs:
         began = frozen.datetime_start.timestamp() if frozen.datetime_start else time.time()
         core = {KIND: "trial", NUMBER: str(trial.number), PARENT_RUN: self.parent.id, **self.tags, **tags}
         core |= {} if trial.parent is None else {LINEAGE: str(trial.parent)}
-        name = f"{self.name}-{trial.number:04d}"
+        name = f"trial {trial.number}"  # short: MLflow's tables cut longer ones, beneath the study's own run
         made = self.client.create_run(self.experiment_id, round(began * 1000), tags=core, run_name=name)
         self.trials[trial.number] = Run(made.info.run_id, tags=core)
         return self.trials[trial.number]

@@ -16,8 +16,9 @@ from .environment import environment
 from .metrics import progress_metrics
 from .models import DIGEST, ModelLogger
 from .monitor import Monitor
-from .names import BEST, NOTE, PARETO, REPORT
+from .names import BEST, NOTE, PARETO, REPORT, VIEW
 from .note import note
+from .view import saved_view
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -52,11 +53,20 @@ class StudyRun:
         runs.log(runs.parent, params=space, tags=tags)
         if self._described:
             return
+        self._save_view(runs)
         if inputs := dataset_inputs(self.study, self.ledger):
             runs.client.log_inputs(runs.parent.id, inputs)
         for name, text in self._files().items():
             runs.client.log_text(runs.parent.id, text, f"{FILES}/{name}")
         self._described = True
+
+    def _save_view(self, runs: Runs) -> None:
+        """Gives MLflow's UI a view of the study, unless there is one, which its users may have changed."""
+        name = f"{VIEW}{self.study.name}"
+        if name not in runs.client.get_experiment(runs.experiment_id).tags:
+            metric = self.ledger.attribute("metric") if self.study.trainer else None
+            view = saved_view(self.study.name, self.ledger.space, metric, self.ledger.goals)
+            runs.client.set_experiment_tag(runs.experiment_id, name, view)
 
     def progress(self, runs: Runs, ended: Sequence[FrozenTrial]) -> None:
         """Sends how far the study has come, and what was sampled meanwhile."""

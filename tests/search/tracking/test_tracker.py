@@ -5,143 +5,38 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import mlflow
-import mlflow.pytorch
 import pytest
-import torch
-from mlflow.entities import Run
+from contracts.tracked import (
+    RATES,
+    TRIALS,
+    WARNINGS,
+    Server,
+    assert_mlflow_holds,
+    assert_the_model_there_is_the_best,
+    curve,
+    enqueued,
+    free_port,
+    runs_of,
+    store,
+)
 from mlflow.tracking import MlflowClient
 
 import leadline as ll
-from leadline.search.model import rebuild
-from leadline.search.tracking import connect, trials_link
+from leadline.search.tracking import connect
 
-# mlflow 3.17 with SQLAlchemy 2.1 uses what that deprecates; and MLflow never closes the connections of its store.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
-    pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning"),
-    pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType"),  # of MLflow's own classes
-]
+pytestmark = WARNINGS
 Make = Callable[..., ll.Study]
-TRIALS = 5
-HOPELESS = 1e18  # a learning rate that ends in NaN
-RATES = ll.Space(depth=ll.Int(1, 2), feature_maps=8, lr=ll.Float(1e-3, HOPELESS, log=True))
 
 
-def enqueued(study: ll.Study) -> ll.Study:
-    """Puts five in line: good ones, one that fails, and one that `asha` prunes."""
-    rates = (1e-2, HOPELESS, 2e-2, 3e-2, 1e-3)
-    return study.enqueue(*({"depth": 1 + index % 2, "lr": rate} for index, rate in enumerate(rates)))
-
-
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Works in the test's folder: MLflow's own functions make a database where they are called."""
-    monkeypatch.chdir(tmp_path)
-
-
-def store(folder: Path) -> str:
-    return f"sqlite:///{folder}/mlflow.db"
-
-
-def runs_of(client: MlflowClient, name: str) -> tuple[Run, dict[int, Run]]:
-    """Returns the parent run and the children by trial number; there is one of each and nothing else."""
-    experiment = client.get_experiment_by_name(name)
-    assert experiment is not None
-    runs = client.search_runs([experiment.experiment_id], max_results=1000)
-    parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
-    children = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
-    assert len(parents) == 1
-    assert {run.data.tags["mlflow.parentRunId"] for run in children} <= {parents[0].info.run_id}
-    numbers = [int(run.data.tags["leadline.trial"]) for run in children]
-    assert len(set(numbers)) == len(numbers), "two runs for one trial"
-    return parents[0], dict(zip(numbers, children, strict=True))
-
-
-def curve(client: MlflowClient, run: Run, metric: str) -> list[tuple[int, float]]:
-    """Returns a metric's steps and values, in the order of its steps, repetitions included."""
-    return sorted((point.step, point.value) for point in client.get_metric_history(run.info.run_id, metric))
-
-
-def assert_mlflow_holds(study: ll.Study, uri: str) -> None:
-    """Compares everything that MLflow holds with what the study holds."""
-    client = MlflowClient(uri)
-    parent, children = runs_of(client, study.name)
-    trials = {trial.number: trial for trial in study.trials}
-    assert children.keys() == trials.keys()
-    for number, run in children.items():
-        trial, data = trials[number], run.data
-        assert {name: data.params[name] for name in trial.params} == {n: str(v) for n, v in trial.params.items()}
-        assert float(data.params["log10.lr"]) == pytest.approx(math.log10(trial.params["lr"]))
-        assert data.tags["state"] == trial.state
-        assert data.tags["reason"] == trial.reason
-        assert run.info.status == {"failed": "FAILED"}.get(trial.state, "FINISHED")
-        if trial.seconds is not None:
-            assert data.metrics["duration"] == pytest.approx(trial.seconds)
-            assert data.metrics["parameters"] == trial.parameters
-        epochs = list(trial.curve)
-        assert epochs == list(range(1, len(epochs) + 1))
-        if not epochs:
-            continue
-        assert curve(client, run, "valid/accuracy") == list(trial.curve.items())
-        for metric in ("train/loss", "train/accuracy", "valid/loss"):
-            points = curve(client, run, metric)
-            assert [step for step, _ in points] == epochs, metric
-            assert all(math.isfinite(value) for _, value in points)
-        if trial.state != "failed":
-            assert curve(client, run, "objective") == [(trial.best_epoch, trial.value)]
-    assert parent.data.tags["best.trial"] == str(study.best.number)
-    assert parent.data.metrics["objective"] == study.best.value
-    for state in ("complete", "pruned", "failed"):
-        assert parent.data.metrics[f"trials/{state}"] == sum(trial.state == state for trial in study.trials)
-    assert parent.info.status == "FINISHED"
-
-
-def assert_the_model_there_is_the_best(study: ll.Study, uri: str) -> None:
-    """Loads it as somebody who has never heard of leadline would."""
-    parent, _ = runs_of(MlflowClient(uri), study.name)
-    mlflow.set_tracking_uri(uri)
-    try:
-        loaded = mlflow.pytorch.load_model(f"runs:/{parent.info.run_id}/model")
-    finally:
-        mlflow.set_tracking_uri(None)
-    assert study.trainer is not None
-    network, card = rebuild(study.trainer, study.folder, study.best)
-    for size in (1, 2, 7):
-        inputs = torch.rand(size, *card["in_shape"], generator=torch.Generator().manual_seed(size))
-        torch.testing.assert_close(loaded(inputs), network(inputs), rtol=0, atol=1e-6)
-
-
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database of MLflow's without any run: making one takes seconds."""
-    folder = tmp_path_factory.mktemp("mlflow")
-    connect(store(folder)).search_experiments()
-    return folder / "mlflow.db"
-
-
-@pytest.fixture
-def used(empty_store: Path, folder: Path) -> None:
-    """Lets the test's folder have a store already, as it has from the second study on."""
-    folder.mkdir()
-    shutil.copy(empty_store, folder)
-
-
-def test_every_trial_is_there_with_its_parameters_curves_state_and_cost(
-    digits: Make, folder: Path, tmp_path: Path
-) -> None:
+def test_every_trial_is_there_with_its_parameters_curves_state_and_cost(digits: Make, folder: Path) -> None:
     study = enqueued(digits(space=RATES, epochs=3, pruner="asha", mlflow="auto"))
     study.run(trials=TRIALS, progress=False)
     assert study.tracking_problem is None
@@ -151,9 +46,7 @@ def test_every_trial_is_there_with_its_parameters_curves_state_and_cost(
 
 
 @pytest.mark.usefixtures("used")
-def test_an_interrupted_study_shows_as_killed_and_a_resumed_one_has_nothing_twice(
-    digits: Make, folder: Path, tmp_path: Path
-) -> None:
+def test_an_interrupted_study_shows_as_killed_and_a_resumed_one_has_nothing_twice(digits: Make, folder: Path) -> None:
     current: list[ll.Study] = []
 
     def on_epoch(trial: ll.Trial, epoch: int, metrics: Mapping[str, float]) -> None:
@@ -293,55 +186,17 @@ def test_two_studies_of_one_folder_share_its_store_and_keep_apart(plain: Make, f
         assert sorted(children) == [0, 1]
 
 
-def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[str]:
-    """A real `mlflow server` on 127.0.0.1; its address."""
-    address = f"http://127.0.0.1:{(port := free_port())}"
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{tmp_path}/server.db"]
-    command += ["--artifacts-destination", str(tmp_path / "server-artifacts")]
-    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    with open(tmp_path / "server.log", "wb") as log:
-        process = subprocess.Popen(
-            command, cwd=tmp_path, env=environment, stdout=log, stderr=log, start_new_session=True
-        )
-    try:
-        deadline = time.monotonic() + 90
-        while not healthy(address):
-            assert process.poll() is None, (tmp_path / "server.log").read_text()
-            assert time.monotonic() < deadline, (tmp_path / "server.log").read_text()
-            time.sleep(0.1)
-        yield address
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def healthy(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{address}/health", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
-
-
 def test_a_tracking_server_gets_the_same_by_its_address_in_the_environment(
-    digits: Make, folder: Path, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    digits: Make, folder: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
     study = enqueued(digits(space=RATES, epochs=3, pruner="asha", mlflow="auto"))
     study.run(trials=3, progress=False)
     assert study.tracking_problem is None
     assert not (folder / "mlflow.db").exists()
     study.run(trials=TRIALS, progress=False)
-    assert_mlflow_holds(study, server)
-    assert_the_model_there_is_the_best(study, server)
+    assert_mlflow_holds(study, server.address)
+    assert_the_model_there_is_the_best(study, server.address)
 
 
 @pytest.mark.usefixtures("used")
@@ -365,13 +220,6 @@ def test_a_server_that_is_not_there_costs_the_study_nothing_but_a_word_and_is_ca
 def test_tracking_can_be_switched_off(plain: Make, folder: Path) -> None:
     plain(mlflow=None).run(lambda trial: 1.0, trials=1, progress=False)
     assert not (folder / "mlflow.db").exists()
-
-
-def test_the_link_lists_trials_alone_with_the_best_first() -> None:
-    link = trials_link("http://127.0.0.1:5000/", "7", maximize=False)
-    assert link.startswith("http://127.0.0.1:5000/#/experiments/7/runs?")
-    assert "tags.%60leadline.kind%60+%3D+%27trial%27" in link
-    assert "orderByKey=metrics.%60objective%60&orderByAsc=true" in link
 
 
 @pytest.mark.usefixtures("used")
