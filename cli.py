@@ -279,7 +279,6 @@ def compare(
         str, typer.Argument(metavar="B", help="What to compare it with, of the same kind.", autocompletion=studies)
     ],
     storage: Storage = None,
-    allow: Allow = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -287,7 +286,7 @@ def compare(
     from .search.analysis import comparison
 
     with _status("Comparing ..."):
-        found = comparison.compare(first, second, lambda name: _load(name, storage, allow))
+        found = comparison.compare(first, second, lambda name: _load(name, storage))
     if as_json:
         print_json(found.as_json())
     else:
@@ -512,9 +511,11 @@ def _looked_into(study: Study, settings: Any, plot: Path | None) -> DeepCheck:
 
 
 def _load(name: str, storage: str | None, allow: list[str] | None = None, **options: Any) -> Study:
+    """Opens a study; without `allow`, an empty list at least, only to read: then no code of the study's is imported."""
     from .search.study import load_study
 
-    return load_study(name, storage, allow=allow or [], **options)
+    reads = allow is None
+    return load_study(name, storage, allow=allow or [], base=Path.cwd(), imports=not reads, **options)
 
 
 def _configurations(path: Path) -> list[dict[str, Any]]:

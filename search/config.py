@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, StrictFloat, StrictInt, StrictStr, V
 from ..errors import Problem, SettingsError, UsageError, suggestion
 from ..spaces import Space
 from .budget import Budget
+from .folder import without_password
 from .settings import HOW
 from .yaml import parse, read_text
 
@@ -161,8 +162,10 @@ def parse_override(text: str) -> tuple[tuple[str, ...], Any]:
     """
     name, equals, value = text.partition("=")
     if not equals or not name.strip():
-        raise SettingsError(f"--set takes `a.b=c`, but got `{text}`")
-    return tuple(name.strip().split(".")), _parsed(f"value: {value}", Source(f"--set {text}", None))["value"]
+        raise SettingsError(f"--set takes `a.b=c`, but got `{without_password(text)}`")
+    return tuple(name.strip().split(".")), _parsed(f"value: {value}", Source(f"--set {without_password(text)}", None))[
+        "value"
+    ]
 
 
 def _options(file: StudyFile) -> dict[str, Any]:
@@ -241,7 +244,7 @@ def _validated(settings: Mapping[str, Any], problems: list[Problem]) -> StudyFil
             elif kind == "extra_forbidden":
                 told = f"a study file has no key `{key}`. {suggestion(key, StudyFile.model_fields)}"
             else:
-                told = f"`{key}` must be {_kind(StudyFile.model_fields[key].annotation)}, but got {settings[key]!r}"
+                told = f"`{key}` must be {_kind(StudyFile.model_fields[key].annotation)}, but got {without_password(repr(settings[key]))}"
             if key in remaining or key not in settings:
                 problems.append(Problem(told, (key,)))
             remaining.pop(key, None)

@@ -499,15 +499,20 @@ def load_study(
     trainer: Trainer | None = None,
     *,
     allow: Collection[str] = (),
+    base: Path | None = None,
+    imports: bool = True,
     **options: Any,
 ) -> Study:
     """Returns the study called `name` that exists in `storage`, with the settings it was made with.
 
     A study made in Python with its own functions or arrays can be read so; to run it, give its `trainer`. `allow` names
-    installed packages that a study file's `module:function` may come from; `options` are those of `Study` that aren't
-    settings (executor, devices, workers, ...). Raises SettingsError if there is no such study.
+    installed packages that a study file's `module:function` may come from; that of a study without a file is looked up
+    in the folder `base`, by default wherever Python looks. Without `imports` none of it is ever imported, for who only
+    reads. `options` are those of `Study` that aren't settings (executor, devices, workers, ...). Raises SettingsError
+    if there is no such study.
     """
-    return Study(name, storage=storage, **{**settings_of(name, storage, trainer, allow), **options})
+    found = settings_of(name, storage, trainer, allow=allow, base=base, imports=imports)
+    return Study(name, storage=storage, **{**found, **options})
 
 
 def _default_space(trainer: Trainer | None) -> Space:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..folder import Folder, without_password
+from ..folder import Folder, without_password, without_passwords
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -51,7 +51,7 @@ def troubles() -> tuple[type[BaseException], ...]:
 
 def told(error: BaseException, uri: str) -> str:
     """Returns in a line what kept MLflow's store from taking something."""
-    text = str(error).splitlines()[0] if str(error) else ""
+    text = without_passwords(str(error).splitlines()[0], uri) if str(error) else ""
     if "Connection refused" in text or "Max retries exceeded" in text:
         return f"{without_password(uri)} can't be reached"
     if "timed out" in text.lower():
