@@ -6,7 +6,7 @@ import json
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from io import TextIOWrapper
 from pathlib import Path
@@ -240,6 +240,29 @@ def show(name: Name, storage: Storage = None, as_json: Json = False, debug: Debu
         print_json(whole(study))
     else:
         print_overview(study)
+
+
+@app.command()
+def status(
+    name: Name,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on showing it until the study has ended.")] = False,
+    storage: Storage = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show how a study gets on: counts, pace, the best so far, what went wrong."""
+    from .search import status as statuses
+
+    def look() -> statuses.Status:
+        return statuses.status_of(_load(name, storage))
+
+    if follow:
+        with suppress(KeyboardInterrupt):  # how one stops looking
+            statuses.follow(look, as_json=as_json)
+    elif as_json:
+        print_json(look().as_json())
+    else:
+        statuses.print_status(look())
 
 
 @app.command()

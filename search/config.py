@@ -244,7 +244,8 @@ def _validated(settings: Mapping[str, Any], problems: list[Problem]) -> StudyFil
             elif kind == "extra_forbidden":
                 told = f"a study file has no key `{key}`. {suggestion(key, StudyFile.model_fields)}"
             else:
-                told = f"`{key}` must be {_kind(StudyFile.model_fields[key].annotation)}, but got {without_password(repr(settings[key]))}"
+                got = without_password(repr(settings[key]))
+                told = f"`{key}` must be {_kind(StudyFile.model_fields[key].annotation)}, but got {got:.300}"
             if key in remaining or key not in settings:
                 problems.append(Problem(told, (key,)))
             remaining.pop(key, None)

@@ -268,6 +268,17 @@ def without_passwords(text: str, url: str) -> str:
     return text
 
 
+def lives(process: int) -> bool:
+    """Tells whether there is a process of that number on this machine."""
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def study_names(storage: str | Path | None) -> list[str]:
     """Returns the names of leadline's studies in a folder, or in a database.
 

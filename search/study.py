@@ -18,6 +18,7 @@ from ..trainers.references import travels
 from . import settings
 from .budget import UNBOUNDED, Budget
 from .checks import run_problems
+from .faults import Faults
 from .folder import Folder, is_there, locked, open_storage, quiet, release, root_of, shown
 from .goals import ONE, Goals, goals_of
 from .ledger import Ledger
@@ -131,6 +132,7 @@ class Study:
         self._going_on: Run | None = None
         self.budget = UNBOUNDED  # of the last run
         self.ended_by = ""  # what ended the last run: a part of the budget, "space" or "interrupt"
+        self.faults = Faults()  # of the last run
         self.tracking_problem: str | None = None
         self.refit_problem: str | None = None
 
@@ -191,7 +193,7 @@ class Study:
                 self._going_on.go(progress=progress)
             finally:
                 self.ended_by, self.tracking_problem = self._going_on.ended_by, self._going_on.tracking_problem
-                self.refit_problem = self._going_on.refit_problem
+                self.faults, self.refit_problem = self._going_on.faults, self._going_on.refit_problem
                 self._going_on = None
         return self
 

@@ -47,7 +47,8 @@ class Tracking:
         if isinstance(given, str):
             return cls(uri=given)
         if not isinstance(given, Mapping):
-            text = f"`mlflow` must be an address, null, or a mapping of {', '.join(_NAMES)}, but got {without_password(repr(given))}"
+            got = without_password(repr(given))
+            text = f"`mlflow` must be an address, null, or a mapping of {', '.join(_NAMES)}, but got {got}"
             raise SettingsError([Problem(text)])
         problems = [
             Problem(f"`mlflow` has no option `{name}`. {suggestion(str(name), _NAMES)}", (name,))
