@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from io import TextIOWrapper
@@ -402,6 +402,89 @@ def report(
 
 
 @app.command()
+def ensemble(
+    name: Name,
+    size: Annotated[int, typer.Option(min=1, help="At most so many trials, counted as often as taken.")] = 5,
+    test: Annotated[
+        bool, typer.Option("--test", help="Open the test split, for the ensemble and the best trial.")
+    ] = False,
+    device: Device = None,
+    storage: Storage = None,
+    allow: Allow = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Choose trials whose answers together are best, on validation rows; `export` and `predict` take them."""
+    from .search.printing import print_ensemble
+
+    with _telling("Opening the study") as tell:
+        study = _load(name, storage, allow or [], **_given(devices=device))
+        found = study.ensemble(size, test=test, tell=tell)
+    if as_json:
+        print_json(found.as_json())
+    else:
+        print_ensemble(study, found)
+
+
+@app.command()
+def export(
+    name: Name,
+    format: Annotated[
+        str | None, typer.Option(help="torch-export, onnx, torch, safetensors. [default: by --output, or torch-export]")
+    ] = None,
+    trial: Annotated[int | None, typer.Option(help="The number of the trial. [default: the best]")] = None,
+    ensemble: Annotated[bool, typer.Option("--ensemble", help="Take the ensemble.")] = False,
+    output: Annotated[Path | None, typer.Option(help="The file. [default: NAME and the format's suffix, here]")] = None,
+    storage: Storage = None,
+    allow: Allow = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write the best network to one file, with preparation of the inputs, classes and a card inside."""
+    from .search.predicting import print_exported
+    from .trainers.models import file_of, save
+
+    with _status("Exporting ..."):
+        model = _load(name, storage, allow or []).model(trial, ensemble=ensemble)
+        path = save(model, output or file_of(name, format), format)
+    print_exported(model, path, as_json=as_json)
+
+
+@app.command()
+def predict(
+    source: Annotated[str, typer.Argument(metavar="STUDY|MODEL", help="A study's name, or an exported file.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILES", help="Images or their folders, .npy, .npz, tables.")],
+    trial: Annotated[int | None, typer.Option(help="The number of the trial. [default: the best]")] = None,
+    ensemble: Annotated[bool, typer.Option("--ensemble", help="Take the study's ensemble.")] = False,
+    output: Annotated[Path | None, typer.Option(help="Write a CSV file.")] = None,
+    storage: Storage = None,
+    allow: Allow = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Print the classes and probabilities, or the values, that the best network predicts for examples in files."""
+    from .search import predicting
+    from .trainers.models import load_model
+    from .trainers.models.files import predict_files
+
+    if output is not None and as_json:
+        raise UsageError("--output writes a file, --json prints: give one of them")
+    with _status("Loading the model ..."):
+        exported = Path(source).is_file()
+        if exported and (trial is not None or ensemble):
+            raise UsageError(f"--trial and --ensemble are of a study, but {source} is a file that holds one model")
+        study = None if exported else _load(source, storage, allow or [])
+        model = load_model(source) if study is None else study.model(trial, ensemble=ensemble)
+    with predicting.watched(predict_files(model, files)) as predicted:
+        if output is not None:
+            print(f"{predicting.write_predictions(predicted, model, output):,} predictions: {output}")
+        elif as_json:
+            predicting.print_predictions_json(predicted, model)
+        else:
+            predicting.print_predictions(predicted, model)
+
+
+@app.command()
 def ui(
     name: Annotated[
         str | None, typer.Argument(metavar="[NAME]", help="Open at this study.", autocompletion=studies)
@@ -512,21 +595,23 @@ def _status(text: str) -> AbstractContextManager[object]:
     return console.status(text) if console.is_terminal else nullcontext()
 
 
-def _looked_into(study: Study, settings: Any, plot: Path | None) -> DeepCheck:
+@contextmanager
+def _telling(first: str) -> Iterator[Callable[[str], None]]:
+    """Gives what shows what is being done: in one line on a terminal, else a line each."""
     from rich.console import Console
 
+    console = Console(stderr=True)
+    with console.status(f"{first} ...") if console.is_terminal else nullcontext() as status:
+        yield lambda text: status.update(f"{text} ...") if status else print(f"{text} ...", file=sys.stderr)
+
+
+def _looked_into(study: Study, settings: Any, plot: Path | None) -> DeepCheck:
     from .search.analysis import charts
     from .search.analysis.deep_check import deep_check
 
     if plot is not None:
         charts.require_picture(plot)
-    console = Console(stderr=True)
-    with console.status("Looking into the study ...") if console.is_terminal else nullcontext() as status:
-        tell = (
-            (lambda text: status.update(f"{text} ..."))
-            if status
-            else (lambda text: print(f"{text} ...", file=sys.stderr))
-        )
+    with _telling("Looking into the study") as tell:
         found = deep_check(study, trials=settings.trials, minutes=settings.minutes, tell=tell)
     if plot is not None and found.rates:
         charts.plot(found.rates, plot)

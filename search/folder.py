@@ -8,6 +8,7 @@ leadline-studies/
         trials/00007/                 valid.safetensors, what its network says of the validation rows; of the best
                                       trials best.safetensors, their weights; checkpoint.safetensors while it is running
         model/                        the best trial's network, ready to be taken elsewhere
+        ensemble/                     the weights of those that answer together
         worker-0.log                  what a worker printed
 """
 
@@ -92,6 +93,10 @@ class Folder:
         """Returns the file of what a complete trial's network says of the validation rows."""
         return self.trial(number) / "valid.safetensors"
 
+    def ensemble(self, number: int, fold: int) -> Path:
+        """Returns the file of the weights of a trial that takes part in the ensemble, by fold or replicate."""
+        return self.path / "ensemble" / f"{number:05d}-{fold}.safetensors"
+
     def forget(self, number: int, *, but: Collection[str] = ()) -> None:
         """Removes an ended trial's files, `but` those of these names ("best", "refit", "valid")."""
         if not but:
@@ -132,14 +137,15 @@ class Folder:
     def require(self, identity: str) -> None:
         """Raises SettingsError if the folder holds the files of another study of this name."""
         mark = self.path / "id"
-        kept = _text_of(mark) if mark.exists() else identity
-        if not re.fullmatch(r"[0-9a-f]{32}", kept):
+        if not mark.exists() or mark.read_bytes() == f"{identity}\n".encode():
+            return
+        kept = _text_of(mark)
+        if kept == identity or not re.fullmatch(r"[0-9a-f]{32}", kept):
             raise SettingsError(f"{mark} is damaged: where the folder is this study's, write {identity} into it")
-        if kept != identity:
-            raise SettingsError(
-                f"{self.path} holds the files of another study called `{self.name}`. "
-                "Give this one another name, or remove that folder"
-            )
+        raise SettingsError(
+            f"{self.path} holds the files of another study called `{self.name}`. "
+            "Give this one another name, or remove that folder"
+        )
 
 
 @contextmanager

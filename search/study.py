@@ -18,6 +18,7 @@ from ..trainers.references import travels
 from . import settings
 from .budget import UNBOUNDED, Budget
 from .checks import run_problems
+from .export import model_of
 from .faults import Faults
 from .folder import Folder, is_there, locked, open_storage, quiet, release, root_of, shown
 from .goals import ONE, Goals, goals_of
@@ -36,10 +37,14 @@ from .trial import ActiveTrial, Trial
 from .warm_start import WarmStart, best_of, earlier_trials
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas
+    from numpy.typing import NDArray
     from optuna.storages import BaseStorage
 
+    from ..trainers.models import Model
     from ..trainers.trainer import Trainer
+    from .ensembles import Ensemble
 
 
 PAUSING = {"pbt", "thaw", "bohb"}  # strategies and pruners for trials of a trainer alone
@@ -365,10 +370,58 @@ class Study:
             refitted = self.trainer.refit and ledger.attribute("refit_failed") != best.number
             job = job_for(self, ledger, devices_of(self)[0])
             found = judge(self.trainer, self.folder, best, job, refitted=refitted)
-            opened = {"trial": best.number, "metric": ledger.attribute("metric"), **found, "at": time.time()}
+            opened = {"trial": best.number, "metric": ledger.attribute("metric"), **found.record(), "at": time.time()}
             ledger.set_attribute("tests", [*(ledger.attribute("tests") or []), opened])
             ledger.commit()
-        return float(found["value"])
+        return found.value
+
+    # Taking it home
+
+    def ensemble(
+        self, size: int = 5, *, test: bool = False, tell: Callable[[str], None] = lambda text: None
+    ) -> Ensemble:
+        """Chooses up to `size` complete trials, with replacement, whose mean answers best; keeps them with the study.
+
+        They are chosen greedily on validation rows, of all complete trials; members whose weights weren't kept are
+        trained again. `test` opens the test split, once for the ensemble and the best trial. `tell` hears what is being
+        done. Raises StudyError if there are no predictions to choose by.
+        """
+        from .ensembles import chosen
+
+        with self._writing() as ledger:
+            self.confirm()
+            return chosen(self, ledger, size, test=test, tell=tell)
+
+    def model(self, trial: int | None = None, *, ensemble: bool = False) -> Model:
+        """Returns a trial's network, by default the best one's, or the `ensemble`, ready to predict.
+
+        Raises StudyError if the study has no trainer, the weights weren't kept, or no ensemble was chosen.
+        """
+        from .ensembles import ensemble_model
+
+        if ensemble and trial is not None:
+            raise SettingsError(f"either an ensemble or trial {trial}, not both")
+        return ensemble_model(self) if ensemble else model_of(self, trial)
+
+    def predict(self, inputs: Any, *, ensemble: bool = False) -> NDArray[np.float32]:
+        """Returns the best network's probabilities of the classes (n, classes), or values (n,) of a regression.
+
+        `inputs` are as those of the data (`Model.predict`). Raises StudyError as `model` does, and DataError.
+        """
+        return self.model(ensemble=ensemble).predict(inputs)
+
+    def export(
+        self, path: str | Path, format: str | None = None, *, trial: int | None = None, ensemble: bool = False
+    ) -> Path:
+        """Writes a trial's network, by default the best one's, or the ensemble to a file that `load_model` reads.
+
+        `format` is "torch-export" (.pt2), "onnx" (.onnx), "torch" (.pt) or "safetensors", by default the one of the
+        path's suffix. Preparation of the inputs, classes and a card are inside; the test split isn't opened. Returns
+        the path. Raises StudyError as `model` does, and SettingsError if the network can't be exported so.
+        """
+        from ..trainers.models import save
+
+        return save(self.model(trial, ensemble=ensemble), path, format)
 
     def report(self, path: str | Path) -> Path:
         """Writes the study's report to `path`: all of it in one .html file, or in text as .md; returns the path.

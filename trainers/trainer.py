@@ -224,12 +224,12 @@ class Trainer:
 
     def build(self, params: Mapping[str, Any], in_shape: tuple[int, ...], outputs: int) -> nn.Module:
         """Returns the network of a configuration, with weights from torch's global generator."""
-        return networks.build(self.builder, in_shape=in_shape, classes=outputs, **self._architecture(params))
+        return networks.build(self.builder, in_shape=in_shape, classes=outputs, **self.arguments(params))
 
     def removable(self, params: Mapping[str, Any]) -> tuple[str, ...]:
         """Returns the layers and blocks that `remove` may name in this configuration; none if it isn't of a family."""
         known = networks.REMOVABLE.get(self.model) if isinstance(self.model, str) else None
-        return known(**self._architecture(params)) if known else ()
+        return known(**self.arguments(params)) if known else ()
 
     def changed(self, **settings: Any) -> Trainer:
         """Returns a trainer like this but for these settings."""
@@ -238,9 +238,9 @@ class Trainer:
 
     def architecture(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the part of a configuration that decides the network's modules and shapes: no dropout rates."""
-        return {k: v for k, v in self._architecture(params).items() if k not in networks.RATES}
+        return {k: v for k, v in self.arguments(params).items() if k not in networks.RATES}
 
-    def _architecture(self, params: Mapping[str, Any]) -> dict[str, Any]:
+    def arguments(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the part of a configuration that the builder takes."""
         named, anything = networks.takes(self.builder)
         return {k: v for k, v in params.items() if k in named or (anything and k not in RECIPE)}

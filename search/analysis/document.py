@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -38,23 +38,29 @@ class Code:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells under a header; without one, the first cell of each row names it."""
+    """Rows of cells under a header; without one, the first cell of each row names it. Empty columns are left out."""
 
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     kind: str = field(default="table", init=False)
 
+    def __post_init__(self) -> None:
+        used = [place for place, column in enumerate(zip(*self.rows, strict=True)) if any(column)]
+        object.__setattr__(self, "header", tuple(self.header[place] for place in used) if self.header else ())
+        object.__setattr__(self, "rows", tuple(tuple(row[place] for place in used) for row in self.rows))
+
     @property
     def numeric(self) -> tuple[bool, ...]:
         """Which columns hold numbers, and gaps, alone."""
-        return tuple(all(map(_is_number, column)) and any(column) for column in zip(*self.rows, strict=True))
+        return tuple(all(map(_is_number, column)) for column in zip(*self.rows, strict=True))
 
 
 @dataclass(frozen=True)
 class Plot:
     """A figure called `name`, with what stands beneath it and what is read out instead of it.
 
-    One that is `wide` takes the page's whole width.
+    The name becomes a file's: what isn't a letter, a digit, `_`, `.` or `-` is replaced. One that is `wide` takes the
+    page's whole width. `table` has its most telling numbers.
     """
 
     name: str
@@ -62,7 +68,11 @@ class Plot:
     caption: str
     alt: str
     wide: bool = False
+    table: Table | None = None
     kind: str = field(default="plot", init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", re.sub(r"[^\w.-]+", "-", self.name))
 
 
 Block = Text | Items | Code | Table | Plot
@@ -78,19 +88,11 @@ class Section:
     blocks: tuple[Block, ...] = ()
 
     @property
-    def groups(self) -> Iterator[tuple[str, list[Block]]]:
-        """The blocks in order, plots that follow one another and aren't wide together, as "plots"."""
-        together: list[Block] = []
-        for block in self.blocks:
-            if isinstance(block, Plot) and not block.wide:
-                together.append(block)
-                continue
-            if together:
-                yield "plots", together
-                together = []
-            yield block.kind, [block]
-        if together:
-            yield "plots", together
+    def groups(self) -> list[tuple[str, list[Block]]]:
+        """The blocks in order, under their kind; plots or tables that follow one another stand together."""
+        kinds = ["wide" if isinstance(block, Plot) and block.wide else block.kind for block in self.blocks]
+        grouped = groupby(zip(kinds, self.blocks, strict=True), key=lambda pair: pair[0])
+        return [(kind, [block for _, block in pairs]) for kind, pairs in grouped]
 
 
 @dataclass(frozen=True)

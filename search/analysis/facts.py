@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import UsageError
 from ..trial import ENDED, Trial
+from .importance import Importance, compared, importance
+
+HUGE = 1e100  # beyond it a value counts as infinite: its square would be
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -19,6 +24,7 @@ if TYPE_CHECKING:
     from ..goals import Goals
     from ..pruners.base import Pruner
     from ..study import Study
+    from .runners_up import RunnerUp
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,9 +72,11 @@ class Facts:
         if self.study.trainer is None:
             return None
         try:
-            return self.study.trainer.loaded
+            data = self.study.trainer.loaded
         except UsageError:
             return None
+        split = self.attributes.get("split")
+        return data if split is None or split["data"] == data.digest else None
 
     @property
     def space(self) -> Space:
@@ -129,8 +137,8 @@ class Facts:
         """Returns what a trial came to in an objective; of the first, where it ended early, the best of its curve."""
         found = trial.values[objective] if len(trial.values) > objective else None
         if found is None and objective == 0 and trial.state != "failed":
-            found = self.better(value for value in trial.curve.values() if math.isfinite(value))
-        return found if found is not None and math.isfinite(found) else None
+            found = self.better(value for value in trial.curve.values() if abs(value) < HUGE)
+        return found if found is not None and abs(found) < HUGE else None
 
     def better(self, values: Any) -> float | None:
         """Returns the best of some values, None of none."""
@@ -150,3 +158,40 @@ class Facts:
     def seconds(self) -> float:
         """How long all trials took, each for itself."""
         return math.fsum(trial.seconds or 0.0 for trial in self.trials)
+
+    @cached_property
+    def importances(self) -> tuple[Importance, ...]:
+        """Which parameters mattered, for each objective."""
+        return tuple(
+            importance(self.space, compared(self, place), maximize=maximize)
+            for place, maximize in enumerate(self.goals.maximize)
+        )
+
+    @cached_property
+    def runners_up(self) -> list[RunnerUp]:
+        """The next best trials."""
+        from .runners_up import runners_up
+
+        return runners_up(self)
+
+    def usual(self, name: str) -> tuple[Any, int]:
+        """Returns the value that a parameter had most often, and how often."""
+        counts = Counter(trial.params[name] for trial in self.trials if name in trial.params)
+        return counts.most_common(1)[0] if counts else (None, 0)
+
+    def explored(self, name: str) -> bool:
+        """Tells whether a parameter's values were spread: no single one took four of five trials."""
+        had = sum(name in trial.params for trial in self.trials)
+        return self.usual(name)[1] < 0.8 * had
+
+
+def reason_of(trial: Trial) -> str:
+    """Returns why a trial ended, without the numbers that tell one trial from another.
+
+    >>> reason_of(Trial(0, "failed", {}, reason="the loss was no number at epoch 2, step 17"))
+    'the loss was no number at epoch 2, step …'
+    """
+    if trial.reason == "told":
+        return "its script said so"
+    unknown = {"running": "still running, or left by a crash", "paused": "may go on"}
+    return re.sub(r"(?<=step )\d+|\d+\.\d{3,}", "…", trial.reason) or unknown.get(trial.state, "no reason is known")

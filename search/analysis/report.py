@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,19 +14,22 @@ from ...errors import UsageError
 from ..trial import ENDED
 from .document import Document
 from .facts import Facts
-from .words import counted, number
+from .words import duration, number, valued
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
+
     from ..study import Study
 
-FORMATS = ("html",)
+FORMATS = ("html", "md")
 
 
 def write_report(study: Study, path: str | Path) -> Path:
-    """Writes the study's report to `path`, which ends in .html; returns the path. A file that is there is replaced.
+    """Writes the study's report to `path`, which ends in .html or .md; returns the path.
 
-    The HTML file holds all that it shows: it asks for nothing from anywhere. Raises UsageError if the path ends
-    otherwise or lies in no folder, StudyError if there is no such study.
+    A file that is there is replaced. The HTML file holds all that it shows, and asks for nothing from anywhere; the
+    Markdown has tables alone. Raises UsageError if the path ends otherwise or lies in no folder, StudyError if there
+    is no such study.
     """
     path = Path(path)
     write_all(study, path)
@@ -32,6 +39,8 @@ def write_report(study: Study, path: str | Path) -> Path:
 def write_all(study: Study, path: Path, folder: Path | None = None, plot_format: str = "svg") -> list[Path]:
     """Writes the study's report, and, where a folder is given, each of its plots into that; returns the plots' files.
 
+    A report in Markdown then shows them.
+
     Raises UsageError if one of them can't be written, before anything is, and StudyError if there is no such study.
     """
     from .drawing.files import require_format, write_plots
@@ -40,7 +49,8 @@ def write_all(study: Study, path: Path, folder: Path | None = None, plot_format:
     require_format(plot_format)
     document = document_of(study)
     written = write_plots(document.plots, folder, plot_format) if folder else []
-    path.write_text(html(document), encoding="utf-8")
+    text = html(document) if path.suffix == ".html" else markdown(document, path, written)
+    path.write_text(text, encoding="utf-8")
     return written
 
 
@@ -74,23 +84,50 @@ def document_of(study: Study) -> Document:
 
 def html(document: Document) -> str:
     """Returns a report as a page that holds all it shows."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
+    from markupsafe import Markup, escape
 
-    from ... import __version__
     from .drawing.style import inline
 
-    environment = Environment(
-        loader=PackageLoader(__package__, "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    written = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    style, _, _ = environment.loader.get_source(environment, "report.css")  # type: ignore[union-attr]
+    environment = _environment()
+    environment.autoescape = True
+    environment.filters["marked"] = lambda text: Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text))))
     return environment.get_template("report.html.j2").render(
         document=document,
-        style=Markup(style),
+        style=Markup(files(__package__).joinpath("report.css").read_text(encoding="utf-8")),
         drawn=lambda plot: Markup(inline(plot.figure, plot.name, plot.alt)),
-        footer=f"Written by leadline {__version__} on {written}.",
+        footer=_footer(),
     )
+
+
+def markdown(document: Document, path: Path, plots: Sequence[Path] = ()) -> str:
+    """Returns a report that is to lie at `path` as Markdown, with tables in place of plots, or beneath these files."""
+    environment = _environment()
+    environment.filters |= {"plain": _plain, "cell": lambda text: _plain(text).replace("`", "\\`"), "fence": _fence}
+    links = {plot.stem: Path(os.path.relpath(plot, path.parent)).as_posix() for plot in plots}
+    text = environment.get_template("report.md.j2").render(document=document, links=links, footer=_footer())
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(loader=PackageLoader(__package__, "."), undefined=StrictUndefined, trim_blocks=True)
+
+
+def _plain(text: str) -> str:
+    """Returns a text as Markdown shows it, whatever of it looks like marks or tags."""
+    return re.sub(r"([\\|*\[\]]|(?<!\w)_|_(?!\w))", r"\\\1", " ".join(text.split())).replace("<", "&lt;")
+
+
+def _fence(text: str) -> str:
+    """Returns the marks around lines of code, longer than any that are within."""
+    return "`" * max(3, 1 + max((len(found) for found in re.findall("`+", text)), default=0))
+
+
+def _footer() -> str:
+    from ... import __version__
+
+    return f"Written by leadline {__version__} on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC."
 
 
 def require_path(path: Path) -> None:
@@ -101,11 +138,15 @@ def require_path(path: Path) -> None:
         raise UsageError(f"there is no folder `{path.absolute().parent}` for the report")
 
 
-def _summary(facts: Facts) -> list[tuple[str, str]]:
+def _summary(facts: Facts) -> Iterator[tuple[str, str]]:
     best = facts.best
-    counts = ", ".join(f"{facts.count(state)} {state}" for state in (*ENDED, "running", "paused") if facts.count(state))
-    told = [("trials", f"{counted(len(facts.trials), 'trial')}: {counts}" if counts else "none")]
     if best is not None:
-        spread = "" if best.spread is None else f" ± {number(best.spread)}"
-        told.insert(0, (f"best {facts.metric}", f"{number(best.value)}{spread}, trial {best.number}"))
-    return told
+        yield f"best {facts.metric}", f"{valued(best.value, best.spread)}, trial {best.number}"
+        if facts.settings["trainer"]:
+            tests = facts.attributes.get("tests") or []
+            yield "on the test split", number(tests[-1]["value"]) if tests else "not opened"
+    counts = {state: facts.count(state) for state in (*ENDED, "running", "paused")}
+    told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    yield "trials", f"{len(facts.trials):,}: {told}" if told else "none"
+    if seconds := facts.attributes.get("seconds") or facts.seconds:
+        yield "running", duration(seconds)

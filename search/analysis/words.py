@@ -20,8 +20,27 @@ def number(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        return f"{value:,.0f}" if 1e4 <= abs(value) < 1e7 else f"{value:.4g}"
+        whole = value.is_integer() and abs(value) < 1e7
+        return f"{value:,.0f}" if whole or 1e4 <= abs(value) < 1e7 else f"{value:.4g}"
     return str(value)
+
+
+def valued(value: float | None, spread: float | None) -> str:
+    """Returns a value and, where there is one, the deviation of its folds or replicates.
+
+    >>> valued(0.9271, 0.01234), valued(0.9271, None)
+    ('0.9271 ± 0.012', '0.9271')
+    """
+    return number(value) + (f" ± {spread:.2g}" if spread is not None else "")
+
+
+def capital(text: str) -> str:
+    """Returns a sentence that begins with a capital letter.
+
+    >>> capital("accuracy by epoch.")
+    'Accuracy by epoch.'
+    """
+    return text[:1].upper() + text[1:]
 
 
 def setting(value: Any) -> str:
@@ -38,12 +57,14 @@ def setting(value: Any) -> str:
 def duration(seconds: float | None) -> str:
     """Returns seconds as people say them.
 
-    >>> duration(3.21), duration(125), duration(7500)
-    ('3.2 s', '2 min 5 s', '2 h 5 min')
+    >>> duration(0.004), duration(3.21), duration(125), duration(7500)
+    ('4 ms', '3.2 s', '2 min 5 s', '2 h 5 min')
     """
     if seconds is None:
         return ""
-    if seconds < 60:
+    if seconds < 0.0995:
+        return f"{1000 * seconds:.0f} ms"
+    if seconds < 59.5:
         return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:

@@ -24,6 +24,7 @@ def write_plots(plots: Sequence[Plot], folder: Path, format: str) -> list[Path]:
                 metadata={"Date": None} if format == "svg" else None,
                 facecolor="white" if format == "png" else "none",
             )
+            plot.figure.set_layout_engine("none")  # it is laid out: whoever draws it next needn't do so again
     return paths
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.colors import ListedColormap
     from matplotlib.figure import Figure
 
-INK, FAINT, GRID = "#22262b", "#676e77", "#e3e6ea"
+INK, FAINT, GRID, PAPER, ON_DARK = "#22262b", "#676e77", "#e3e6ea", "#fffffe", "#fdfdfe"
 COMPLETE, PRUNED, FAILED, RUNNING, BEST = "#2a6fb0", "#8c939c", "#c23b30", "#7d5bbe", "#d0660f"
 STATES = {"complete": COMPLETE, "pruned": PRUNED, "failed": FAILED, "running": RUNNING, "paused": RUNNING}
 SHADES = ("#ccd5de", "#aac6db", "#86b5d6", "#5fa1cd", "#3c8bc1", "#2473ae", "#165992", "#0c3e6e")  # the worst first
@@ -25,6 +25,8 @@ NAMES = {
     INK: "ink",
     FAINT: "faint",
     GRID: "grid",
+    PAPER: "paper",
+    ON_DARK: "on-dark",
     COMPLETE: "complete",
     PRUNED: "pruned",
     FAILED: "failed",
@@ -32,6 +34,7 @@ NAMES = {
     BEST: "best",
     **{shade: f"shade-{place}" for place, shade in enumerate(SHADES)},
 }
+MANY = 400  # points beyond which they are drawn as one picture
 WIDTH, WIDE = 4.2, 9.0  # inches: at a phone's width 9 points are as large as the text's small print
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 SETTINGS: dict[Any, Any] = {

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from ...budget import Budget
 from ..document import Block, Code, Section, Table, Text
 from ..facts import Facts
-from ..words import counted, duration, listed, number, setting
+from ..words import counted, duration, listed, number, setting, valued
 
 SPLIT = ("train", "valid", "test")
 OWN = ("data", "model")  # settings of a trainer that stand at a study file's top
@@ -28,9 +29,9 @@ def question(facts: Facts) -> Section:
         rows.append(("limits", ", ".join(f"{name} {setting(most)}" for name, most in limits.items())))
     space = [_parameter(name, described) for name, described in facts.settings["space"].items()]
     lead = (
-        f"Which configuration of these {counted(len(facts.space.parameters), 'parameter')} has the "
-        f"{'greatest' if facts.maximize else 'least'} {facts.metric}? Everything that was fixed beforehand, so that "
-        "the numbers below can be read."
+        f"Which configuration of {counted(len(facts.space.parameters), 'parameter')} has the "
+        f"{'greatest' if facts.maximize else 'least'} {facts.metric}? Below stands what was fixed beforehand: all "
+        "that is found holds for it."
     )
     blocks: list[Block] = [
         Table((), tuple(row for row in rows if row[1])),
@@ -51,7 +52,7 @@ def answer(facts: Facts) -> Section:
     ]
     rows += [
         ("test", _tested(facts)),
-        ("parameters of the network", number(best.parameters)),
+        ("parameters of the network", "" if "parameters" in facts.objectives else number(best.parameters)),
         ("best epoch", f"{best.best_epoch} of {best.epochs}" if best.best_epoch else ""),
         ("training took", duration(best.seconds) if facts.settings["trainer"] else ""),
     ]
@@ -106,8 +107,6 @@ def reproduction(facts: Facts) -> Section:
 
 def study_file(facts: Facts) -> str:
     """Returns the study's settings as a study file has them; those that are as they come are left out."""
-    from ruamel.yaml import YAML
-
     from ...settings import trainer_defaults
 
     settings, trainer = facts.settings, facts.settings["trainer"]
@@ -119,18 +118,42 @@ def study_file(facts: Facts) -> str:
         usual = trainer_defaults()
         changed = {name: value for name, value in trainer.items() if name not in OWN and value != usual.get(name)}
         written |= {"trainer": changed} if changed else {}
-    kept = {name: settings.get(name) for name in ("metric", "direction", "strategy", "pruner", "limits", "warm_start")}
-    written |= {name: value for name, value in kept.items() if value is not None}
-    budget = facts.attributes.get("budget") or {}
-    written |= {name: value for name, value in budget.items() if value is not None}
-    written["seed"] = settings["seed"]
-    file = io.StringIO()
-    yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style = None
-    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
-    yaml.width = 100
-    yaml.dump(written, file)
+    names = ["metric", "strategy", "pruner", "limits", "warm_start"]
+    if trainer is None or str(settings["metric"]).startswith("<"):  # else it is the metric's own
+        names.insert(1, "direction")
+    written |= {name: value for name in names if (value := settings.get(name)) is not None}
+    written |= {name: value for name, value in (facts.attributes.get("budget") or {}).items() if value is not None}
+    return _yaml({**written, "seed": settings["seed"]})
+
+
+def _yaml(settings: Mapping[str, Any]) -> str:
+    """Returns settings as YAML: a line each, and one for each parameter of the space."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.comments import CommentedMap
+
+    top = CommentedMap()
+    for name, value in settings.items():
+        top[name] = _flowing(value) if name != "space" else CommentedMap(
+            {parameter: _flowing(described) for parameter, described in value.items()}
+        )  # fmt: skip
+    yaml, file = YAML(typ="rt"), io.StringIO()
+    yaml.width = 1000
+    yaml.dump(top, file)
     return file.getvalue().rstrip()
+
+
+def _flowing(value: Any) -> Any:
+    """Returns a setting so that it is written in one line."""
+    from ruamel.yaml.comments import CommentedMap, CommentedSeq
+
+    if isinstance(value, Mapping):
+        found: Any = CommentedMap({name: _flowing(part) for name, part in value.items()})
+    elif isinstance(value, list | tuple):
+        found = CommentedSeq([_flowing(part) for part in value])
+    else:
+        return value
+    found.fa.set_flow_style()
+    return found
 
 
 def _of_training(facts: Facts) -> Iterator[tuple[str, str]]:
@@ -185,7 +208,8 @@ def _budget(facts: Facts) -> str:
     given = {name: value for name, value in (facts.attributes.get("budget") or {}).items() if value is not None}
     told = ", ".join(f"{name.replace('_', ' ')} {setting(value)}" for name, value in given.items())
     ended = facts.attributes.get("ended_by")
-    return told + (f"; ended by {str(ended).replace('_', ' ')}" if ended else "")
+    known = {None: "not ended yet", "space": "the space is used up", "interrupt": "interrupted"}
+    return f"{told} ({known[ended] if ended in known else Budget(**given).words(str(ended))})" if told else ""
 
 
 def _parameter(name: str, described: Any) -> tuple[str, ...]:
@@ -205,9 +229,7 @@ def _parameter(name: str, described: Any) -> tuple[str, ...]:
 
 def _value(facts: Facts, place: int) -> str:
     assert facts.best is not None
-    value = facts.value(facts.best, place)
-    spread = facts.best.spread if place == 0 else None
-    return number(value) + (f" ± {number(spread)}" if spread is not None else "")
+    return valued(facts.value(facts.best, place), facts.best.spread if place == 0 else None)
 
 
 def _how_far(facts: Facts) -> str:

@@ -1,0 +1,56 @@
+"""Values against what they cost, drawn: all complete trials, and the front that no other trial beats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .course import limits
+from .scales import Scale, short
+from .style import BEST, COMPLETE, MANY, blank
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LABELS = 8  # points of a front that are named
+
+
+def front(
+    costs: Sequence[float],
+    values: Sequence[float],
+    numbers: Sequence[int],
+    places: Sequence[int],
+    *,
+    maximize: bool,
+    names: tuple[str, str],
+) -> Figure:
+    """Returns values against costs, the trials at `places` being the front: a line of steps, each with its number."""
+    figure, axes = blank(3.1)
+    scale = Scale.around(names[0], costs)
+    low, high = limits([*values], maximize=maximize)
+    clipped = np.clip(values, low, high)
+    axes.scatter(
+        costs, clipped, s=16, color=COMPLETE, linewidths=0, alpha=0.7, label="complete", rasterized=len(costs) > MANY
+    )
+    along = sorted(places, key=lambda place: costs[place])
+    across, upward = [costs[place] for place in along], [float(clipped[place]) for place in along]
+    axes.plot(across, upward, drawstyle="steps-post", color=BEST, linewidth=1.6, zorder=3)
+    axes.scatter(across, upward, s=26, color=BEST, linewidths=0, zorder=4, label="the front")
+    step = max(1, -(-len(along) // LABELS))
+    for place in [*along[::step], *along[-1:]]:
+        left = scale.unit(costs[place]) > 0.12  # there the front has nothing beyond it
+        axes.annotate(
+            str(numbers[place]),
+            (costs[place], float(clipped[place])),
+            xytext=(-4 if left else 4, 4 if maximize else -4),
+            textcoords="offset points",
+            fontsize=8,
+            ha="right" if left else "left",
+            va="bottom" if maximize else "top",
+        )
+    scale.put_on(axes, "x")
+    axes.set(ylabel=short(names[1], 28), ylim=(low, high))
+    figure.legend(loc="outside upper left", ncols=2, columnspacing=1.0, handletextpad=0.4)
+    return figure
