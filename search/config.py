@@ -207,7 +207,7 @@ def _trainer(
     from ..trainers.trainer import Trainer
 
     kinds: dict[str, Any] = {"model": str, "data": (str, dict), "trainer": dict}
-    if any(not isinstance(settings.get(name, {}), kind) for name, kind in kinds.items()):
+    if any(not isinstance(settings.get(name, {} if name == "trainer" else None), kinds[name]) for name in kinds):
         return None  # told already
 
     known = set(inspect.signature(Trainer.__init__).parameters) - {"self", "model", "data", "base", "allow"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -70,7 +71,8 @@ def test_a_finished_run_leaves_weights_and_card_and_without_tracking_no_program(
     kept = load_file(study.folder.path / "model" / "weights.safetensors")
     assert kept.keys() == tensors.keys()
     assert all(torch.equal(kept[name], tensors[name]) for name in tensors)
-    assert card_of(study) == {"trial": study.best.number, "program": False, **card}
+    sha256 = hashlib.sha256((study.folder.path / "model" / "weights.safetensors").read_bytes()).hexdigest()
+    assert card_of(study) == {"trial": study.best.number, "program": False, **card, "sha256": sha256}
 
 
 def test_the_card_tells_all_that_is_needed_to_use_the_network(make: Make) -> None:
