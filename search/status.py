@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from .budget import Budget
+from .budget import WORDS, Budget
 from .faults import Faults
 from .folder import lives
 from .log import BEGAN, ENDED, FAILED, WORKER, read_log
@@ -94,21 +94,30 @@ _STATES = (*ENDED_STATES, "running", "paused", "waiting")
 
 
 def _state(study: Study, run: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
-    """Returns the state, and why it is, from the log of the last run; without a log, from the study itself."""
+    """Returns the state, and why it is so, from the log of the last run; without a log, from the study itself."""
     by = study.attribute("ended_by")
     if not run:
-        return ("ended", str(by)) if by else ("new", "it has never been run, or before there was a log")
+        return ("ended", _words(study, by)) if by else ("new", "")
     first, last = run[0], run[-1]
     if last["event"] == FAILED:
         return "failed", str(last.get("reason", ""))
     if last["event"] == ENDED:
-        return ("interrupted" if last.get("by") == "interrupt" else "ended"), str(last.get("by", ""))
+        interrupted = last.get("by") == "interrupt"
+        return ("interrupted", "") if interrupted else ("ended", _words(study, str(last.get("by"))))
     process, host = first.get("process"), first.get("host")
     if host != socket.gethostname():
         return "unknown", f"process {process} on {host} was last heard of {clock(_since(last))} ago"
     if isinstance(process, int) and lives(process):
         return "running", f"process {process}"
     return "died", f"process {process} is gone"
+
+
+def _words(study: Study, by: str) -> str:
+    """Returns what ended a study, as it was told then."""
+    if by == "space":
+        return "every configuration has been run"
+    budget = Budget(**(study.attribute("budget") or {}))
+    return budget.words(by) if by in WORDS else by
 
 
 def _rate(run: Sequence[Mapping[str, Any]]) -> float | None:
@@ -158,8 +167,8 @@ def follow(look: Callable[[], Status], *, as_json: bool) -> None:
         if now != before:
             print(now, flush=True)
         before = now
-    if not as_json:
-        print("\n".join(lines_of(status)[1:]))
+    for line in [] if as_json else lines_of(status)[1:]:
+        print(line)
 
 
 def _looks(look: Callable[[], Status]) -> Iterator[Status]:
@@ -194,5 +203,5 @@ def _head(status: Status) -> str:
     of = "" if status.of is None else f" of {status.of}"
     ended = sum(status.trials.get(name, 0) for name in ENDED_STATES)
     counts = ", ".join(f"{count} {name}" for name, count in status.trials.items())
-    why = f" ({status.why})" if status.why else ""
-    return f"{status.study}: {status.state}{why}, {ended}{of} trials ended" + (f": {counts}" if counts else "")
+    why = f", {status.why};" if status.why else ","
+    return f"{status.study}: {status.state}{why} {ended}{of} trials ended" + (f": {counts}" if counts else "")

@@ -6,8 +6,8 @@ Each file is a good one changed at random (`mutations.py`), each data set a good
 lost or cut off. They are checked in one process, through the command line's own `main` (but that the commands' options
 are read off their functions once, not for each file), and some of the files in processes of their own. What is wrong
 must give exit code 2, a message that names the file, with the line where one is to blame, no traceback, and nothing
-created; files that are changed without saying anything else must stay valid. Prints one JSON object; exits 1 if anything
-was otherwise, and keeps what was in `--keep`.
+created; files that are changed without saying anything else must stay valid. Prints one JSON object; exits 1 if
+anything was otherwise, and keeps what was in `--keep`.
 """
 
 from __future__ import annotations

@@ -142,7 +142,8 @@ def test_with_a_refit_the_model_is_the_network_trained_again(make: Make) -> None
     again, card = checkpoints.read(study.folder.weights(study.best.number, refitted=True)) or ({}, {})
     kept = load_file(study.folder.path / "model" / "weights.safetensors")
     assert all(torch.equal(kept[name], again[name]) for name in again)
-    assert card_of(study) == {"trial": study.best.number, "program": False, **card}
+    found = card_of(study)
+    assert found == {"trial": study.best.number, "program": False, **card, "sha256": found["sha256"]}
     assert card_of(study)["refit"] is True
 
 
@@ -190,3 +191,15 @@ def test_weights_of_another_trial_or_none_are_refused(make: Make) -> None:
 
 def test_rescaling_is_linear() -> None:
     assert Rescale(10.0, 2.0)(torch.tensor([[0.0], [1.0], [-0.5]])).flatten().tolist() == [10.0, 12.0, 9.0]
+
+
+@pytest.mark.parametrize("name", ["card.json", "weights.safetensors"])
+def test_a_model_that_is_damaged_is_written_anew(make: Make, name: str) -> None:
+    study = make(blobs())
+    assert study.trainer is not None
+    folder = study.folder.path / "model"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for content in (before[name][:-9], before[name].replace(before[name][-40:-30], b"0123456789"), b"[" * 5000, b"3"):
+        (folder / name).write_bytes(content)
+        write_model(study.trainer, study.folder, study.best, program=False)
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
