@@ -67,39 +67,44 @@ def rebuild_whole(trainer: Trainer, folder: Folder, trial: Trial) -> tuple[nn.Mo
 
     That of a regression gives targets in their own units. Raises StudyError as `rebuild` does.
     """
-    import torch
+    network, card = rebuild(trainer, folder, trial, refitted=_refitted(trainer, folder, trial))
+    return in_units(network, card), card
+
+
+def in_units(network: nn.Module, card: Mapping[str, Any]) -> nn.Module:
+    """Returns a network that gives the targets of a regression in their own units; of classes, the network itself."""
+    from torch import nn
 
     from ..trainers.networks.layers import Rescale
 
-    refitted = trainer.refit and folder.weights(trial.number, refitted=True).exists()
-    network, card = rebuild(trainer, folder, trial, refitted=refitted)
-    return (torch.nn.Sequential(network, Rescale(**card["scale"])).eval() if card["scale"] else network), card
+    return nn.Sequential(network, Rescale(**card["scale"])).eval() if card["scale"] else network
+
+
+def _refitted(trainer: Trainer, folder: Folder, trial: Trial) -> bool:
+    return trainer.refit and folder.weights(trial.number, refitted=True).exists()
 
 
 def write_model(trainer: Trainer, folder: Folder, trial: Trial, *, program: bool) -> Path:
     """Writes the network of `trial`, trained again if the trainer refits, to the study's `model/` folder; returns it.
 
-    `weights.safetensors` and `card.json` (configuration, classes, preparation of the inputs, the weights' SHA-256) are
-    there in any case; with `program`, which takes seconds, also `model.pt2` for `torch.export.load(...).module()`,
+    `weights.safetensors` and `card.json` (builder, configuration, classes, preparation of inputs, the weights' SHA-256)
+    are always there; with `program`, which takes seconds, also `model.pt2` for `torch.export.load(...).module()`,
     taking batches of any size, where torch can export the module; where it can't, the card says why. The program of a
     regression gives targets in their own units, where the network itself gives standardized ones (the card's `scale`).
     """
     import torch
     from safetensors.torch import save_file
 
-    from ..trainers.networks.layers import Rescale
-
-    refitted = trainer.refit and folder.weights(trial.number, refitted=True).exists()
-    network, card = rebuild(trainer, folder, trial, refitted=refitted)
+    network, card = rebuild(trainer, folder, trial, refitted=_refitted(trainer, folder, trial))
     target = folder.path / "model"
-    if _holds(target, card := {"trial": trial.number, "program": program, **card}):
+    card = {"trial": trial.number, "model": trainer.describe()["model"], "program": program, **card}
+    if _holds(target, card):
         return target
     target.mkdir(exist_ok=True)
     (target / "model.pt2").unlink(missing_ok=True)
     if program:
-        examples = torch.zeros(2, *card["in_shape"])
+        whole, examples = in_units(network, card), torch.zeros(2, *card["in_shape"])
         try:
-            whole = torch.nn.Sequential(network, Rescale(**card["scale"])) if card["scale"] else network
             exported = torch.export.export(whole, (examples,), dynamic_shapes=({0: torch.export.Dim.AUTO},))
             torch.export.save(exported, target / "model.pt2")
         except Exception as error:  # whatever a user's module holds that can't be traced; its weights are kept

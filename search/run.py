@@ -97,8 +97,11 @@ class Run:
         trainer, seed = self.study.trainer, self.study.seed
         if trainer is None:
             return
-        self.ledger.set_attribute("base", str(trainer.base) if trainer.base else None)
-        self.ledger.set_attribute("metric", trainer.metric(self.study.metric).name)
+        metric = trainer.metric(self.study.metric).name
+        if self.ledger.attribute("split") is None or self.ledger.attribute("base") is not None:  # else a script's
+            self.ledger.set_attribute("base", str(trainer.base) if trainer.base else None)
+        self.ledger.set_attribute("metric", metric)
+        self.ledger.name_objectives([metric, *self.study.goals.further])
         rows, kept = trainer.split(seed), self.ledger.attribute("split")
         if kept is None:
             sizes = {"train": len(rows.train), "valid": len(rows.valid), "test": len(rows.test)}
@@ -229,7 +232,8 @@ class Run:
         if tracker is not None:
             wanted = finished and best is not None and tracker.options.report
             report = partial(write_report_and_plots, study) if wanted else None
-            tracker.close(End(best, model, finished, self.scheduler.ended_by, report))
+            state = "finished" if finished else "interrupted" if self.scheduler.interrupted else "failed"
+            tracker.close(End(best, model, state, "error" if state == "failed" else self.ended_by, report))
             self.tracking_problem = tracker.problem
 
 

@@ -527,6 +527,8 @@ class Study:
             ledger.set_attribute("id", identity)
             ledger.set_attribute("settings", described)
             ledger.set_attribute("format", settings.FORMAT)
+            if self.trainer is None:  # a trainer knows what its metric is called once it has data
+                ledger.name_objectives([self.metric if isinstance(self.metric, str) else "value", *self.goals.further])
             if self.warm_start is not None:
                 ledger.set_attribute("warm_start", earlier)
                 allowed = self.allowed or (lambda params: True)

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 # What the client waits for, unless the user says otherwise: with its defaults a study would wait for minutes where the
 # server is gone, or has stopped answering. Whatever still fails is tried again by the tracker.
-PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
 
 
 def connect(uri: str) -> MlflowClient:
     """Returns a client of MLflow's store at `uri`, which is made ready if it is a new local one."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    for name in ("MLFLOW_DISABLE_TELEMETRY", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"):
+        os.environ.setdefault(name, "true")
     for name, value in PATIENCE.items():
         os.environ.setdefault(name, value)
     from mlflow.tracking import MlflowClient

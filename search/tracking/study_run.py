@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .end import End
     from .runs import Runs
 
+STATUS = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
 FILES = "study"  # the folder of artifacts that say how the study is run
 
 
@@ -79,7 +80,7 @@ class StudyRun:
 
     def conclude(self, runs: Runs, end: End) -> None:
         """Sends what came of the study, and ends its run."""
-        tags = {"state": "finished" if end.finished else "interrupted", "reason": end.reason}
+        tags = {"state": end.state, "reason": end.reason}
         tags[NOTE] = note(self.study, self.ledger, end.best, end.reason)
         if end.best is not None:
             tags[f"{BEST}trial"] = str(end.best.number)
@@ -94,7 +95,7 @@ class StudyRun:
             tags[DIGEST] = logger.log(self.study.trainer, self.study.folder, end.best, end.model)
         runs.log(runs.parent, tags=tags)
         runs.delete_doubles()
-        runs.client.set_terminated(runs.parent.id, "FINISHED" if end.finished else "KILLED")
+        runs.client.set_terminated(runs.parent.id, STATUS[end.state])
         if end.report is not None:
             self._log_report(runs, end.report)
 

@@ -56,7 +56,8 @@ def load_model(path: str | Path, build: Builder | None = None) -> Model:
     """Returns the model in a file that was exported, in any format, ready to predict.
 
     A program (`.pt2`, `.onnx`) holds its network. Of weights (`.pt`, `.safetensors`) the network is built anew: that of
-    a family by leadline, any other by the function `build` that built it in training. No file's code is ever run.
+    a family by leadline, any other by the function `build` that built it in training. Reading these, and `.onnx`, runs
+    no code of the file's; a `.pt2` is read by torch.export, which can be made to: load those that you trust.
     Raises SettingsError where the file isn't there, isn't a model of leadline's, or needs `build`.
 
     >>> import leadline as ll
@@ -165,7 +166,7 @@ def _network(described: Card, path: Path, build: Builder | None) -> nn.Module:
     model = described["model"]
     if build is None and model not in networks.FAMILIES:
         raise SettingsError(
-            f"{path}: its network was built by `{model}`, and a file's code is never run. Give that function: "
+            f"{path}: its network was built by `{model}`, which isn't in the file. Give that function: "
             f"load_model({str(path)!r}, build=...). The formats `torch-export` and `onnx` need none"
         )
     shape = tuple(described["in_shape"])

@@ -97,7 +97,7 @@ def landscape(facts: Facts) -> Section | None:
     blocks: list[Block] = [*_slices(facts, names[:MOST_SLICES])]
     if contours := [*_contours(facts, names)]:
         what = facts.importances[0].compared.what
-        told = f"Over pairs of parameters: {what}, smoothed, the better the stronger; blank where nothing was tried."
+        told = f"Over pairs of parameters: {what}, smoothed, the better the stronger; blank where too little is known."
         blocks += [Text(told), *contours]
     if not blocks:
         return None

@@ -140,7 +140,7 @@ def own(model: Model) -> Model:
 def test_a_network_of_ones_own_is_built_by_the_function_that_is_given(make: Make, tmp_path: Path, suffix: str) -> None:
     model = own(make("numbers"))
     path = save(model, tmp_path / f"model{suffix}")
-    with pytest.raises(SettingsError, match=r"built by `mine:build`, and a file's code is never run.*build="):
+    with pytest.raises(SettingsError, match=r"built by `mine:build`, which isn't in the file.*build="):
         load_model(path)
 
     def build(in_shape: tuple[int, ...], classes: int, depth: int, feature_maps: int) -> nn.Module:
