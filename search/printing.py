@@ -117,6 +117,8 @@ def print_outcome(study: Study, ended: list[Trial], *, new: int, waiting: int) -
     why = {"space": exhausted, "trials": "done" if new else "was finished already"}.get(study.ended_by)
     why = why or study.budget.words(study.ended_by)
     print(f"\n{study.name}: {why}, {counted(ended)}")
+    for line in study.faults.lines():
+        print(f"  {line}")
     if waiting:
         print(f"{waiting} more wait in line: `leadline resume {where} --trials {len(ended) + waiting}` runs them.")
     if all(trial.state != "complete" for trial in ended):
@@ -228,13 +230,13 @@ def storage_option(study: Study) -> str:
 
 def print_json(value: Any) -> None:
     """Prints JSON, with null for NaN and infinities."""
-    print(json.dumps(_finite(value), indent=2, allow_nan=False))
+    print(json.dumps(finite(value), indent=2, allow_nan=False))
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """Returns JSON with null for what it has no word for: NaN and infinities."""
     if isinstance(value, dict):
-        return {name: _finite(part) for name, part in value.items()}
+        return {name: finite(part) for name, part in value.items()}
     if isinstance(value, list):
-        return [_finite(part) for part in value]
+        return [finite(part) for part in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -28,6 +28,7 @@ from ..trainers.messages import (
 )
 from .budget import Budget, Tally
 from .ledger import Ledger
+from .log import LOST, WORKER
 from .pruners.base import Begin, End, Move, Resume
 from .trial import ENDED, Trial
 
@@ -113,6 +114,8 @@ class Scheduler:
     def _answer(self, worker: int, event: Event) -> list[tuple[int, Command]]:
         match event:
             case Ready():
+                if worker not in self.workers:
+                    self.ledger.happened(WORKER, worker=worker, device=event.device, lanes=event.lanes)
                 self.workers[worker] = event
                 return self._fill(worker) + self._wake()
             case Planned(blueprint, stack, lanes, reason):
@@ -137,6 +140,7 @@ class Scheduler:
 
     def lost(self, worker: int, reason: str) -> list[tuple[int, Command]]:
         """Takes note that a worker died: the trials it was training have failed, and others may wait for them."""
+        self.ledger.happened(LOST, worker=worker, reason=reason, trials=self._held_by(worker))
         for number in self._held_by(worker):
             del self.running[number]
             self.tally.take(self.ledger.end(number, "failed", None, reason))

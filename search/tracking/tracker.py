@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ..listeners import Listener
+from ..log import TRACKER
 from ..trial import ENDED, STATES, Trial
 from .end import End
 from .facts import study_tags, trial_facts
@@ -105,6 +106,8 @@ class Tracker(Listener):
                     return
                 pause, retry = max(PAUSE, REST * (time.monotonic() - began)), RETRY
             except troubles() as error:  # a busy database or a server that is away may be back at the next try
+                if self.problem is None:
+                    self.ledger.happened(TRACKER, problem=told(error, self.uri))
                 self.problem, self._runs = told(error, self.uri), None
                 if closing and time.monotonic() >= self._deadline:
                     return
