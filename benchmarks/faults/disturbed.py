@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -53,6 +54,7 @@ class Disturbed:
         folder.mkdir(parents=True)
         (folder / "study.yaml").write_text(text)
         (folder / "acknowledged.py").write_text(ACKNOWLEDGED)
+        shutil.copy(Path(HERE) / "faulty.py", folder / "network.py")  # a study imports from its own folder
         (folder / "sitecustomize.py").write_text("import hooks\nhooks.install()\n")
         self.folder, self.marker, self.driver = folder, uuid.uuid4().hex, 0
 
@@ -66,8 +68,11 @@ class Disturbed:
         """All that its runs have printed."""
         return (self.folder / "output").read_text(errors="replace")
 
-    def start(self, environment: Mapping[str, str] | None = None) -> None:
-        """Starts `leadline run study.yaml` in a process group of its own: by a fork, to save the imports."""
+    def start(self, environment: Mapping[str, str] | None = None, group: Path | None = None) -> None:
+        """Starts `leadline run study.yaml` in a process group of its own: by a fork, to save the imports.
+
+        `group` is the control group that it is put into.
+        """
         sys.stdout.flush()
         self.driver = os.fork()
         if self.driver:
@@ -75,6 +80,8 @@ class Disturbed:
         code = 70
         try:
             os.setsid()
+            if group is not None:
+                (group / "cgroup.procs").write_text(str(os.getpid()))
             os.chdir(self.folder)
             with open("output", "ab") as output:
                 for descriptor in (1, 2):
@@ -113,10 +120,10 @@ class Disturbed:
         os.killpg(self.driver, signal.SIGKILL)
         self.wait()
 
-    def finish(self, seconds: float = 600) -> int | None:
+    def finish(self, environment: Mapping[str, str] | None = None, group: Path | None = None) -> int | None:
         """Runs it to its end; returns the exit code."""
-        self.start()
-        return self.wait(seconds)
+        self.start(environment, group)
+        return self.wait(600)
 
     @property
     def trials(self) -> list[ll.Trial]:
@@ -148,17 +155,13 @@ class Disturbed:
 
     def redone(self) -> int:
         """Returns the most epochs that a trial which is running or paused has reported and will train again."""
-        most = 0
-        for trial in self.trials:
-            if trial.state in ("running", "paused"):
-                folder = self.own / "trials" / f"{trial.number:05d}"
-                kept = [
-                    checkpoints.read(folder / f"{name}.safetensors") for name in ("checkpoint", "checkpoint-before")
-                ]
-                most = max(
-                    most, max(trial.curve, default=0) - max([found[1]["epoch"] for found in kept if found], default=0)
-                )
-        return most
+        going_on = [trial for trial in self.trials if trial.state in ("running", "paused")]
+        return max([max(trial.curve, default=0) - self._kept_epoch(trial.number) for trial in going_on], default=0)
+
+    def _kept_epoch(self, number: int) -> int:
+        """Returns the epoch of a trial's last checkpoint; 0 if there is none."""
+        found = (checkpoints.read(file) for file in (self.own / "trials" / f"{number:05d}").glob("checkpoint*"))
+        return max([kept[1]["epoch"] for kept in found if kept], default=0)
 
     def processes(self) -> list[int]:
         """Returns the processes of the study that live."""

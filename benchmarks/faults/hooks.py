@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 STEPS = {  # the call, the end of the file's name, and when
@@ -50,10 +50,7 @@ def _replace(name: str, files: tuple[str, ...], when: str, now: Callable[[int], 
         nonlocal count
         given = (first,) if name == "fsync" else (first, second)
         path = str(second) if name == "replace" else os.readlink(f"/proc/self/fd/{first}")
-        name_of_file = Path(
-            path.partition(".safetensors.")[0] + ".safetensors" if ".safetensors." in path else path
-        ).name
-        if not name_of_file.endswith(files):
+        if not re.sub(r"\.safetensors\.\d+$", ".safetensors", path).endswith(files):  # one that is half written
             return original(*given)
         count += 1
         if now(count) and when == "within":

@@ -4,9 +4,9 @@
 
 Runs a study of 50 trials on the digits undisturbed. Then the same study is killed at random moments of its life and run
 again until it is finished, as often as it takes to have killed it so many times; and so many times at each step of
-`hooks.STEPS`. Each such study is compared with the undisturbed one: numbers, states, parameters, values, curves and the
-hashes of the weights that are kept, bit for bit. What the study told of an ended trial, in a log of its own, is compared
-with what is in its storage in the end. Prints one JSON object; exits 1 if anything differs.
+`hooks.STEPS`. Each such study is compared with the undisturbed one: numbers, states, parameters, values, curves and
+the hashes of the weights that are kept, bit for bit. What the study told of an ended trial, in a log of its own, is
+compared with what is in its storage in the end. Prints one JSON object; exits 1 if anything differs.
 """
 
 from __future__ import annotations
