@@ -14,10 +14,11 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -45,16 +46,18 @@ def main() -> None:
         assert calm.finish() == 0, calm.output
         wanted, seconds = calm.facts(), time.monotonic() - began
         totals = {"kills": 0, "kills with a trial running": 0, "studies": 0, **dict.fromkeys(COUNTS, 0)}
-        moments = iter(lambda: lambda: (draws.uniform(0.05, 0.6) * seconds, {}), None)
-        add(totals, survive(Path(name) / "moments", text, moments, args.kills, wanted))
-        steps = [step for step in STEPS for _ in range(args.steps)]
-        at_steps = iter([at_step(step, draws) for step in steps])
-        add(totals, survive(Path(name) / "steps", text, at_steps, len(steps), wanted))
-    print(json.dumps({"undisturbed_s": round(seconds, 1), "at random": args.kills, "at steps": len(steps), **totals}))
+        moments = deque((draws.uniform(0.05, 0.6) * seconds, {}) for _ in range(args.kills))
+        survive(Path(name) / "moments", text, moments, wanted, totals)
+        steps = deque(at_step(step, draws) for step in STEPS for _ in range(args.steps))
+        draws.shuffle(steps)
+        survive(Path(name) / "steps", text, steps, wanted, totals)
+    print(
+        json.dumps({"undisturbed_s": round(seconds, 1), "at random": args.kills, "at each step": args.steps, **totals})
+    )
     sys.exit(any(totals[name] for name in COUNTS if name != "most epochs redone") or totals["most epochs redone"] > 1)
 
 
-Fault = Callable[[], tuple[float, dict[str, str]]]
+Fault = tuple[float, dict[str, str]]  # seconds until it is killed, and the environment that may do it sooner
 COUNTS = (
     "acknowledged lost or changed",
     "left running",
@@ -67,35 +70,35 @@ COUNTS = (
 def at_step(step: str, draws: random.Random) -> Fault:
     """Returns what has the study killed at that step, one of its first times."""
     few = 3 if step.startswith("weights") else 12
-    return lambda: (600.0, {"FAULT_STEP": step, "FAULT_AT": str(draws.randint(1, few))})
+    return 600.0, {"FAULT_STEP": step, "FAULT_AT": str(draws.randint(1, few))}
 
 
 def survive(
-    folder: Path, text: str, faults: Iterator[Fault], kills: int, wanted: list[dict[str, Any]]
-) -> Iterator[dict[str, int]]:
-    """Kills studies so many times in all, finishing each that isn't killed in its time; yields what became of them."""
-    left = kills
+    folder: Path, text: str, faults: deque[Fault], wanted: list[dict[str, Any]], totals: dict[str, int]
+) -> None:
+    """Has all faults befall studies, finishing each that isn't killed in its time; adds what became of them."""
     for place in count():
-        if left <= 0:
+        if not faults:
             return
         study = Disturbed(folder / str(place), text)
-        found = dict.fromkeys(COUNTS, 0)
-        done, running = 0, 0
-        while done < left:
-            seconds, environment = next(faults)()
+        found, done = dict.fromkeys(COUNTS, 0), 0
+        while faults:
+            seconds, environment = faults[0]
             study.start(environment)
             began = time.monotonic()
             code = study.wait(seconds)
-            if code is not None and code != -9:
-                assert code == 0, study.output
-                break
+            if code == 0:
+                break  # it didn't come to that: the next study will
             if code is None:
                 study.kill()
+            else:
+                assert code == -signal.SIGKILL, study.output
+            faults.popleft()
             done += 1
             found["orphans"] += study.orphans()
-            found["most epochs redone"] = max(found["most epochs redone"], study.redone())
+            totals["most epochs redone"] = max(totals["most epochs redone"], study.redone())
             at_work = sum(trial.state == "running" for trial in study.trials)
-            running += at_work > 0
+            totals["kills with a trial running"] += at_work > 0
             if time.monotonic() - began > SETTLED:  # all but the one of the one lane were running before
                 found["left running"] += max(0, at_work - 1)
         else:
@@ -106,14 +109,8 @@ def survive(
         found["left running"] += sum(trial["state"] not in ENDED for trial in ended.values())
         found["unlike the undisturbed"] = int(study.facts() != wanted)
         print(f"{done} kills: {found}", file=sys.stderr, flush=True)
-        left -= done
-        yield {"kills": done, "kills with a trial running": running, "studies": 1, **found}
-
-
-def add(totals: dict[str, int], found: Iterator[dict[str, int]]) -> None:
-    for one in found:
-        for name, number in one.items():
-            totals[name] = max(totals[name], number) if name.startswith("most") else totals[name] + number
+        for name, number in {"kills": done, "studies": 1, **found}.items():
+            totals[name] += number
 
 
 if __name__ == "__main__":
