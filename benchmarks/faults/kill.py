@@ -46,7 +46,7 @@ def main() -> None:
         assert calm.finish() == 0, calm.output
         wanted, seconds = calm.facts(), time.monotonic() - began
         totals = {"kills": 0, "kills with a trial running": 0, "studies": 0, **dict.fromkeys(COUNTS, 0)}
-        moments = deque((draws.uniform(0.05, 0.6) * seconds, {}) for _ in range(args.kills))
+        moments = deque((draws.uniform(0.05, 0.35) * seconds, {}) for _ in range(args.kills))
         survive(Path(name) / "moments", text, moments, wanted, totals)
         steps = deque(at_step(step, draws) for step in STEPS for _ in range(args.steps))
         draws.shuffle(steps)
