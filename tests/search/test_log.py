@@ -13,7 +13,10 @@ import pytest
 
 import leadline as ll
 from leadline.search import log
+from leadline.search.budget import Budget
+from leadline.search.faults import Faults
 from leadline.search.log import Log, read_log
+from leadline.search.scheduler import Scheduler
 from leadline.trainers.messages import Ready
 
 
