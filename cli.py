@@ -415,7 +415,7 @@ def ensemble(
     debug: Debug = False,
 ) -> None:
     """Choose trials whose answers together are best, on validation rows; `export` and `predict` take them."""
-    from .search.printing import print_ensemble
+    from .search.ensembles.printing import print_ensemble
 
     with _telling("Opening the study") as tell:
         study = _load(name, storage, allow or [], **_given(devices=device))
@@ -452,7 +452,9 @@ def export(
 
 @app.command()
 def predict(
-    source: Annotated[str, typer.Argument(metavar="STUDY|MODEL", help="A study's name, or an exported file.")],
+    source: Annotated[
+        str, typer.Argument(metavar="STUDY|MODEL", help="A study's name, or an exported file.", autocompletion=studies)
+    ],
     files: Annotated[list[Path], typer.Argument(metavar="FILES", help="Images or their folders, .npy, .npz, tables.")],
     trial: Annotated[int | None, typer.Option(help="The number of the trial. [default: the best]")] = None,
     ensemble: Annotated[bool, typer.Option("--ensemble", help="Take the study's ensemble.")] = False,

@@ -87,7 +87,7 @@ def test_it_takes_no_more_room_than_twice_its_bound(tmp_path: Path, monkeypatch:
     for number in range(200):
         writer.happened("x", {"number": number})
     sizes = [path.stat().st_size for path in tmp_path.iterdir()]
-    assert len(sizes) == 2
+    assert 1 <= len(sizes) <= 2  # the last line may have filled the first of them
     assert sum(sizes) < 4_200
     numbers = [line["number"] for line in read_log(tmp_path)]
     assert numbers == list(range(numbers[0], 200))
