@@ -113,6 +113,4 @@ def test_a_worker_that_is_lost_is_told_and_counted(plain: Callable[..., ll.Study
         scheduler.lost(0, "killed by signal 9")
         lost = next(line for line in read_log(study.folder.path) if line["event"] == "worker lost")
         assert (lost["worker"], lost["reason"], lost["trials"]) == (0, "killed by signal 9", [0])
-        assert faults.lines() == [
-            "1 trial failed: killed by signal 9 (trial 0)", "1 worker lost: killed by signal 9"
-        ]  # fmt: skip
+        assert faults.lines() == ["1 worker lost: killed by signal 9", "1 trial given another go"]
