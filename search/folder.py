@@ -6,7 +6,8 @@ leadline-studies/
         journal.log                   the study itself, in Optuna's journal format (unless it is kept in a database)
         lock, id                      held by the process that runs the study; which study it is
         trials/00007/                 valid.safetensors, what its network says of the validation rows; of the best
-                                      trials best.safetensors, their weights; checkpoint.safetensors while it is running
+                                      trials best.safetensors, their weights; checkpoint.safetensors, and the one
+                                      before, while it is running; traceback.txt if it raised an error
         model/                        the best trial's network, ready to be taken elsewhere
         ensemble/                     the weights of those that answer together
         worker-0.log                  what a worker printed
@@ -14,6 +15,7 @@ leadline-studies/
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import logging
 import os
@@ -82,12 +84,17 @@ class Folder:
         return self.path / "ensemble" / f"{number:05d}-{fold}.safetensors"
 
     def forget(self, number: int, *, but: Collection[str] = ()) -> None:
-        """Removes an ended trial's files, `but` those of these names ("best", "refit", "valid")."""
-        if not but:
-            shutil.rmtree(self.trial(number), ignore_errors=True)
-        for path in self.trial(number).glob("*.safetensors"):
-            if path.stem not in but:
+        """Removes an ended trial's tensors, `but` those of these names ("best", "refit", "valid")."""
+        kept = {f"{name}.safetensors" for name in but}
+        for path in self.trial(number).glob("*.safetensors*"):  # what a crash left half written, too
+            if path.name not in kept:
                 path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # there is none, or something is left in it
+            self.trial(number).rmdir()
+
+    def traceback(self, number: int) -> Path:
+        """Returns the file of the traceback of a trial that raised an error."""
+        return self.trial(number) / "traceback.txt"
 
     def branch(self, parent: int, child: int) -> None:
         """Leaves the checkpoint of a paused trial for another one to begin from.

@@ -44,6 +44,8 @@ def settings_of(
     if kept is None:
         raise StudyError(f"`{name}` is an Optuna study that leadline didn't make; open it with optuna.load_study")
     base, run_with = attributes.get("leadline:base"), attributes.get("leadline:options", {})
+    how = dict(run_with.get("study", {}))
+    limits = {**(kept.get("limits") or {}), **how.pop("limits", {})}
     if trainer is None and kept["trainer"] is not None:
         described = {**kept["trainer"], **run_with.get("trainer", {})}
         trainer = _trainer_of(described, Path(base) if base else None, allow)
@@ -55,9 +57,9 @@ def settings_of(
         "strategy": "bayes" if str(kept["strategy"]).startswith("<") else kept["strategy"],
         "pruner": "none" if str(kept["pruner"]).startswith("<") else kept["pruner"],
         "seed": kept["seed"],
-        "limits": kept.get("limits"),
+        "limits": limits or None,
         "warm_start": kept.get("warm_start"),
-        **run_with.get("study", {}),
+        **how,
     }
 
 

@@ -16,7 +16,7 @@ from . import settings
 from .budget import Budget
 from .executors import EXECUTORS, ray
 from .ledger import Ledger
-from .listeners import Callbacks, Keeper, Sizes
+from .listeners import Callbacks, Keeper, Sizes, Tracebacks
 from .model import write_model
 from .objective import Objective
 from .pruners.wrapped import NoPruner
@@ -42,7 +42,8 @@ class Run:
         self.study, self.ledger, self.work, self.budget = study, ledger, work, budget
         self.trials = budget.trials
         structure = partial(work.structure, padded=study.plan == "padded")
-        self.scheduler = Scheduler(ledger, self._rungs, structure, work.weight, study.folder.branch, budget=budget)
+        do = structure, work.weight, study.folder.branch
+        self.scheduler = Scheduler(ledger, self._rungs, *do, budget=budget, limits=study.limits.time)
         self.tracking_problem: str | None = None
         self.refit_problem: str | None = None
 
@@ -171,6 +172,7 @@ class Run:
                 listeners.append(Sizes(self.ledger, study.trainer.size))
             listeners.append(Keeper(study.folder, self.ledger.trials, study.keep, maximize=study.maximize))
             listeners.append(Callbacks(study.trainer.callback("on_epoch"), study.trainer.callback("on_trial_end")))
+        listeners.append(Tracebacks(study.folder))
         if tracker is not None:
             listeners.append(tracker)
             tracker.start()
@@ -261,6 +263,7 @@ def job_for(study: Study, ledger: Ledger, device: str) -> Job:
         folder=study.folder.path,
         keep=study.keep,
         split_digest=split["digest"] if split else None,
+        limits=study.limits.time,
     )
 
 
