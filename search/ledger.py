@@ -137,6 +137,11 @@ class Ledger:
                 listener.planned(blueprint, stack, reason)
         return self.plans[blueprint]
 
+    def happened(self, event: str, **facts: Any) -> None:
+        """Tells the listeners of something that isn't recorded: see `search/log.py` for what there is."""
+        for listener in self.listeners:
+            listener.happened(event, facts)
+
     def propose(self, given: Mapping[str, Any] | None = None) -> Trial:
         """Returns a new trial with every parameter set, those `given` to their values, and the others in view of them.
 

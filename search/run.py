@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -15,8 +16,10 @@ from ..trainers.messages import Job
 from . import settings
 from .budget import Budget
 from .executors import EXECUTORS, ray
+from .faults import Faults
 from .ledger import Ledger
 from .listeners import Callbacks, Keeper, Sizes, Tracebacks
+from .log import BEGAN, ENDED, FAILED, Log
 from .model import write_model
 from .objective import Objective
 from .pruners.wrapped import NoPruner
@@ -44,6 +47,7 @@ class Run:
         structure = partial(work.structure, padded=study.plan == "padded")
         do = structure, work.weight, study.folder.branch
         self.scheduler = Scheduler(ledger, self._rungs, *do, budget=budget, limits=study.limits.time)
+        self.faults = Faults()
         self.tracking_problem: str | None = None
         self.refit_problem: str | None = None
 
@@ -70,17 +74,18 @@ class Run:
         )
         tracker = self._tracker()
         finished = False
-        try:
-            with self._listening(tracker, shown if progress else None):
-                if self.scheduler.has_work:
-                    self._execute()
-                self.scheduler.conclude()
-            if not self.scheduler.interrupted:
-                self._refit(shown)
-                finished = not self.scheduler.interrupted
-        finally:
-            with shown.status("Writing the best network, and to MLflow what it lacks, with a report ..."):
-                self._conclude(tracker, finished=finished)
+        with self._logged():
+            try:
+                with self._listening(tracker, shown if progress else None):
+                    if self.scheduler.has_work:
+                        self._execute()
+                    self.scheduler.conclude()
+                if not self.scheduler.interrupted:
+                    self._refit(shown)
+                    finished = not self.scheduler.interrupted
+            finally:
+                with shown.status("Writing the best network, and to MLflow what it lacks, with a report ..."):
+                    self._conclude(tracker, finished=finished)
 
     def _set_up(self) -> None:
         """Keeps with the study what every run of it must share: the split, and how its stacks are run."""
@@ -94,7 +99,8 @@ class Run:
         if trainer is None:
             return
         metric = trainer.metric(self.study.metric).name
-        self.ledger.set_attribute("base", str(trainer.base) if trainer.base else None)
+        if self.ledger.attribute("split") is None or self.ledger.attribute("base") is not None:  # else a script's
+            self.ledger.set_attribute("base", str(trainer.base) if trainer.base else None)
         self.ledger.set_attribute("metric", metric)
         self.ledger.name_objectives([metric, *self.study.goals.further])
         rows, kept = trainer.split(seed), self.ledger.attribute("split")
@@ -165,8 +171,26 @@ class Run:
         return None if self.study.tracking is None else Tracker(self.study, self.ledger, self.scheduler.workers)
 
     @contextmanager
+    def _logged(self) -> Iterator[None]:
+        """Writes the study's log, and gathers the faults, from the run's beginning to its very end."""
+        listeners = self.ledger.listeners
+        listeners += [Log(self.study.folder.path), self.faults]
+        left = [trial.number for trial in self.ledger.unfinished()]
+        self.ledger.happened(BEGAN, host=socket.gethostname(), budget=self.budget.as_json(), taken_up=left)
+        try:
+            yield
+        except BaseException as error:
+            self.ledger.happened(FAILED, reason=f"{type(error).__name__}: {error}")
+            raise
+        else:
+            self.ledger.happened(ENDED, by=self.ended_by, seconds=round(self.scheduler.seconds, 3))
+        finally:
+            listeners.clear()
+
+    @contextmanager
     def _listening(self, tracker: Tracker | None, shown: Progress | None) -> Iterator[None]:
         study, listeners = self.study, self.ledger.listeners
+        others = len(listeners)
         if study.trainer is not None:
             if "parameters" in study.goals.further:
                 listeners.append(Sizes(self.ledger, study.trainer.size))
@@ -184,7 +208,7 @@ class Run:
                 with shown:
                     yield
         finally:
-            listeners.clear()
+            del listeners[others:]
 
     @property
     def _best(self) -> Trial | None:

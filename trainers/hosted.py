@@ -6,15 +6,15 @@ until the other side has said how many it has: each arrives once, and in order.
 
 from __future__ import annotations
 
-import contextlib
 import pickle
+import socket
 import sys
 import threading
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .messages import Command, Event
+from .messages import Broken, Command, Event, Job
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ class HostedWorker:
         self._come = 0  # commands, in all
         self._events: list[Event] = []  # that the driver hasn't acknowledged
         self._first = 0  # the number of the first of these
-        self._left, self._failure = False, None  # type: bool, str | None
+        self._left = False
+        self._failure: str | None = None
         sys.path += [path for path in paths if path not in sys.path]
         threading.Thread(target=self._serve, args=(sent,), daemon=True).start()
 
@@ -79,14 +80,28 @@ class HostedWorker:
             return commands
 
     def _serve(self, sent: bytes) -> None:
-        failure = traceback.format_exc  # of whatever it is: the driver tells it
         try:
             work, job = pickle.loads(sent)  # from the driver, as everything that Ray carries
-            work.serve(job, self)
-        except BaseException:
-            self._failure = failure()
-            raise
+            if problem := _folder_problem(job):
+                self.send(Broken([problem]))
+            else:
+                work.serve(job, self)
+        except BaseException:  # the driver tells it
+            self._failure = traceback.format_exc()
         finally:
-            with self._changed, contextlib.suppress(RuntimeError):
+            with self._changed:
                 self._left = True
                 self._changed.notify_all()
+
+
+def _folder_problem(job: Job) -> str | None:
+    """Says so if the study's folder isn't here, where this machine's trials could leave weights and checkpoints."""
+    if job.folder is None:
+        return None
+    mark = job.folder / "id"
+    if mark.exists() and mark.read_text().strip() == job.study:
+        return None
+    return (
+        f"the study's folder {job.folder} isn't on {socket.gethostname()}: on a Ray cluster workers leave weights and "
+        "checkpoints there. Run it in a folder that all nodes share, or give such a one as --storage"
+    )

@@ -7,6 +7,7 @@ that have gone were training is the scheduler's to give to others. What an actor
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import pickle
 import re
@@ -19,13 +20,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ...errors import SettingsError, StudyError
 from ...trainers.hosted import HostedWorker, Said
 from ...trainers.messages import Close, Command, Event, Job, Ready
+from ..objective import Objective
 from ..scheduler import Scheduler, Work
 
+logger = logging.getLogger(__name__)
 TICK = 0.1  # seconds between looks at the clock and at interrupts
 LOOK = 2.0  # seconds between looks at the cluster's nodes
 PATIENCE = 10.0  # seconds after which a worker that has nothing to say is asked again
@@ -131,6 +134,11 @@ class Crew:
             except self.ray.exceptions.RayError as error:
                 yield calls[call], error
 
+    @property
+    def silent(self) -> list[int]:
+        """Those who have said nothing since they were last listened to."""
+        return [index for index, worker in self.workers.items() if worker.ready and worker.call is not None]
+
     def remove(self, worker: WorkerActor) -> None:
         """Ends a worker that has left, or is lost."""
         del self.workers[worker.index]
@@ -158,6 +166,8 @@ def run(
     `address` is the Ray cluster's. Raises SettingsError if there is none, or none of its nodes can hold a worker, and
     StudyError if workers die, though their nodes live, before they are ready.
     """
+    if isinstance(work, Objective):
+        jobs = [replace(job, folder=None) for job in jobs]  # its workers write nothing, so nothing need be shared
     with _joined(address) as ray:
         crew = next((crew for job in jobs if (crew := Crew(ray, work, job, most)).room), None)
         if crew is None:
@@ -179,31 +189,33 @@ def run(
                     crew.remove(worker)
                     if worker.index in scheduler.closed:
                         continue
-                    words, blameless = last_words(said)
-                    stillborn += not (worker.ready or blameless)
+                    words, why = last_words(said)
+                    stillborn += not (worker.ready or why == "node")
                     if stillborn > 1:
                         raise StudyError(f"a worker can't start: {words}")
-                    crew.send(scheduler.lost(worker.index, words))
+                    crew.send(scheduler.lost(worker.index, words, memory=why == "memory", blameless=why == "node"))
                 crew.send(scheduler.tick())
+                for index in scheduler.overdue(crew.silent):
+                    ray.kill(crew.workers[index].actor)
         finally:
             crew.close()
 
 
-def last_words(said: Said | Exception) -> tuple[str, bool]:
-    """Says how a worker ended, and whether that can't be its work's fault, as its node is gone."""
+def last_words(said: Said | Exception) -> tuple[str, Literal["node", "memory", "process"]]:
+    """Says how a worker ended, and what gave out: its node, that one's memory, or its process alone."""
     if isinstance(said, Said):
         lines = (said.failure or "it left without being told to").strip().splitlines()
-        return f"the worker failed: {lines[-1]}", False
+        return f"the worker failed: {lines[-1]}", "process"
     text = str(said)
     address = re.search(r"^\s*ip: (\S+)", text, re.MULTILINE)
     place = f" {address[1]}" if address else ""
     if "node has died" in text or "node failed" in text or "NODE_DIED" in text:
-        return f"the worker's node{place} died", True
+        return f"the worker's node{place} died", "node"
     if "running low on memory" in text or "OUT_OF_MEMORY" in text:
-        return f"out of memory: Ray ended the worker, as memory ran low on its node{place}", False
+        return f"out of memory: Ray ended the worker, as memory ran low on its node{place}", "memory"
     detail = re.search(r"exit detail: (.*?)(?: Some common causes|$)", text, re.DOTALL)
     how = detail[1] if detail else text.strip().splitlines()[-1]
-    return f"the worker's process died on node{place}: {' '.join(how.split())}", False
+    return f"the worker's process died on node{place}: {' '.join(how.split())}", "process"
 
 
 @contextmanager
@@ -221,6 +233,8 @@ def _joined(address: str | None) -> Iterator[Any]:
         return
     address = address or os.environ.get("RAY_ADDRESS") or "auto"
     _require_reachable(address)
+    own: Any = sys.modules["ray._private.worker"]
+    own.print_to_stdstream = lambda data, **_: logger.info("%s", data)  # else a node's end is told amid `--json`
     here = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGTERM)  # Ray puts one of its own in its place, which leaves at once
     try:

@@ -54,7 +54,7 @@ class TestRay(ExecutorContract):
 def test_a_killed_worker_fails_the_trial_it_had_and_the_study_goes_on(plain: Make) -> None:
     study = plain(strategy="grid", executor="ray", workers=1).run(three_kills_its_process, progress=False)
     assert [trial.state for trial in study.trials] == ["complete"] * 3 + ["failed"] + ["complete"] * 6
-    assert study.trials[3].reason.startswith("the worker's process died on node")
+    assert study.trials[3].reason.startswith("the worker's process died on node 127.0.0.1")
 
 
 def test_a_node_that_joins_is_used_and_one_that_is_lost_takes_no_study_with_it(
