@@ -214,8 +214,10 @@ def last_words(said: Said | Exception) -> tuple[str, Literal["node", "memory", "
     if "running low on memory" in text or "OUT_OF_MEMORY" in text:
         return f"out of memory: Ray ended the worker, as memory ran low on its node{place}", "memory"
     detail = re.search(r"exit detail: (.*?)(?: Some common causes|$)", text, re.DOTALL)
-    how = detail[1] if detail else text.strip().splitlines()[-1]
-    return f"the worker's process died on node{place}: {' '.join(how.split())}", "process"
+    how = " ".join((detail[1] if detail else text.strip().splitlines()[-1]).split())
+    if "connection error code" in how:
+        how = f"killed, or crashed; what it printed is in Ray's logs there ({how.rstrip('.')})"
+    return f"the worker's process died on node{place}: {how}", "process"
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import subprocess
@@ -20,7 +21,7 @@ from contracts.waiting import eventually, lives
 
 import leadline as ll
 
-pytest.importorskip("ray", reason="Ray isn't installed")
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray isn't installed")
 QUICK = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 1000, "health_check_failure_threshold": 4}
 Make = Callable[..., ll.Study]
 
@@ -28,11 +29,12 @@ Make = Callable[..., ll.Study]
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """A head with one core, where this process joins it."""
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # the latter: on 127.0.0.1
     from ray.cluster_utils import Cluster
 
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     made = Cluster(
-        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, "_system_config": QUICK}
+        initialize_head=True,
+        head_node_args={"num_cpus": 1, "include_dashboard": False, "_system_config": QUICK},
     )
     yield made
     made.shutdown()
