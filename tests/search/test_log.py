@@ -102,10 +102,6 @@ def test_a_log_that_cannot_be_written_stops_nothing(digits: Callable[..., ll.Stu
 def test_a_worker_that_is_lost_is_told_and_counted(plain: Callable[..., ll.Study]) -> None:
     study = plain()
     with study._writing() as ledger:
-        from leadline.search.budget import Budget
-        from leadline.search.faults import Faults
-        from leadline.search.scheduler import Scheduler
-
         faults = Faults()
         ledger.listeners += [Log(study.folder.path), faults]
         scheduler = Scheduler(ledger, budget=Budget(trials=3))
@@ -113,6 +109,8 @@ def test_a_worker_that_is_lost_is_told_and_counted(plain: Callable[..., ll.Study
         scheduler.lost(0, "killed by signal 9")
         lost = next(line for line in read_log(study.folder.path) if line["event"] == "worker lost")
         assert (lost["worker"], lost["reason"], lost["trials"]) == (0, "killed by signal 9", [0])
-        assert faults.lines() == [
-            "1 trial failed: killed by signal 9 (trial 0)", "1 worker lost: killed by signal 9"
-        ]  # fmt: skip
+        assert faults.lost == ["killed by signal 9"]
+        assert (faults.retried, faults.failed) == ([0], {})
+        scheduler.handle(1, Ready(lanes=1, device="cpu"))
+        scheduler.lost(1, "killed by signal 9")
+        assert (len(faults.lost), faults.retried, list(faults.failed)) == (2, [0], [0])
