@@ -93,11 +93,10 @@ def losses(trials: int, wanted: int, seconds: float) -> None:
                 nodes.append(made.add_node(num_cpus=1))
         runner.join()
         ended = Counter(trial.state for trial in study.trials)
-        faults = sum(len(trial.faults) for trial in study.trials)
     twice = sum(n - 1 for n in (*Heard.ended.values(), *Heard.reports.values()))
     print(
         f"{lost} nodes lost under {trials} trials in {time.monotonic() - began:.0f} s: {dict(ended)}; "
-        f"{len(Heard.gone)} workers lost, {faults} faults noted; told twice: {twice}, after it was lost: {Heard.late}; "
+        f"{len(Heard.gone)} workers lost; told twice: {twice}, after it was lost: {Heard.late}; "
         f"trials that ended once: {sum(n == 1 for n in Heard.ended.values())}"
     )
     made.shutdown()

@@ -12,9 +12,9 @@ import sys
 import threading
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from .messages import Broken, Command, Event, Job
+from .messages import Broken, Command, Event, Job, Ready
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,8 @@ class HostedWorker:
     # The worker's side
 
     def send(self, event: Event) -> None:
+        if isinstance(event, Ready):  # another machine can do nothing with a process's number, or a device's alone
+            event = replace(event, device=f"{socket.gethostname()}:{event.device}", process=None)
         with self._changed:
             self._events.append(event)
             self._changed.notify_all()

@@ -31,7 +31,7 @@ from ..scheduler import Scheduler, Work
 logger = logging.getLogger(__name__)
 TICK = 0.1  # seconds between looks at the clock and at interrupts
 LOOK = 2.0  # seconds between looks at the cluster's nodes
-PATIENCE = 10.0  # seconds after which a worker that has nothing to say is asked again
+PATIENCE = 30.0  # seconds after which a worker that has nothing to say is asked again
 GRACE = 2.0  # seconds a worker has to leave once it is told to
 REACH = 5.0  # seconds in which a cluster's address must answer
 AT_ONCE = 4  # calls that an actor answers at a time: one waits for events, others bring commands
@@ -77,8 +77,7 @@ class WorkerActor:
         del self.outbox[: said.come - self.come]
         self.come = said.come
         self.ready = self.ready or bool(events and isinstance(events[0], Ready))
-        # Its process may be another machine's: here the number says nothing.
-        return [replace(event, process=None) if isinstance(event, Ready) else event for event in events]
+        return events
 
 
 class Crew:
@@ -235,10 +234,11 @@ def _joined(address: str | None) -> Iterator[Any]:
         return
     address = address or os.environ.get("RAY_ADDRESS") or "auto"
     _require_reachable(address)
-    own: Any = sys.modules["ray._private.worker"]
-    own.print_to_stdstream = lambda data, **_: logger.info("%s", data)  # else a node's end is told amid `--json`
     here = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGTERM)  # Ray puts one of its own in its place, which leaves at once
+    own: Any = sys.modules["ray._private.worker"]
+    printed = vars(own).get("print_to_stdstream")
+    own.print_to_stdstream = lambda data, **_: logger.info("%s", data)  # else a node's end is told amid `--json`
     try:
         ray.init(address, log_to_driver=False, logging_level="ERROR", namespace="leadline")
     except (ConnectionError, RuntimeError, ValueError) as error:
@@ -250,15 +250,16 @@ def _joined(address: str | None) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+        own.print_to_stdstream = printed
 
 
 def _require_reachable(address: str) -> None:
     """Raises SettingsError if nobody is at HOST:PORT, of which Ray itself would be sure after two minutes."""
-    if "://" in address:
-        raise SettingsError(f"`address` must be HOST:PORT of a Ray cluster, but got {address!r}. {HOW_TO_START}")
     host, colon, port = address.rpartition(":")
-    if not colon:
-        return  # "auto", "local" or the like
+    if address == "auto":
+        return  # Ray looks for one on this machine
+    if not colon or "://" in address:  # "local" would have Ray start one
+        raise SettingsError(f"`address` must be HOST:PORT of a Ray cluster, but got {address!r}. {HOW_TO_START}")
     try:
         socket.create_connection((host, int(port)), REACH).close()
     except (OSError, ValueError, OverflowError) as error:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pickle
+import socket
 import threading
 from pathlib import Path
 from typing import Any
 
 from leadline.trainers.hosted import HostedWorker, Said
-from leadline.trainers.messages import Channel, Close, Decision, Go, Job, Report
+from leadline.trainers.messages import Channel, Close, Decision, Go, Job, Ready, Report
 
 JOB = Job(0, None, maximize=True, study="0" * 32)
 PATIENT = 30.0
@@ -24,6 +25,13 @@ class Echo:
                     return
                 if isinstance(command, Decision):
                     channel.send(Report(command.number, 1, 0.0))
+
+
+class Awake:
+    """Work that is ready."""
+
+    def serve(self, job: Job, channel: Channel) -> None:
+        channel.send(Ready(1, "cuda", 4711))
 
 
 class Broken:
@@ -92,6 +100,11 @@ def test_a_worker_that_is_closed_leaves_and_one_that_fails_says_why() -> None:
     said = hosted(Broken()).exchange(0, 0, [], PATIENT)
     assert said.left
     assert (said.failure or "").endswith("ZeroDivisionError: no good\n")
+
+
+def test_a_device_is_called_by_its_machines_name_too() -> None:
+    (event,) = hosted(Awake()).exchange(0, 0, [], PATIENT).events
+    assert event == Ready(1, f"{socket.gethostname()}:cuda", None)
 
 
 def test_a_folder_that_is_not_shared_is_told_before_the_first_trial(tmp_path: Path) -> None:
