@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import signal
 import subprocess
@@ -21,7 +20,9 @@ from contracts.waiting import eventually, lives
 
 import leadline as ll
 
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray isn't installed")
+# Before it is imported: no reports of usage, and the cluster on 127.0.0.1
+os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+pytest.importorskip("ray", reason="Ray isn't installed")
 QUICK = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 1000, "health_check_failure_threshold": 4}
 Make = Callable[..., ll.Study]
 
@@ -29,7 +30,6 @@ Make = Callable[..., ll.Study]
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """A head with one core, where this process joins it."""
-    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # the latter: on 127.0.0.1
     from ray.cluster_utils import Cluster
 
     made = Cluster(
@@ -64,6 +64,7 @@ def test_a_node_that_joins_is_used_and_one_that_is_lost_takes_no_study_with_it(
 ) -> None:
     space = ll.Space(x=ll.Int(0, 9), folder=str(tmp_path))
     study = plain(space=space, strategy="grid", executor="ray")
+    log = study.folder.path / "log.jsonl"
 
     runner = threading.Thread(target=lambda: study.run(waits_for_the_file_go, trials=5, progress=False))
     runner.start()  # nodes are this thread's: they need the main one
@@ -72,12 +73,12 @@ def test_a_node_that_joins_is_used_and_one_that_is_lost_takes_no_study_with_it(
         node = cluster.add_node(num_cpus=1)
         assert eventually(lambda: count(tmp_path, "began-*") == 2)
         cluster.remove_node(node, allow_graceful=False)
+        assert eventually(lambda: "the worker's node 127.0.0.1 died" in log.read_text())
     finally:
         (tmp_path / "go").touch()
         runner.join()
     assert [trial.state for trial in study.trials] == ["complete"] * 5
     assert not any(trial.faults for trial in study.trials)  # it was nobody's fault
-    assert "the worker's node 127.0.0.1 died" in (study.folder.path / "log.jsonl").read_text()
     assert capsys.readouterr().out == ""  # where `--json` prints, Ray's daemons would tell of it
 
 
