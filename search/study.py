@@ -58,8 +58,9 @@ class Study:
     name and options, or an Optuna sampler; `pruner` the same (`leadline.search.pruners.PRUNERS`, an Optuna pruner).
     `limits` are the most `parameters`, `flops` (of predicting an example) and `memory` (bytes of training it, or
     "8GB") that a network may take: what would take more is never proposed. `storage` is a folder
-    (`leadline-studies` by default), a database's URL, or an Optuna storage. `executor` is "inline", "processes" or
-    "auto": processes where all that is trained can be imported, else inline. `devices` is "auto", or a device's
+    (`leadline-studies` by default), a database's URL, or an Optuna storage. `executor` is "inline", "processes",
+    "ray" (the cluster at `address`, HOST:PORT, by default the one that runs here) or "auto": processes where all that
+    is trained can be imported, else inline. `devices` is "auto", or a device's
     name or several; `workers` is how many processes train on each ("auto": one a GPU; on a CPU one a core where
     neither strategy nor pruner looks at results, else one, as more would make the study's course depend on the
     clock). `lanes` is how many trials a worker trains at once ("auto": as many as pay), `plan` how: "fused" into
@@ -96,6 +97,7 @@ class Study:
         seed: int = 0,
         storage: str | Path | BaseStorage | None = None,
         executor: str = "auto",
+        address: str | None = None,
         devices: str | Collection[str] = "auto",
         lanes: str | int = "auto",
         plan: str = "auto",
@@ -107,7 +109,7 @@ class Study:
     ) -> None:
         space = _default_space(trainer) if space is None else space
         self.name, self.space, self.trainer, self.seed = name, space, trainer, seed
-        self.storage, self.executor, self.devices = storage, executor, devices
+        self.storage, self.executor, self.address, self.devices = storage, executor, address, devices
         self.lanes, self.plan, self.workers, self.keep, self.mlflow = lanes, plan, workers, keep, mlflow
         problems = settings.own_problems(self)
         several = any(isinstance(given, list | tuple) and len(given) > 1 for given in (metric, direction))
