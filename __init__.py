@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .search.study import Study, load_study
     from .search.trial import ActiveTrial, Trial
     from .spaces import Choice, Float, Int, Space
+    from .trainers.models import Model, load_model
     from .trainers.networks import build
     from .trainers.trainer import Trainer
 
@@ -42,6 +43,7 @@ _HOMES = {
     ".spaces": ("Choice", "Float", "Int", "Space"),
     ".search.study": ("Study", "load_study"),
     ".search.trial": ("ActiveTrial", "Trial"),
+    ".trainers.models": ("Model", "load_model"),
     ".trainers.networks": ("build",),
     ".trainers.trainer": ("Trainer",),
 }
@@ -55,6 +57,7 @@ __all__ = [
     "Float",
     "Int",
     "LeadlineError",
+    "Model",
     "Pruned",
     "SettingsError",
     "Space",
@@ -67,6 +70,7 @@ __all__ = [
     "Trial",
     "UsageError",
     "build",
+    "load_model",
     "load_study",
 ]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from io import TextIOWrapper
 from pathlib import Path
@@ -63,8 +63,11 @@ Data = Annotated[
 Model = Annotated[
     str | None, typer.Option(help="A network family, or module:function.", autocompletion=among(completion.MODELS))
 ]
-Executor = Annotated[str | None, typer.Option(help="inline, processes.", autocompletion=among(completion.EXECUTORS))]
-Workers = Annotated[str | None, typer.Option(help="Worker processes on each device: auto or a number.")]
+Executor = Annotated[
+    str | None, typer.Option(help="inline, processes, ray.", autocompletion=among(completion.EXECUTORS))
+]
+Address = Annotated[str | None, typer.Option(help="HOST:PORT of the Ray cluster. [default: the one that runs here]")]
+Workers = Annotated[str | None, typer.Option(help="Workers on each device (ray: in all): auto or a number.")]
 Device = Annotated[
     str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...", autocompletion=among(completion.DEVICES))
 ]
@@ -104,6 +107,7 @@ def run(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="The study's seed.")] = None,
     executor: Executor = None,
+    address: Address = None,
     workers: Workers = None,
     storage: Storage = None,
     enqueue: Annotated[Path | None, typer.Option(help="A JSON list of configurations to run first.")] = None,
@@ -134,6 +138,7 @@ def run(
         "plan": plan,
         "seed": seed,
         "executor": executor,
+        "address": address,
         "workers": _number(workers),
         "storage": storage,
         "warm_start": warm_start or None,
@@ -184,6 +189,7 @@ def resume(
     stall: Stall = None,
     device: Device = None,
     executor: Executor = None,
+    address: Address = None,
     workers: Workers = None,
     lanes: Lanes = None,
     storage: Storage = None,
@@ -195,7 +201,7 @@ def resume(
     from .errors import StudyError
     from .search.budget import UNBOUNDED, Budget
 
-    options = _given(devices=device, executor=executor, workers=_number(workers), lanes=_number(lanes))
+    options = _given(devices=device, executor=executor, address=address, workers=_number(workers), lanes=_number(lanes))
     with _status("Opening the study ..."):
         study = _load(name, storage, allow or [], **options)
     if study.trainer is None:
@@ -255,6 +261,29 @@ def show(
 
 
 @app.command()
+def status(
+    name: Name,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on showing it until the study has ended.")] = False,
+    storage: Storage = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show how a study gets on: counts, pace, the best so far, what went wrong."""
+    from .search import status as statuses
+
+    def look() -> statuses.Status:
+        return statuses.status_of(_load(name, storage))
+
+    if follow:
+        with suppress(KeyboardInterrupt):  # how one stops looking
+            statuses.follow(look, as_json=as_json)
+    elif as_json:
+        print_json(look().as_json())
+    else:
+        statuses.print_status(look())
+
+
+@app.command()
 def best(
     name: Name,
     as_yaml: Annotated[
@@ -291,7 +320,6 @@ def compare(
         str, typer.Argument(metavar="B", help="What to compare it with, of the same kind.", autocompletion=studies)
     ],
     storage: Storage = None,
-    allow: Allow = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -299,7 +327,7 @@ def compare(
     from .search.analysis import comparison
 
     with _status("Comparing ..."):
-        found = comparison.compare(first, second, lambda name: _load(name, storage, allow))
+        found = comparison.compare(first, second, lambda name: _load(name, storage))
     if as_json:
         print_json(found.as_json())
     else:
@@ -346,6 +374,7 @@ def ablate(
     epochs: Annotated[int | None, typer.Option(help="Epochs of each. [default: as the study]")] = None,
     device: Device = None,
     executor: Executor = None,
+    address: Address = None,
     workers: Workers = None,
     lanes: Lanes = None,
     storage: Storage = None,
@@ -356,7 +385,7 @@ def ablate(
     """Train the best configuration without this and that: what is each layer worth?"""
     from .search.analysis.ablation import ablate
 
-    options = _given(devices=device, executor=executor, workers=_number(workers), lanes=_number(lanes))
+    options = _given(devices=device, executor=executor, address=address, workers=_number(workers), lanes=_number(lanes))
     with _status("Opening the study ..."):
         study = _load(name, storage, allow or [])
     ablation, variants = ablate(
@@ -389,6 +418,91 @@ def report(
         print_json({"path": str(path), "plots": [str(plot) for plot in written]})
     else:
         print(path)
+
+
+@app.command()
+def ensemble(
+    name: Name,
+    size: Annotated[int, typer.Option(min=1, help="At most so many trials, counted as often as taken.")] = 5,
+    test: Annotated[
+        bool, typer.Option("--test", help="Open the test split, for the ensemble and the best trial.")
+    ] = False,
+    device: Device = None,
+    storage: Storage = None,
+    allow: Allow = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Choose trials whose answers together are best, on validation rows; `export` and `predict` take them."""
+    from .search.ensembles.printing import print_ensemble
+
+    with _telling("Opening the study") as tell:
+        study = _load(name, storage, allow or [], **_given(devices=device))
+        found = study.ensemble(size, test=test, tell=tell)
+    if as_json:
+        print_json(found.as_json())
+    else:
+        print_ensemble(study, found)
+
+
+@app.command()
+def export(
+    name: Name,
+    format: Annotated[
+        str | None, typer.Option(help="torch-export, onnx, torch, safetensors. [default: by --output, or torch-export]")
+    ] = None,
+    trial: Annotated[int | None, typer.Option(help="The number of the trial. [default: the best]")] = None,
+    ensemble: Annotated[bool, typer.Option("--ensemble", help="Take the ensemble.")] = False,
+    output: Annotated[Path | None, typer.Option(help="The file. [default: NAME and the format's suffix, here]")] = None,
+    storage: Storage = None,
+    allow: Allow = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write the best network to one file, with preparation of the inputs, classes and a card inside."""
+    from .search.predicting import print_exported
+    from .trainers.models import file_of, save
+
+    with _status("Exporting ..."):
+        model = _load(name, storage, allow or []).model(trial, ensemble=ensemble)
+        path = save(model, output or file_of(name, format), format)
+    print_exported(model, path, as_json=as_json)
+
+
+@app.command()
+def predict(
+    source: Annotated[
+        str, typer.Argument(metavar="STUDY|MODEL", help="A study's name, or an exported file.", autocompletion=studies)
+    ],
+    files: Annotated[list[Path], typer.Argument(metavar="FILES", help="Images or their folders, .npy, .npz, tables.")],
+    trial: Annotated[int | None, typer.Option(help="The number of the trial. [default: the best]")] = None,
+    ensemble: Annotated[bool, typer.Option("--ensemble", help="Take the study's ensemble.")] = False,
+    output: Annotated[Path | None, typer.Option(help="Write a CSV file.")] = None,
+    storage: Storage = None,
+    allow: Allow = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Print the classes and probabilities, or the values, that the best network predicts for examples in files."""
+    from .search import predicting
+    from .trainers.models import load_model
+    from .trainers.models.files import predict_files
+
+    if output is not None and as_json:
+        raise UsageError("--output writes a file, --json prints: give one of them")
+    with _status("Loading the model ..."):
+        exported = Path(source).is_file()
+        if exported and (trial is not None or ensemble):
+            raise UsageError(f"--trial and --ensemble are of a study, but {source} is a file that holds one model")
+        study = None if exported else _load(source, storage, allow or [])
+        model = load_model(source) if study is None else study.model(trial, ensemble=ensemble)
+    with predicting.watched(predict_files(model, files)) as predicted:
+        if output is not None:
+            print(f"{predicting.write_predictions(predicted, model, output):,} predictions: {output}")
+        elif as_json:
+            predicting.print_predictions_json(predicted, model)
+        else:
+            predicting.print_predictions(predicted, model)
 
 
 @app.command()
@@ -502,21 +616,23 @@ def _status(text: str) -> AbstractContextManager[object]:
     return console.status(text) if console.is_terminal else nullcontext()
 
 
-def _looked_into(study: Study, settings: Any, plot: Path | None) -> DeepCheck:
+@contextmanager
+def _telling(first: str) -> Iterator[Callable[[str], None]]:
+    """Gives what shows what is being done: in one line on a terminal, else a line each."""
     from rich.console import Console
 
+    console = Console(stderr=True)
+    with console.status(f"{first} ...") if console.is_terminal else nullcontext() as status:
+        yield lambda text: status.update(f"{text} ...") if status else print(f"{text} ...", file=sys.stderr)
+
+
+def _looked_into(study: Study, settings: Any, plot: Path | None) -> DeepCheck:
     from .search.analysis import charts
     from .search.analysis.deep_check import deep_check
 
     if plot is not None:
         charts.require_picture(plot)
-    console = Console(stderr=True)
-    with console.status("Looking into the study ...") if console.is_terminal else nullcontext() as status:
-        tell = (
-            (lambda text: status.update(f"{text} ..."))
-            if status
-            else (lambda text: print(f"{text} ...", file=sys.stderr))
-        )
+    with _telling("Looking into the study") as tell:
         found = deep_check(study, trials=settings.trials, minutes=settings.minutes, tell=tell)
     if plot is not None and found.rates:
         charts.plot(found.rates, plot)
@@ -524,9 +640,11 @@ def _looked_into(study: Study, settings: Any, plot: Path | None) -> DeepCheck:
 
 
 def _load(name: str, storage: str | None, allow: list[str] | None = None, **options: Any) -> Study:
+    """Opens a study; without `allow`, an empty list at least, only to read: then no code of the study's is imported."""
     from .search.study import load_study
 
-    return load_study(name, storage, allow=allow or [], **options)
+    reads = allow is None
+    return load_study(name, storage, allow=allow or [], base=Path.cwd(), imports=not reads, **options)
 
 
 def _configurations(path: Path) -> list[dict[str, Any]]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import optuna
+from optuna.exceptions import ExperimentalWarning
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -100,6 +102,13 @@ class Ledger:
         """Keeps a JSON value with the study."""
         self.mirror.set_study_user_attr(self.mirror.study_id, f"leadline:{name}", value)
 
+    def name_objectives(self, names: Sequence[str]) -> None:
+        """Tells what knows Optuna, its dashboard for one, what the objectives are called."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            if self.optuna.metric_names != list(names):
+                self.optuna.set_metric_names(list(names))
+
     def enqueue(self, configurations: Iterable[Mapping[str, Any]]) -> None:
         """Puts configurations first in line; what they leave out is proposed. Those the study holds are left out.
 
@@ -127,6 +136,11 @@ class Ledger:
             for listener in self.listeners:
                 listener.planned(blueprint, stack, reason)
         return self.plans[blueprint]
+
+    def happened(self, event: str, **facts: Any) -> None:
+        """Tells the listeners of something that isn't recorded: see `search/log.py` for what there is."""
+        for listener in self.listeners:
+            listener.happened(event, facts)
 
     def propose(self, given: Mapping[str, Any] | None = None) -> Trial:
         """Returns a new trial with every parameter set, those `given` to their values, and the others in view of them.

@@ -33,6 +33,9 @@ class Listener:
     def ended(self, trial: Trial) -> None:
         """A trial ended."""
 
+    def happened(self, event: str, facts: Mapping[str, Any]) -> None:
+        """Something happened that no trial's record tells: a worker is ready or lost, MLflow is away, ..."""
+
 
 class Callbacks(Listener):
     """Calls the user's `on_epoch(trial, epoch, metrics)` and `on_trial_end(trial)`; what they raise ends the run."""

@@ -117,6 +117,8 @@ def print_outcome(study: Study, ended: list[Trial], *, new: int, waiting: int) -
     why = {"space": exhausted, "trials": "done" if new else "was finished already"}.get(study.ended_by)
     why = why or study.budget.words(study.ended_by)
     print(f"\n{study.name}: {why}, {counted(ended)}")
+    for line in study.faults.lines():
+        print(f"  {line}")
     if waiting:
         print(f"{waiting} more wait in line: `leadline resume {where} --trials {len(ended) + waiting}` runs them.")
     if all(trial.state != "complete" for trial in ended):
@@ -156,8 +158,13 @@ def print_test(study: Study, opened: list[dict[str, Any]], again: Trial | None, 
         print(f"Trained again {times} times, it comes to {again.value:.4f} ± {again.spread or 0:.4f} on validation.")
     elif again is not None:
         print(f"Training it again failed: {again.reason}.")
-    often = "once" if len(opened) == 1 else f"{len(opened)} times"
-    print(f"The test split of this study has been opened {often}. Choose by validation, not by this number.")
+    print(opened_told(len(opened)))
+
+
+def opened_told(times: int) -> str:
+    """Says how often a study's test split has been opened."""
+    often = "once" if times == 1 else f"{times} times"
+    return f"The test split of this study has been opened {often}. Choose by validation, not by this number."
 
 
 def _reproduced(valid: float, recorded: float) -> str:
@@ -223,13 +230,13 @@ def storage_option(study: Study) -> str:
 
 def print_json(value: Any) -> None:
     """Prints JSON, with null for NaN and infinities."""
-    print(json.dumps(_finite(value), indent=2, allow_nan=False))
+    print(json.dumps(finite(value), indent=2, allow_nan=False))
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """Returns JSON with null for what it has no word for: NaN and infinities."""
     if isinstance(value, dict):
-        return {name: _finite(part) for name, part in value.items()}
+        return {name: finite(part) for name, part in value.items()}
     if isinstance(value, list):
-        return [_finite(part) for part in value]
+        return [finite(part) for part in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

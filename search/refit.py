@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StudyError
 from .model import rebuild
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from ..trainers.messages import Job
     from ..trainers.stack import Bench, Lane, Stack
@@ -33,9 +34,8 @@ def refit(trainer: Trainer, folder: Folder, trial: Trial, job: Job, interrupted:
     if found is not None and all(found[1][name] == card[name] for name in ("study", "params", "epoch")):
         return
     bench = trainer.bench(job, refitting=True)
-    lane = _lane(trainer, trial, job, fold=0)
-    network = trainer.network(lane, bench)
-    stack = _stack(trainer, bench, lane, network, job)
+    lane = lane_of(trainer, trial, job, fold=0)
+    (stack,) = stacked(trainer, bench, [(lane, trainer.network(lane, bench))], job)
     with threads(job.threads):
         for _ in range(card["epoch"]):
             if interrupted():
@@ -48,35 +48,51 @@ def refit(trainer: Trainer, folder: Folder, trial: Trial, job: Job, interrupted:
     checkpoints.write(path, stack.weights(lane), {**card, "fold": 0, "refit": True, **data.describe()})
 
 
-def judge(trainer: Trainer, folder: Folder, trial: Trial, job: Job, *, refitted: bool) -> dict[str, Any]:
-    """Opens the test split for a complete trial, and returns what is found, by name.
+@dataclass(frozen=True)
+class Judged:
+    """What a network came to: `value` is the metric on the test rows, of the network that was trained again if `refit`.
 
-    `value` is the metric on the test rows, of the network that was trained again if `refitted`. `valid` is the
-    metric on the validation rows of the trial's own network, computed anew, and `recorded` what the trial itself had
-    found for it: the same, if the device and the number of threads are. With folds or replicates both are those of
-    the one whose weights are kept.
+    `valid` is the metric on the validation rows of the trial's own network, computed anew, and `recorded` what the
+    trial itself had found for it: the same, if the device and the number of threads are. With folds or replicates both
+    are those of the one whose weights are kept. `outputs` (n, ...) are those of the test rows, in the targets' units.
     """
+
+    value: float
+    valid: float
+    recorded: float
+    refit: bool
+    outputs: Tensor = field(repr=False)
+
+    def record(self) -> dict[str, Any]:
+        """Returns what is kept of it, by name."""
+        return {name: getattr(self, name) for name in ("value", "valid", "recorded", "refit")}
+
+
+def judge(trainer: Trainer, folder: Folder, trial: Trial, job: Job, *, refitted: bool) -> Judged:
+    """Opens the test split for a complete trial, and returns what is found."""
     from ..trainers.data import open_test
     from ..trainers.worker import threads
 
     network, card = rebuild(trainer, folder, trial)
     bench = trainer.bench(job)
-    lane = _lane(trainer, trial, job, fold=card["fold"], epoch=card["epoch"])
+    lane = lane_of(trainer, trial, job, fold=card["fold"], epoch=card["epoch"])
     with threads(job.threads):
-        stack = _stack(trainer, bench, lane, network, job)
+        (stack,) = stacked(trainer, bench, [(lane, network)], job)
         data = bench.data_of(lane)
         valid = bench.score(lane, stack.predict(lane, data.valid.inputs), data.valid.targets)
         if refitted:
             del bench, stack  # a GPU may not hold both
-            bench, lane = trainer.bench(job, refitting=True), _lane(trainer, trial, job, fold=0, epoch=card["epoch"])
+            bench, lane = trainer.bench(job, refitting=True), lane_of(trainer, trial, job, fold=0, epoch=card["epoch"])
             network, _ = rebuild(trainer, folder, trial, refitted=True)
-            stack, data = _stack(trainer, bench, lane, network, job), bench.data
+            (stack,), data = stacked(trainer, bench, [(lane, network)], job), bench.data
         test = open_test(trainer.loaded, trainer.split(job.seed), data)
-        value = bench.score(lane, stack.predict(lane, test.inputs), test.targets)
-    return {"value": value, "valid": valid, "recorded": card["fold_value"], "refit": refitted}
+        outputs = stack.predict(lane, test.inputs)
+        value = bench.score(lane, outputs, test.targets)
+    return Judged(value, valid, card["fold_value"], refitted, data.in_units(outputs).cpu())
 
 
-def _lane(trainer: Trainer, trial: Trial, job: Job, fold: int, epoch: int = 0) -> Lane:
+def lane_of(trainer: Trainer, trial: Trial, job: Job, fold: int, epoch: int = 0) -> Lane:
+    """Returns the lane that a trial trained in, with its own random streams."""
     from ..trainers.stack import Lane
     from ..trainers.streams import Stream
 
@@ -84,16 +100,29 @@ def _lane(trainer: Trainer, trial: Trial, job: Job, fold: int, epoch: int = 0) -
     return Lane(trial.number, trial.params, trainer.recipe(trial.params), stream, epoch)
 
 
-def _stack(trainer: Trainer, bench: Bench, lane: Lane, network: nn.Module, job: Job) -> Stack:
-    """Returns a stack of the kind that the study's trials of this network train in, holding the lane alone."""
-    from ..trainers.plan import name_of
+def stacked(trainer: Trainer, bench: Bench, lanes: Sequence[tuple[Lane, nn.Module]], job: Job) -> list[Stack]:
+    """Returns stacks of the kinds that the study's trials train in, holding lanes that have these networks."""
     from ..trainers.stack import FusedStack, LoopedStack
+
+    stacks: dict[str, Stack] = {}
+    for lane, network in lanes:
+        name, kind, widest = _kind(trainer, bench, lane, network, job)
+        if name not in stacks:
+            stacks[name] = FusedStack(bench, widest) if kind == "fused" else LoopedStack(bench)
+        stacks[name].add(lane, network)
+    return list(stacks.values())
+
+
+def _kind(
+    trainer: Trainer, bench: Bench, lane: Lane, network: nn.Module, job: Job
+) -> tuple[str, str, nn.Module | None]:
+    """Returns the name of a lane's stack, its kind, and the network to which narrower ones are padded there, if any."""
+    from ..trainers.plan import name_of
 
     names = set(trainer.widths_of(lane.params)) & set(lane.params) & set(job.widths)
     widest = trainer.network(lane, bench, **{name: max(job.widths[name]) for name in names}) if names else network
     name = name_of(bench, lane.recipe, widest)
-    padded = job.plans.get(f"{name}-widths", ("apart", 0))[0] == "padded"
-    kind, _ = job.plans.get(name if padded else name_of(bench, lane.recipe, network), ("looped", 1))
-    stack = FusedStack(bench, widest if padded else None) if kind == "fused" else LoopedStack(bench)
-    stack.add(lane, network)
-    return stack
+    if job.plans.get(f"{name}-widths", ("apart", 0))[0] == "padded":
+        return name, job.plans.get(name, ("looped", 1))[0], widest
+    name = name_of(bench, lane.recipe, network)
+    return name, job.plans.get(name, ("looped", 1))[0], None

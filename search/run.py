@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -14,10 +15,12 @@ from ..errors import SettingsError, StudyError
 from ..trainers.messages import Job
 from . import settings
 from .budget import Budget
-from .executors import EXECUTORS
+from .executors import EXECUTORS, ray
+from .export import write_model
+from .faults import Faults
 from .ledger import Ledger
 from .listeners import Callbacks, Keeper, Sizes, Tracebacks
-from .model import write_model
+from .log import BEGAN, ENDED, FAILED, Log
 from .objective import Objective
 from .pruners.wrapped import NoPruner
 from .refit import refit
@@ -44,6 +47,7 @@ class Run:
         structure = partial(work.structure, padded=study.plan == "padded")
         do = structure, work.weight, study.folder.branch
         self.scheduler = Scheduler(ledger, self._rungs, *do, budget=budget, limits=study.limits.time)
+        self.faults = Faults()
         self.tracking_problem: str | None = None
         self.refit_problem: str | None = None
 
@@ -70,17 +74,18 @@ class Run:
         )
         tracker = self._tracker()
         finished = False
-        try:
-            with self._listening(tracker, shown if progress else None):
-                if self.scheduler.has_work:
-                    EXECUTORS[self._executor()](self.work, self._jobs(), self.scheduler)
-                self.scheduler.conclude()
-            if not self.scheduler.interrupted:
-                self._refit(shown)
-                finished = not self.scheduler.interrupted
-        finally:
-            with shown.status("Writing the best network, and to MLflow what it lacks, with a report ..."):
-                self._conclude(tracker, finished=finished)
+        with self._logged():
+            try:
+                with self._listening(tracker, shown if progress else None):
+                    if self.scheduler.has_work:
+                        self._execute()
+                    self.scheduler.conclude()
+                if not self.scheduler.interrupted:
+                    self._refit(shown)
+                    finished = not self.scheduler.interrupted
+            finally:
+                with shown.status("Writing the best network, and to MLflow what it lacks, with a report ..."):
+                    self._conclude(tracker, finished=finished)
 
     def _set_up(self) -> None:
         """Keeps with the study what every run of it must share: the split, and how its stacks are run."""
@@ -93,8 +98,11 @@ class Run:
         trainer, seed = self.study.trainer, self.study.seed
         if trainer is None:
             return
-        self.ledger.set_attribute("base", str(trainer.base) if trainer.base else None)
-        self.ledger.set_attribute("metric", trainer.metric(self.study.metric).name)
+        metric = trainer.metric(self.study.metric).name
+        if self.ledger.attribute("split") is None or self.ledger.attribute("base") is not None:  # else a script's
+            self.ledger.set_attribute("base", str(trainer.base) if trainer.base else None)
+        self.ledger.set_attribute("metric", metric)
+        self.ledger.name_objectives([metric, *self.study.goals.further])
         rows, kept = trainer.split(seed), self.ledger.attribute("split")
         if kept is None:
             sizes = {"train": len(rows.train), "valid": len(rows.valid), "test": len(rows.test)}
@@ -103,6 +111,15 @@ class Run:
         elif kept["data"] != trainer.loaded.digest:
             name = self.study.name
             raise SettingsError(f"the data of `{name}` have changed since it began; give the study another name")
+
+    def _execute(self) -> None:
+        if self._executor() != "ray":
+            EXECUTORS[self._executor()](self.work, self._jobs(), self.scheduler)
+            return
+        given = [self.study.workers] if isinstance(self.study.workers, int) else []
+        most = min([*given, *([] if self.trials is None else [self.trials])], default=None)
+        jobs = [self._job(device) for device in devices_on_cluster(self.study)]
+        ray.run(self.work, jobs, self.scheduler, address=self.study.address, most=most)
 
     @property
     def _seconds_left(self) -> float | None:
@@ -119,12 +136,11 @@ class Run:
         return frozenset() if trainer is None else self.study.pruner.rungs(number, trainer.recipe(params).epochs)
 
     def _jobs(self) -> list[Job]:
-        jobs = []
-        for device in devices_of(self.study):
-            most = self._most_lanes(device)
-            job = job_for(self.study, self.ledger, device)
-            jobs += [replace(job, most_lanes=most)] * self._workers(device, most)
-        return jobs
+        jobs = [self._job(device) for device in devices_of(self.study)]
+        return [job for job in jobs for _ in range(self._workers(job.device, job.most_lanes))]
+
+    def _job(self, device: str) -> Job:
+        return replace(job_for(self.study, self.ledger, device), most_lanes=self._most_lanes(device))
 
     @property
     def _results_matter(self) -> bool:
@@ -155,8 +171,26 @@ class Run:
         return None if self.study.tracking is None else Tracker(self.study, self.ledger, self.scheduler.workers)
 
     @contextmanager
+    def _logged(self) -> Iterator[None]:
+        """Writes the study's log, and gathers the faults, from the run's beginning to its very end."""
+        listeners = self.ledger.listeners
+        listeners += [Log(self.study.folder.path), self.faults]
+        left = [trial.number for trial in self.ledger.unfinished()]
+        self.ledger.happened(BEGAN, host=socket.gethostname(), budget=self.budget.as_json(), taken_up=left)
+        try:
+            yield
+        except BaseException as error:
+            self.ledger.happened(FAILED, reason=f"{type(error).__name__}: {error}")
+            raise
+        else:
+            self.ledger.happened(ENDED, by=self.ended_by, seconds=round(self.scheduler.seconds, 3))
+        finally:
+            listeners.clear()
+
+    @contextmanager
     def _listening(self, tracker: Tracker | None, shown: Progress | None) -> Iterator[None]:
         study, listeners = self.study, self.ledger.listeners
+        others = len(listeners)
         if study.trainer is not None:
             if "parameters" in study.goals.further:
                 listeners.append(Sizes(self.ledger, study.trainer.size))
@@ -174,7 +208,7 @@ class Run:
                 with shown:
                     yield
         finally:
-            listeners.clear()
+            del listeners[others:]
 
     @property
     def _best(self) -> Trial | None:
@@ -204,11 +238,12 @@ class Run:
         """Writes the best network of a run that wasn't interrupted, and has the tracker send what is left."""
         study, best, model = self.study, self._best, None
         if finished and best is not None and study.trainer is not None and study.folder.weights(best.number).exists():
-            model = write_model(study.trainer, study.folder, best, program=tracker is not None)
+            model = write_model(study, best, program=tracker is not None)
         if tracker is not None:
             wanted = finished and best is not None and tracker.options.report
             report = partial(write_report_and_plots, study) if wanted else None
-            tracker.close(End(best, model, finished, self.scheduler.ended_by, report))
+            state = "finished" if finished else "interrupted" if self.scheduler.interrupted else "failed"
+            tracker.close(End(best, model, state, "error" if state == "failed" else self.ended_by, report))
             self.tracking_problem = tracker.problem
 
 
@@ -220,11 +255,16 @@ def write_report_and_plots(study: Study, folder: Path) -> None:
 
 
 def devices_of(study: Study) -> list[str]:
-    """Returns the names of the devices that the study's trials are trained on, where each is CUDA's or the CPU."""
+    """Returns the names of this machine's devices for the study's trials, where each is CUDA's or the CPU."""
     devices = [study.devices] if isinstance(study.devices, str) else list(study.devices)
-    if devices == ["auto"]:
+    if devices == ["auto"] or study.executor == "ray":
         devices = (_cuda_devices() if study.trainer else []) or ["cpu"]
     return devices
+
+
+def devices_on_cluster(study: Study) -> list[str]:
+    """Returns the devices of a Ray cluster that the study may be trained on, the better first."""
+    return ["cuda", "cpu"] if study.devices == "auto" else [str(study.devices)]
 
 
 def job_for(study: Study, ledger: Ledger, device: str) -> Job:

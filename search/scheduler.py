@@ -33,6 +33,7 @@ from ..trainers.messages import (
 from ..trainers.time_limits import ANY_TIME, TimeLimits
 from .budget import Budget, Tally
 from .ledger import Ledger
+from .log import LOST, RETRY, WORKER
 from .pruners.base import Begin, End, Move, Resume
 from .trial import ENDED, Trial
 from .watch import Watch
@@ -141,6 +142,8 @@ class Scheduler:
                 self.ledger.fault(number, what)
                 return []
             case Ready():
+                if worker not in self.workers:
+                    self.ledger.happened(WORKER, worker=worker, device=event.device, lanes=event.lanes)
                 self.workers[worker] = event
                 return self._fill(worker) + self._wake()
             case Planned(blueprint, stack, lanes, reason):
@@ -186,6 +189,7 @@ class Scheduler:
         held, at, over = self._held_by(worker), self.watch.rest(worker), self.killed.pop(worker, {})
         place = self.workers.pop(worker, None)
         blamed = set() if blameless else set(over or (held if memory else at or held))
+        self.ledger.happened(LOST, worker=worker, reason=reason, trials=held)
         for number in held:
             del self.running[number]
         for number in held:
@@ -207,6 +211,7 @@ class Scheduler:
     def _retry(self, number: int, reason: str, device: str) -> None:
         """Puts a trial in line to go on by itself, and elsewhere than on this device if there is another."""
         self.first.append(self.ledger.fault(number, reason, retried=True))
+        self.ledger.happened(RETRY, trial=number, reason=reason)
         self.alone.add(number)
         self.shunned[number] = device
 

@@ -18,6 +18,8 @@ from ..trainers.references import travels
 from . import settings
 from .budget import UNBOUNDED, Budget
 from .checks import run_problems
+from .export import model_of
+from .faults import Faults
 from .folder import Folder, is_there, locked, open_storage, quiet, release, root_of, shown
 from .goals import ONE, Goals, goals_of
 from .ledger import Ledger
@@ -35,10 +37,14 @@ from .trial import ActiveTrial, Trial
 from .warm_start import WarmStart, best_of, earlier_trials
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas
+    from numpy.typing import NDArray
     from optuna.storages import BaseStorage
 
+    from ..trainers.models import Model
     from ..trainers.trainer import Trainer
+    from .ensembles import Ensemble
 
 
 PAUSING = {"pbt", "thaw", "bohb"}  # strategies and pruners for trials of a trainer alone
@@ -53,8 +59,9 @@ class Study:
     `limits` are the most `parameters`, `flops` (of predicting an example) and `memory` (bytes of training it, or
     "8GB") that a network may take: what would take more is never proposed; and the most `seconds` that a trial may
     train, and `epoch_seconds` an epoch take (or "10m"): then it fails. `storage` is a folder
-    (`leadline-studies` by default), a database's URL, or an Optuna storage. `executor` is "inline", "processes" or
-    "auto": processes where all that is trained can be imported, else inline. `devices` is "auto", or a device's
+    (`leadline-studies` by default), a database's URL, or an Optuna storage. `executor` is "inline", "processes",
+    "ray" (the cluster at `address`, HOST:PORT, by default the one that runs here) or "auto": processes where all that
+    is trained can be imported, else inline. `devices` is "auto", or a device's
     name or several; `workers` is how many processes train on each ("auto": one a GPU; on a CPU one a core where
     neither strategy nor pruner looks at results, else one, as more would make the study's course depend on the
     clock). `lanes` is how many trials a worker trains at once ("auto": as many as pay), `plan` how: "fused" into
@@ -91,6 +98,7 @@ class Study:
         seed: int = 0,
         storage: str | Path | BaseStorage | None = None,
         executor: str = "auto",
+        address: str | None = None,
         devices: str | Collection[str] = "auto",
         lanes: str | int = "auto",
         plan: str = "auto",
@@ -102,7 +110,7 @@ class Study:
     ) -> None:
         space = _default_space(trainer) if space is None else space
         self.name, self.space, self.trainer, self.seed = name, space, trainer, seed
-        self.storage, self.executor, self.devices = storage, executor, devices
+        self.storage, self.executor, self.address, self.devices = storage, executor, address, devices
         self.lanes, self.plan, self.workers, self.keep, self.mlflow = lanes, plan, workers, keep, mlflow
         problems = settings.own_problems(self)
         several = any(isinstance(given, list | tuple) and len(given) > 1 for given in (metric, direction))
@@ -133,6 +141,7 @@ class Study:
         self._stopped = False  # whether that run, or the next one, is to end
         self.budget = UNBOUNDED  # of the last run
         self.ended_by = ""  # what ended the last run: a part of the budget, "space" or "interrupt"
+        self.faults = Faults()  # of the last run
         self.tracking_problem: str | None = None
         self.refit_problem: str | None = None
 
@@ -195,7 +204,7 @@ class Study:
                 self._going_on.go(progress=progress)
             finally:
                 self.ended_by, self.tracking_problem = self._going_on.ended_by, self._going_on.tracking_problem
-                self.refit_problem = self._going_on.refit_problem
+                self.faults, self.refit_problem = self._going_on.faults, self._going_on.refit_problem
                 self._going_on, self._stopped = None, False
         return self
 
@@ -368,10 +377,58 @@ class Study:
             refitted = self.trainer.refit and ledger.attribute("refit_failed") != best.number
             job = job_for(self, ledger, devices_of(self)[0])
             found = judge(self.trainer, self.folder, best, job, refitted=refitted)
-            opened = {"trial": best.number, "metric": ledger.attribute("metric"), **found, "at": time.time()}
+            opened = {"trial": best.number, "metric": ledger.attribute("metric"), **found.record(), "at": time.time()}
             ledger.set_attribute("tests", [*(ledger.attribute("tests") or []), opened])
             ledger.commit()
-        return float(found["value"])
+        return found.value
+
+    # Taking it home
+
+    def ensemble(
+        self, size: int = 5, *, test: bool = False, tell: Callable[[str], None] = lambda text: None
+    ) -> Ensemble:
+        """Chooses up to `size` complete trials, with replacement, whose mean answers best; keeps them with the study.
+
+        They are chosen greedily on validation rows, of all complete trials; members whose weights weren't kept are
+        trained again. `test` opens the test split, once for the ensemble and the best trial. `tell` hears what is being
+        done. Raises StudyError if there are no predictions to choose by.
+        """
+        from .ensembles import chosen
+
+        with self._writing() as ledger:
+            self.confirm()
+            return chosen(self, ledger, size, test=test, tell=tell)
+
+    def model(self, trial: int | None = None, *, ensemble: bool = False) -> Model:
+        """Returns a trial's network, by default the best one's, or the `ensemble`, ready to predict.
+
+        Raises StudyError if the study has no trainer, the weights weren't kept, or no ensemble was chosen.
+        """
+        from .ensembles import ensemble_model
+
+        if ensemble and trial is not None:
+            raise SettingsError(f"either an ensemble or trial {trial}, not both")
+        return ensemble_model(self) if ensemble else model_of(self, trial)
+
+    def predict(self, inputs: Any, *, ensemble: bool = False) -> NDArray[np.float32]:
+        """Returns the best network's probabilities of the classes (n, classes), or values (n,) of a regression.
+
+        `inputs` are as those of the data (`Model.predict`). Raises StudyError as `model` does, and DataError.
+        """
+        return self.model(ensemble=ensemble).predict(inputs)
+
+    def export(
+        self, path: str | Path, format: str | None = None, *, trial: int | None = None, ensemble: bool = False
+    ) -> Path:
+        """Writes a trial's network, by default the best one's, or the ensemble to a file that `load_model` reads.
+
+        `format` is "torch-export" (.pt2), "onnx" (.onnx), "torch" (.pt) or "safetensors", by default the one of the
+        path's suffix. Preparation of the inputs, classes and a card are inside; the test split isn't opened. Returns
+        the path. Raises StudyError as `model` does, and SettingsError if the network can't be exported so.
+        """
+        from ..trainers.models import save
+
+        return save(self.model(trial, ensemble=ensemble), path, format)
 
     def report(self, path: str | Path) -> Path:
         """Writes the study's report to `path`: all of it in one .html file, or in text as .md; returns the path.
@@ -477,6 +534,8 @@ class Study:
             ledger.set_attribute("id", identity)
             ledger.set_attribute("settings", described)
             ledger.set_attribute("format", settings.FORMAT)
+            if self.trainer is None:  # a trainer knows what its metric is called once it has data
+                ledger.name_objectives([self.metric if isinstance(self.metric, str) else "value", *self.goals.further])
             if self.warm_start is not None:
                 ledger.set_attribute("warm_start", earlier)
                 allowed = self.allowed or (lambda params: True)
@@ -504,15 +563,20 @@ def load_study(
     trainer: Trainer | None = None,
     *,
     allow: Collection[str] = (),
+    base: Path | None = None,
+    imports: bool = True,
     **options: Any,
 ) -> Study:
     """Returns the study called `name` that exists in `storage`, with the settings it was made with.
 
     A study made in Python with its own functions or arrays can be read so; to run it, give its `trainer`. `allow` names
-    installed packages that a study file's `module:function` may come from; `options` are those of `Study` that aren't
-    settings (executor, devices, workers, ...). Raises SettingsError if there is no such study.
+    installed packages that a study file's `module:function` may come from; that of a study without a file is looked up
+    in the folder `base`, by default wherever Python looks. Without `imports` none of it is ever imported, for who only
+    reads. `options` are those of `Study` that aren't settings (executor, devices, workers, ...). Raises SettingsError
+    if there is no such study.
     """
-    return Study(name, storage=storage, **{**settings_of(name, storage, trainer, allow), **options})
+    found = settings_of(name, storage, trainer, allow=allow, base=base, imports=imports)
+    return Study(name, storage=storage, **{**found, **options})
 
 
 def _default_space(trainer: Trainer | None) -> Space:

@@ -48,12 +48,12 @@ def fitted(columns: Sequence[Column], width: int) -> tuple[list[tuple[Column, in
             break
         kept.remove(last)
         left_out.append(last.name)
-    room = width + GAP - sum(_least(column) + GAP for column in kept)
-    widths = []
-    for column in kept:
-        more = max(0, min(room, column.width - _least(column)))
-        room -= more
-        widths.append(_least(column) + more)
+    widths = [_least(column) for column in kept]
+    room = width - sum(widths) - GAP * (len(kept) - 1)
+    while room > 0 and (cut := [place for place, column in enumerate(kept) if widths[place] < column.width]):
+        for place in cut[:room]:  # all that were cut get as much
+            widths[place] += 1
+        room -= len(cut)
     in_order = [column.name for column in columns if column.name in left_out]
     return list(zip(kept, widths, strict=True)), in_order
 
@@ -82,7 +82,16 @@ def print_columns(columns: Sequence[Column], *, marked: Collection[int] = ()) ->
         table.add_row(*cells, style="bold green" if place in marked else None)
     console.print(table)
     if left_out:
-        console.print(Text(f"No room for {', '.join(left_out)}: a wider terminal, a pipe or --json has all.", "dim"))
+        print_wrapped(f"No room for {', '.join(left_out)}: a wider terminal, a pipe or --json has all.")
+
+
+def print_wrapped(text: str) -> None:
+    """Prints text with its lines broken between words, where there is a terminal."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console()
+    console.print(Text(text), soft_wrap=not console.is_terminal)
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import inspect
 import json
 import os
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import leadline as ll
@@ -639,3 +641,95 @@ def test_a_signal_ends_the_run_within_seconds_and_the_study_resumes(
     assert {trial["state"] for trial in said.json["trials"]} == {"complete"}
     ended = [trial for trial in before if trial["state"] == "complete"]
     assert [trial for trial in said.json["trials"] if trial["number"] in [t["number"] for t in ended]] == ended
+
+
+class TestTakingAModelHome:
+    @pytest.fixture
+    def run(self, leadline: Leadline, small: str, here: Path) -> Leadline:
+        """Runs commands beside a study that has had three trials, of which one keeps its weights, and inputs of it."""
+        leadline("run", small, "--set", "keep=1")
+        trainer = ll.load_study("small").trainer
+        assert trainer is not None
+        np.save(here / "digits.npy", trainer.loaded.inputs[:60])
+        return leadline
+
+    def test_an_exported_file_predicts_what_the_study_does_and_the_lines_to_use_it_are_told(
+        self, run: Leadline, here: Path
+    ) -> None:
+        said = run("export", "small", "--format", "torch")
+        best = ll.load_study("small").best
+        assert (said.code, said.err) == (0, "")
+        assert said.out.startswith(f"small.pt (0.01 MB, torch): trial {best.number} of small, the best of 3 complete")
+        assert f"accuracy {best.value:.4f} on validation rows\n" in said.out
+        assert "ll.load_model('small.pt').predict(inputs)" in said.out
+        assert run("predict", "small.pt", "digits.npy").out == run("predict", "small", "digits.npy").out
+        told = run("export", "small", "--output", "other.safetensors", "--json").json
+        assert (told["path"], told["card"]["format"]) == ("other.safetensors", "safetensors")
+        assert told["bytes"] == (here / "other.safetensors").stat().st_size
+
+    def test_predictions_are_a_table_json_or_a_file_of_the_same_numbers(self, run: Leadline, here: Path) -> None:
+        table = run("predict", "small", "digits.npy")
+        assert table.out.splitlines()[0].split() == ["input", "class", "probability", "then"]
+        assert len(table.out.splitlines()) == 61
+        told = run("predict", "small", "digits.npy", "--json").json
+        assert (told[3]["file"], told[3]["row"], len(told)) == ("digits.npy", 3, 60)
+        assert sum(told[3]["probabilities"].values()) == pytest.approx(1)
+        best = max(told[3]["probabilities"], key=told[3]["probabilities"].__getitem__)
+        assert told[3]["class"] == best
+        assert f"digits.npy:3   {best}      {told[3]['probabilities'][best]:.4f}" in table.out
+        said = run("predict", "small", "digits.npy", "--output", "told.csv")
+        assert said.out == "60 predictions: told.csv\n"
+        rows = list(csv.DictReader((here / "told.csv").read_text().splitlines()))
+        assert float(rows[3][f"p({best})"]) == pytest.approx(told[3]["probabilities"][best])
+        assert (rows[3]["class"], rows[3]["row"], len(rows)) == (best, "3", 60)
+
+    def test_on_a_terminal_the_first_fifty_are_shown_and_how_to_get_all(
+        self, run: Leadline, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("leadline.search.predicting.sys.stdout.isatty", lambda: True, raising=False)
+        said = run("predict", "small", "digits.npy")
+        assert "digits.npy:49" in said.out
+        assert "digits.npy:50" not in said.out
+        assert "these are the first 50" in said.out
+
+    def test_an_ensemble_is_chosen_told_exported_and_predicts(self, run: Leadline) -> None:
+        said = run("ensemble", "small", "--size", "3")
+        assert said.code == 0, said.err
+        assert "held out of the choice" in said.out
+        assert "The test split was not opened" in said.out
+        assert said.out.rstrip().splitlines()[-1] == "Next: leadline export small --ensemble"
+        assert run("show", "small", "--json").json["study"]["tests"] == []
+        told = run("ensemble", "small", "--size", "3", "--test", "--json").json
+        assert [member["trial"] for member in told["members"]] == [
+            one["trial"] for one in ll.load_study("small").attribute("ensemble")["members"]
+        ]
+        assert len(run("show", "small", "--json").json["study"]["tests"]) == 1
+        again = run("ensemble", "small", "--size", "3", "--test")
+        assert "(McNemar)" in again.out
+        assert run("export", "small", "--ensemble", "--output", "e.pt").code == 0
+        assert run("predict", "e.pt", "digits.npy").out == run("predict", "small", "digits.npy", "--ensemble").out
+
+    @pytest.mark.parametrize(
+        ("command", "problem"),
+        [
+            ("export small --format onxx", "no format is called `onxx`. Did you mean `onnx`?"),
+            ("export small --output model.bin", "model.bin: a model's ends in one of .pt2 (torch-export)"),
+            ("export small --trial 2 --ensemble", "either an ensemble or trial 2, not both"),
+            ("predict small none.npy", "none.npy: there is no such file or folder."),
+            ("predict small digits.npy --output x.csv --json", "--output writes a file, --json prints"),
+            ("predict study.yaml digits.npy", "study.yaml: a model's ends in one of"),
+            ("predict other digits.npy", "there is no study `other`"),
+        ],
+    )
+    def test_what_cant_be_is_told_in_a_line_with_exit_code_2(self, run: Leadline, command: str, problem: str) -> None:
+        said = run(*command.split())
+        assert said.code == 2
+        assert problem in said.err
+        assert said.out == ""
+
+    def test_a_trial_whose_weights_werent_kept_is_exit_code_1(self, run: Leadline) -> None:
+        study = ll.load_study("small")
+        other = next(trial.number for trial in study.trials if trial.number != study.best.number)
+        said = run("export", "small", "--trial", str(other))
+        assert said.code == 1
+        assert f"weights are kept of the best 1 trials (`keep`), of `small` {study.best.number}, but not" in said.err

@@ -1,4 +1,4 @@
-"""The README's code and the examples run as they stand, from a folder of any name, only with fewer trials."""
+"""The examples run as they stand, from a folder of any name, only with fewer trials."""
 
 import re
 import subprocess
@@ -9,10 +9,6 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SCRIPTS = {path.name: path.read_text() for path in (ROOT / "examples").glob("*.py")}
-SCRIPTS |= {
-    f"readme_{index}.py": block
-    for index, block in enumerate(re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL))
-}
 
 
 def shorter(script: str) -> str:

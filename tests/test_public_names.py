@@ -13,6 +13,7 @@ PROMISED = [
     "Float",
     "Int",
     "LeadlineError",
+    "Model",
     "Pruned",
     "SettingsError",
     "Space",
@@ -25,6 +26,7 @@ PROMISED = [
     "Trial",
     "UsageError",
     "build",
+    "load_model",
     "load_study",
 ]
 

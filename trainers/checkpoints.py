@@ -1,8 +1,9 @@
 """Checkpoints: tensors and JSON in one safetensors file that is either whole or not there.
 
-The format's metadata hold `state`, the JSON, and `crc32`: eight hexadecimal digits, the CRC-32 of the whole file with
-zeros in their place. The format itself checks its header alone; a byte of a tensor that a disk gave back otherwise
-would be trained on. A CRC is against accidents, not against people, who could compute it anew.
+The format's metadata hold one entry, `checked` (of several the order would be chance): eight hexadecimal digits, the
+CRC-32 of the whole file with zeros in their place, and the state as JSON. The format itself checks its header alone; a
+byte of a tensor that a disk gave back otherwise would be trained on. A CRC is against accidents, not against people,
+who could compute it anew.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from torch import Tensor
 from ..errors import StudyError
 from .disk import fsync
 
-_FIELD = b'"crc32":"'  # inside the state's JSON quotes are escaped, so it stands in a header once
+_FIELD = b'"checked":"'  # inside the state's JSON quotes are escaped, so it stands in a header once
 _BLANK = b"00000000"
 
 
@@ -49,7 +50,7 @@ def write(
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
     }
     # clones: tied weights share memory, which the format can't hold
-    content = memoryview(save(whole, {"state": json.dumps(state), "crc32": _BLANK.decode()}))
+    content = memoryview(save(whole, {"checked": _BLANK.decode() + json.dumps(state)}))
     place = _place(content)
     checksum = _crc(content, place)
     temporary = path.with_name(
@@ -91,9 +92,11 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     try:
         length = 8 + int.from_bytes(content[:8], "little")
         metadata = json.loads(content[8:length])["__metadata__"]
-        if metadata.keys() != {"state"} and not _checks(memoryview(content)):
+        if metadata.keys() == {"state"}:
+            return load(content), json.loads(metadata["state"])
+        if not _checks(memoryview(content)):
             return None
-        return load(content), json.loads(metadata["state"])
+        return load(content), json.loads(metadata["checked"][len(_BLANK) :])
     except (SafetensorError, KeyError, TypeError, ValueError, AttributeError, RecursionError):
         return None
 

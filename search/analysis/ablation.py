@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...errors import Problem, SettingsError, StudyError, suggestion
-from .retraining import trained_again, trainer_of
+from ..model import trainer_of
+from .retraining import trained_again
 
 if TYPE_CHECKING:
     from ...trainers.trainer import Trainer

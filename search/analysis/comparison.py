@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import UsageError
 from ..settings import differing
-from ..table import Column, print_columns
+from ..table import Column, print_columns, print_wrapped
 from ..trial import ENDED
 from ..words import short
 from .history import Step, history
@@ -176,7 +176,7 @@ def _at_equal_costs(one: Sequence[Step], other: Sequence[Step], metric: str) -> 
     for name in ("trials", "epochs", "seconds"):
         least = min(getattr(one[-1], name), getattr(other[-1], name))
         if least and getattr(one[-1], name) != getattr(other[-1], name):
-            of = "seconds of training" if name == "seconds" else name
+            of = "s of training" if name == "seconds" else name
             told = f"{least:.1f}" if name == "seconds" else str(least)
             best = [_best([step for step in steps if getattr(step, name) <= least]) for steps in (one, other)]
             pairs.append(Pair(f"best {metric} after {told} {of}", *best))
@@ -224,7 +224,7 @@ def print_comparison(found: Comparison) -> None:
     print_columns([*_columns(found, found.figures), changes])
     print()
     for name, verdict in found.verdicts.items():
-        print(f"{SAID_OF[name]}{verdict.told}")
+        print_wrapped(f"{SAID_OF[name]}{verdict.told}")
 
 
 def _columns(found: Comparison, pairs: Sequence[Pair]) -> list[Column]:

@@ -8,16 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ...errors import Problem, SettingsError, StudyError
+from ...errors import Problem, SettingsError
 from ...spaces import Choice, Space
 from ..folder import LONGEST_NAME
+from ..model import trainer_of
 
 if TYPE_CHECKING:
-    from ...trainers.trainer import Trainer
     from ..study import Study
     from ..trial import Trial
 
-WAYS_TO_RUN = ("executor", "devices", "workers", "lanes", "plan")
+WAYS_TO_RUN = ("executor", "address", "devices", "workers", "lanes", "plan")
 Configuration = Mapping[str, Any]
 
 
@@ -75,16 +75,6 @@ def retrain(study: Study, *, replicates: int = 5, **options: Any) -> Trial:
     """
     _, (trial,) = trained_again(study, [study.best.params], "retrained", replicates=replicates, **options)
     return trial
-
-
-def trainer_of(study: Study) -> Trainer:
-    """Returns the study's trainer. Raises StudyError if it has none."""
-    if study.trainer is None:
-        raise StudyError(
-            f"what `{study.name}` trains is known to its Python script alone, an objective, arrays or functions: "
-            "call this there, on the study itself"
-        )
-    return study.trainer
 
 
 def _space_of(configurations: Sequence[Configuration]) -> Space:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from ...trainers.messages import Job
 from ..scheduler import Scheduler, Work
-from . import inline, processes
+from . import inline, processes, ray
 
 
 class Executor(Protocol):
@@ -25,4 +25,4 @@ class Executor(Protocol):
         """
 
 
-EXECUTORS: dict[str, Executor] = {"inline": inline.run, "processes": processes.run}
+EXECUTORS: dict[str, Executor] = {"inline": inline.run, "processes": processes.run, "ray": ray.run}

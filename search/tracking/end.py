@@ -13,12 +13,12 @@ from ..trial import Trial
 class End:
     """How a run of the study ended: its best trial, and the folder of that one's model, if there is one.
 
-    `reason` is what ended it: a part of the budget, "space", "interrupt", ... `report` writes report and plots into a
-    folder, where they are wanted.
+    `state` is "finished", "interrupted" or "failed", `reason` what ended it: a part of the budget, "space",
+    "interrupt", "error". `report` writes report and plots into a folder, where they are wanted.
     """
 
     best: Trial | None = None
     model: Path | None = None
-    finished: bool = False
-    reason: str = ""
+    state: str = "finished"
+    reason: str = "trials"
     report: Callable[[Path], None] | None = None

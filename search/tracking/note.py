@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from ..study import Study
     from ..trial import Trial
 
-ENDINGS = {"space": "every configuration has been tried", "interrupt": "interrupted, and can go on"}
+ENDINGS = {
+    "space": "every configuration has been tried",
+    "interrupt": "interrupted, and can go on",
+    "error": "by an error",
+}
 
 
 def note(study: Study, ledger: Ledger, best: Trial | None = None, ended_by: str = "trials") -> str:

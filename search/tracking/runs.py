@@ -130,10 +130,10 @@ class Runs:
 
     def sync(self, frozen: FrozenTrial) -> None:
         """Sends what MLflow lacks of a trial, in as few calls as it allows: each one waits for its disk."""
-        trial = Trial.of(frozen, self.ledger.space.fixed)
-        run = self.trials.get(trial.number)
+        run = self.trials.get(frozen.number)
         if run is not None and run.ended:
             return
+        trial = Trial.of(frozen, self.ledger.space.fixed)
         over = trial.state in ENDED
         further, own = self.told(trial, frozen)
         tags = {"state": trial.state, **({"reason": trial.reason} if over else {}), **own}

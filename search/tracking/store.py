@@ -8,19 +8,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..folder import Folder, without_password
+from ..folder import Folder, lives, without_password, without_passwords
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 # What the client waits for, unless the user says otherwise: with its defaults a study would wait for minutes where the
 # server is gone, or has stopped answering. Whatever still fails is tried again by the tracker.
-PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
 
 
 def connect(uri: str) -> MlflowClient:
     """Returns a client of MLflow's store at `uri`, which is made ready if it is a new local one."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    for name in ("MLFLOW_DISABLE_TELEMETRY", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"):
+        os.environ.setdefault(name, "true")
     for name, value in PATIENCE.items():
         os.environ.setdefault(name, value)
     from mlflow.tracking import MlflowClient
@@ -51,7 +52,7 @@ def troubles() -> tuple[type[BaseException], ...]:
 
 def told(error: BaseException, uri: str) -> str:
     """Returns in a line what kept MLflow's store from taking something."""
-    text = str(error).splitlines()[0] if str(error) else ""
+    text = without_passwords(str(error).splitlines()[0], uri) if str(error) else ""
     if "Connection refused" in text or "Max retries exceeded" in text:
         return f"{without_password(uri)} can't be reached"
     if "timed out" in text.lower():
@@ -77,15 +78,5 @@ def _make_database(path: Path) -> None:
         new.unlink()
     for left in path.parent.glob(f"{path.name}.*"):
         process = left.suffix[1:].split("-")[0]
-        if process.isdigit() and not _lives(int(process)):  # what a crash left
+        if process.isdigit() and not lives(int(process)):  # what a crash left
             left.unlink(missing_ok=True)
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

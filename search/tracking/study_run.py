@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .end import End
     from .runs import Runs
 
+STATUS = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
 FILES = "study"  # the folder of artifacts that say how the study is run
 
 
@@ -40,6 +41,7 @@ class StudyRun:
         self.study, self.ledger, self.options = study, ledger, study.tracking
         interval = study.tracking.interval
         self.monitor = None if interval is None else Monitor(workers, interval)
+        self.problem = ""  # what of the study couldn't be made, so that MLflow lacks it
         self._described = False  # whether this process has sent what describes the study
 
     def begin(self, runs: Runs) -> None:
@@ -79,7 +81,7 @@ class StudyRun:
 
     def conclude(self, runs: Runs, end: End) -> None:
         """Sends what came of the study, and ends its run."""
-        tags = {"state": "finished" if end.finished else "interrupted", "reason": end.reason}
+        tags = {"state": end.state, "reason": end.reason}
         tags[NOTE] = note(self.study, self.ledger, end.best, end.reason)
         if end.best is not None:
             tags[f"{BEST}trial"] = str(end.best.number)
@@ -91,10 +93,10 @@ class StudyRun:
             self._tag_front(runs)
         if end.model is not None and end.best is not None and self.study.trainer is not None:
             logger = ModelLogger(runs.client, runs.experiment_id, runs.parent, self.options)
-            tags[DIGEST] = logger.log(self.study.trainer, self.study.folder, end.best, end.model)
+            tags[DIGEST] = logger.log(self.study, end.best, end.model)
         runs.log(runs.parent, tags=tags)
         runs.delete_doubles()
-        runs.client.set_terminated(runs.parent.id, "FINISHED" if end.finished else "KILLED")
+        runs.client.set_terminated(runs.parent.id, STATUS[end.state])
         if end.report is not None:
             self._log_report(runs, end.report)
 
@@ -104,7 +106,13 @@ class StudyRun:
         if runs.parent.tags.get(REPORT) == ended:
             return
         with TemporaryDirectory() as place:
-            write(Path(place))
+            try:
+                write(Path(place))
+            except (
+                Exception
+            ) as error:  # a plot's defect must not end what a long study found; `leadline report` shows it
+                self.problem = f"the report can't be written ({type(error).__name__}: {error})"
+                return
             runs.client.log_artifacts(runs.parent.id, place)
         runs.log(runs.parent, tags={REPORT: ended})
 

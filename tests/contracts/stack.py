@@ -553,6 +553,17 @@ class StackContract:
 
     # What is kept
 
+    @pytest.mark.parametrize("folds", [1, 3])
+    def test_all_lanes_predict_together_what_each_predicts_bit_for_bit(self, make: MakeStack, folds: int) -> None:
+        hall, params = self.hall(make, "mlp", folds=folds)
+        stack = hall.stack(*(hall.lane(number, fold, **params) for number in range(3) for fold in range(folds)))
+        stack.train_epoch()
+        inputs = [data.valid.inputs for data in hall.bench.folds]
+        together = stack.predict_all(inputs)
+        assert len(together) == len(stack.lanes)
+        for lane, outputs in zip(stack.lanes, together, strict=True):
+            assert torch.equal(outputs, stack.predict(lane, inputs[lane.stream.fold]))
+
     def test_weights_are_a_copy(self, make: MakeStack) -> None:
         hall = Hall(make)
         lane, network = hall.lane(0, batch_norm=True)

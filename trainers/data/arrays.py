@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from ...errors import DataError
-from .frames import typed
+from .frames import is_frame, typed
 from .source import Data, Inputs, Task
 from .targets import encode
 
@@ -37,18 +37,19 @@ def from_arrays(
     >>> from_arrays(torch.zeros(4, 1, 8, 8), ["a", "b", "a", "b"]).classes
     ('a', 'b')
     """
-    indices, classes = encode(_as_array(targets, "targets"), task)
+    indices, classes = encode(as_array(targets, "targets"), task)
     return Data(name, _as_inputs(inputs), indices, classes, test, groups, order)
 
 
 def _as_inputs(inputs: Any) -> Inputs:
-    if hasattr(inputs, "iloc") and getattr(inputs, "ndim", 0) == 2:  # a data frame, told without importing pandas
+    if is_frame(inputs):
         frame: DataFrame = inputs
         return typed(frame)
-    return _as_array(inputs, "inputs")
+    return as_array(inputs, "inputs")
 
 
-def _as_array(values: Any, what: str) -> NDArray[Any]:
+def as_array(values: Any, what: str) -> NDArray[Any]:
+    """Returns an array, tensor or nested lists as an array; `what` they are is for errors."""
     if isinstance(values, torch.Tensor):
         values = values.detach().cpu()
         return np.asarray(values.float() if values.dtype == torch.bfloat16 else values)

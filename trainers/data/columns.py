@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import DataError
-from .dates import as_dates, features
+from .dates import as_dates, features, looks_like_date
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
@@ -34,12 +35,20 @@ class Number:
         """Which of the encoded columns are to be standardised; indicators are not."""
         return (True, False) if self.missing else (True,)
 
+    @property
+    def fills(self) -> tuple[float, ...]:
+        """What stands for a gap in each of the encoded columns."""
+        return (self.median, 0.0) if self.missing else (self.median,)
+
     def encode(self, column: Series[Any]) -> NDArray[np.float64]:
         """Returns (n, 1), or (n, 2) with the indicator of gaps."""
         try:
             values = column.to_numpy(np.float64, na_value=np.nan)
         except (TypeError, ValueError) as error:
-            raise DataError(f"Column `{self.name}` must hold numbers as in training, but {error}.") from error
+            row, cell = _first_not(_is_number, column)
+            raise DataError(
+                f"Column `{self.name}` must hold numbers as in training, but row {row} has {cell}."
+            ) from error
         return _filled(values[:, None], (self.median,), self.missing)
 
 
@@ -57,13 +66,18 @@ class Date:
         """Which of the encoded columns are to be standardised; indicators are not."""
         return (True,) * len(self.features) + (False,) * self.missing
 
+    @property
+    def fills(self) -> tuple[float, ...]:
+        """What stands for a gap in each of the encoded columns."""
+        return (*self.medians, 0.0) if self.missing else self.medians
+
     def encode(self, column: Series[Any]) -> NDArray[np.float64]:
         """Returns (n, number of features), and the indicator of gaps if training had some."""
         if column.notna().any():
             dates = as_dates(column)
             if dates is None:
-                shown = column.dropna().iloc[0]
-                raise DataError(f"Column `{self.name}` must hold dates as in training, but some are none: {shown!r}.")
+                row, cell = _first_not(looks_like_date, column)
+                raise DataError(f"Column `{self.name}` must hold dates as in training, but row {row} has {cell}.")
             found = features(dates)
             values = np.stack([found[name] for name in self.features], axis=1)
         else:
@@ -82,6 +96,16 @@ class Category:
     def standardised(self) -> tuple[bool, ...]:
         """Which of the encoded columns are to be standardised: none."""
         return (False,) * len(self.categories)
+
+    @property
+    def fills(self) -> tuple[float, ...]:
+        """What stands for a gap in each of the encoded columns, of which none is ever left."""
+        return (0.0,) * len(self.categories)
+
+    @property
+    def text(self) -> bool:
+        """Whether its values are text, rather than booleans."""
+        return not set(self.categories) <= {"True", "False"}
 
     def encode(self, column: Series[Any]) -> NDArray[np.float64]:
         """Returns (n, number of categories), zeros and ones."""
@@ -114,6 +138,11 @@ def fit_columns(table: DataFrame) -> tuple[Column, ...]:
 def refit_columns(columns: tuple[Column, ...], table: DataFrame) -> tuple[Column, ...]:
     """Returns the same columns, encoded into as many numbers, with the medians of these rows."""
     return tuple(_refitted(column, table[column.name]) for column in columns)
+
+
+def with_gaps(columns: tuple[Column, ...]) -> tuple[Column, ...]:
+    """Returns the same columns, but encoded with NaN where a number or a date is missing: `fills` belongs there."""
+    return tuple(map(_unfilled, columns))
 
 
 def encode_columns(columns: tuple[Column, ...], table: DataFrame) -> NDArray[np.float64]:
@@ -181,6 +210,27 @@ def _refitted(column: Column, values: Series[Any]) -> Column:
         return replace(column, median=float(values.median()))
     found = features(values)
     return replace(column, medians=tuple(float(np.nanmedian(found[part])) for part in column.features))
+
+
+def _unfilled(column: Column) -> Column:
+    if isinstance(column, Number):
+        return replace(column, median=np.nan)
+    return replace(column, medians=(np.nan,) * len(column.medians)) if isinstance(column, Date) else column
+
+
+def _first_not(good: Callable[[Any], bool], column: Series[Any]) -> tuple[int, str]:
+    """Returns the first row, from 0, whose cell is there and not good, and that cell as it may be shown."""
+    cells = enumerate(zip(column.notna(), column, strict=True))
+    row = next((row for row, (there, cell) in cells if there and not good(cell)), 0)
+    return row, f"{column.iloc[row]!r:.60}"
+
+
+def _is_number(cell: Any) -> bool:
+    try:
+        float(cell)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _told(fitted: Column | str, column: Series[Any]) -> str:

@@ -17,6 +17,11 @@ _SAMPLE = 100
 _MOSTLY = 0.95
 
 
+def is_frame(inputs: Any) -> bool:
+    """Tells whether inputs are a data frame, without importing pandas."""
+    return hasattr(inputs, "iloc") and getattr(inputs, "ndim", 0) == 2
+
+
 def typed(frame: DataFrame) -> DataFrame:
     """Returns a table with text names, and dates as dates where it holds them as text. The given one is left alone.
 

@@ -24,6 +24,7 @@ class Preparation:
     Arrays (n, F) are standardised per feature, images (n, C, H, W) per channel; (n, H, W) becomes (n, 1, H, W), one
     channel. What was constant in training is centred only. Tables are encoded first (`columns`): numbers and dates
     with the median in place of missing ones; text, booleans and what tells gaps as zeros and ones, and left so.
+    `raw_shape` and `dtype` are of an example as the source holds it, or as a table's encoded row.
 
     >>> preparation = Preparation.fit(np.array([[1.0, 5.0], [3.0, 5.0]]))
     >>> preparation.apply(np.array([[2.0, 6.0]]))
@@ -34,6 +35,8 @@ class Preparation:
     mean: NDArray[np.float64]
     scale: NDArray[np.float64]
     columns: tuple[Column, ...] | None = None
+    raw_shape: tuple[int, ...] | None = None
+    dtype: str = "float64"
 
     @classmethod
     def fit(cls, inputs: Inputs, rows: Rows | None = None, like: Preparation | None = None) -> Preparation:
@@ -50,7 +53,9 @@ class Preparation:
         if columns is not None:
             plain = np.array([not one for column in columns for one in column.standardised])
             mean[plain], scale[plain] = 0.0, 1.0
-        return cls(in_shape, mean, scale, columns)
+        if isinstance(inputs, np.ndarray):
+            return cls(in_shape, mean, scale, None, inputs.shape[1:], inputs.dtype.name)
+        return cls(in_shape, mean, scale, columns, in_shape)
 
     def apply(self, inputs: Inputs, rows: Rows | None = None) -> torch.Tensor:
         """Returns inputs, or those `rows` of the inputs of a `Data`, as a network takes them: float32 (n, *in_shape).
@@ -78,6 +83,8 @@ class Preparation:
             "mean": self.mean.tolist(),
             "scale": self.scale.tolist(),
             "columns": None if self.columns is None else [describe(column) for column in self.columns],
+            "raw_shape": list(self.raw_shape or self.in_shape),
+            "dtype": self.dtype,
         }
 
     @classmethod
@@ -89,6 +96,8 @@ class Preparation:
             np.array(description["mean"], dtype=np.float64),
             np.array(description["scale"], dtype=np.float64),
             None if columns is None else tuple(restore(column) for column in columns),
+            tuple(description.get("raw_shape", description["in_shape"])),  # older descriptions lack these two
+            description.get("dtype", "float64"),
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -160,6 +160,10 @@ class Stack(ABC):
 
         They are those that `train_epoch` judges the lane by, bit for bit.
         """
+
+    def predict_all(self, inputs: Sequence[Tensor | Streamed]) -> list[Tensor]:
+        """Returns what `predict` gives for each lane, in the order of `lanes`, for the inputs of its fold."""
+        return [self.predict(lane, inputs[lane.stream.fold % len(inputs)]) for lane in self.lanes]
 
     @abstractmethod
     def weights(self, lane: Lane) -> dict[str, Tensor]:

@@ -70,6 +70,11 @@ class FusedStack(Stack):
         self._close_ranks()
         return self._outputs([inputs])[self._places.index(lane), : len(inputs)]
 
+    def predict_all(self, inputs: Sequence[Tensor | Streamed]) -> list[Tensor]:
+        self._close_ranks()
+        outputs, sizes = self._outputs(inputs), [len(one) for one in inputs]
+        return [outputs[self._places.index(lane), : sizes[lane.stream.fold % len(sizes)]] for lane in self.lanes]
+
     def weights(self, lane: Lane) -> dict[str, Tensor]:
         return self._rows.network(self._places.index(lane))
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Collection
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from ....errors import DataError
 from .optional import one_line
-from .packed import opened
+from .packed import check_width, opened
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -20,13 +21,18 @@ _DELIMITERS = ("\t", ";", ",")  # the first wins a tie: commas also stand inside
 
 
 def read_delimited(
-    path: Path, delimiter: str | None = None, header: bool | None = None, label: str | int | None = None
+    path: Path,
+    delimiter: str | None = None,
+    header: bool | None = None,
+    label: str | int | None = None,
+    text: Collection[str] = (),
 ) -> DataFrame:
     """Returns a text file's columns, types as pandas infers them.
 
     delimiter: comma, tab or semicolon are told apart by the first lines.
     header: whether the first line holds the names. Without, it does if the label's name stands in it, or if no cell is
     a number and all differ; columns without names are called c0, c1, ...
+    text: names of columns whose cells are text, whatever they look like.
 
     Empty cells, "NA", "?" and the like are missing values. The file is UTF-8, with or without a byte-order mark.
 
@@ -48,9 +54,11 @@ def read_delimited(
                 f"{path}: a table needs two lines and two columns at least, and the first lines of one length, but "
                 f"with delimiter {delimiter!r} its first lines have {[len(cells) for cells in rows[:2]]} cells."
             )
+        check_width(str(path), len(rows[0]))
         header = _is_header(rows, label) if header is None else header
         if header:
             _check_names(path, rows[0])
+        names = [cell.strip() if header else f"c{place}" for place, cell in enumerate(rows[0])]
         with _open(path) as file:
             frame = pandas.read_csv(
                 file,
@@ -58,6 +66,7 @@ def read_delimited(
                 header=0 if header else None,
                 na_values=["?"],
                 skipinitialspace=True,
+                dtype={place: str for place, name in enumerate(names) if name in text},
                 low_memory=False,  # or a column's type may change between chunks
             )
         if frame.iloc[:, -1].isna().any():  # as pandas reads a line that ends too early

@@ -15,7 +15,7 @@ from .images import Size, read_images
 _VALID = ("val", "valid", "validation")
 _PARTS = ("train", *_VALID, "test")
 _NOT_MEANT = ("thumbs.db", "desktop.ini")  # what file managers leave; hidden files are passed over as well
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm")
 
 
 def read_image_folder(folder: Path, *, task: Task | None = None, size: Size | None = None) -> Data:
@@ -57,9 +57,9 @@ def _parts(folder: Path) -> tuple[list[Path], list[Path]]:
 def _classes(folder: Path) -> Mapping[str, list[Path]]:
     """Returns the files of each class, in order."""
     entries = _entries(folder)
-    if stray := [path for path in entries if path.is_file() and path.suffix.lower() in _SUFFIXES]:
+    if stray := [path for path in entries if path.is_file() and path.suffix.lower() in SUFFIXES]:
         raise DataError(f"{stray[0]}: the image lies in no class's folder.")
-    classes = {path.name: list(_files(path)) for path in entries if path.is_dir()}
+    classes = {path.name: list(files_in(path)) for path in entries if path.is_dir()}
     if not classes:
         raise DataError(f"{folder}: the folder is {'empty' if not entries else 'no data set'}. {HOLDS}")
     for name, files in classes.items():
@@ -74,10 +74,11 @@ HOLDS = (
 )
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def files_in(folder: Path) -> Iterator[Path]:
+    """Yields the files in a folder and its folders, in order, but for hidden ones."""
     for path in _entries(folder):
         if path.is_dir():
-            yield from _files(path)
+            yield from files_in(path)
         else:
             yield path
 

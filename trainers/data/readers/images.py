@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -83,6 +84,23 @@ def read_images(names: Sequence[str], read: Callable[[int], bytes], size: Size |
                 yield buffer[:count]
 
         return cached(key, (len(names), *shape), np.dtype(np.uint8), blocks)
+
+
+def decoded(paths: Sequence[Path], shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """Returns images as bytes (n, *shape), resized, and made grey or coloured, to be of that shape: (1 or 3, H, W).
+
+    Unlike in `read_images` nothing is cached. Raises `DataError` naming the first that can't be read.
+    """
+    pil = needed("PIL.Image", "pillow", "Reading images")
+    pil.preinit()
+
+    def one(path: Path) -> NDArray[np.uint8]:
+        content = path.read_bytes()
+        _look(pil, str(path), content)
+        return _decode(pil, str(path), content, shape[1:], shape[0] == 1)
+
+    with ThreadPoolExecutor(_threads()) as pool:
+        return np.stack(list(pool.map(one, paths)))
 
 
 def as_bytes(image: Image, grey: bool) -> NDArray[np.uint8]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,15 +42,26 @@ def read_table(
 
     Raises `DataError` where the file can't be read, and as `from_frame` does.
     """
-    if path.suffix.lower() in SUFFIXES:
-        if delimiter is not None or header is not None:
-            raise DataError(f"{path}: `delimiter` and `header` are for tables in text files, not for Parquet.")
-        frame = read_parquet(path)
-    else:
-        frame = read_delimited(path, delimiter, header, label)
+    frame = read_frame(path, delimiter=delimiter, header=header, label=label)
     return from_frame(
         frame, name=path.name.split(".")[0], where=str(path), label=label, task=task, group=group, time=time, drop=drop
     )
+
+
+def read_frame(
+    path: Path,
+    *,
+    delimiter: str | None = None,
+    header: bool | None = None,
+    label: str | int | None = None,
+    text: Collection[str] = (),
+) -> DataFrame:
+    """Returns all columns of a text file or a Parquet file; arguments and errors are those of `read_delimited`."""
+    if path.suffix.lower() not in SUFFIXES:
+        return read_delimited(path, delimiter, header, label, text)
+    if delimiter is not None or header is not None:
+        raise DataError(f"{path}: `delimiter` and `header` are for tables in text files, not for Parquet.")
+    return read_parquet(path)
 
 
 def from_frame(
