@@ -237,12 +237,24 @@ def list_studies(storage: Storage = None, as_json: Json = False, debug: Debug = 
 
 
 @app.command()
-def show(name: Name, storage: Storage = None, as_json: Json = False, debug: Debug = False) -> None:
+def show(
+    name: Name,
+    number: Annotated[
+        int | None, typer.Option("--trial", help="This one alone: its configuration, and what went wrong.")
+    ] = None,
+    storage: Storage = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
     """Show a study's trials, each with its curve."""
+    from .search.analysis.detail import print_trial, trial_of
     from .search.analysis.overview import print_overview
 
     study = _load(name, storage)
-    if as_json:
+    if number is not None:
+        trial = trial_of(study, number)
+        print_json(trial.as_json()) if as_json else print_trial(study, trial)
+    elif as_json:
         print_json(whole(study))
     else:
         print_overview(study)
@@ -571,10 +583,10 @@ def _stopping(study: Study) -> Iterator[list[int]]:
     received: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
-        if received or not study.running:
-            sys.exit(128 + number)
         received.append(number)
-        study.stop()
+        study.stop()  # in any case: C code that asks for an attribute may lose what is raised here
+        if len(received) > 1 or not study.running:
+            sys.exit(128 + number)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

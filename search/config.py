@@ -190,7 +190,7 @@ def _space(settings: Mapping[str, Any], problems: list[Problem]) -> Space:
         from ..trainers.networks import SPACES
 
         model = settings.get("model")
-        if model in SPACES:
+        if isinstance(model, str) and model in SPACES:
             return SPACES[model]()
         problems.append(Problem("`space` is needed: only the network families bring one of their own", ("model",)))
     described = dict(settings["space"]) if isinstance(settings.get("space"), dict) else {}

@@ -16,11 +16,11 @@ from ..trainers.messages import Job
 from . import settings
 from .budget import Budget
 from .executors import EXECUTORS, ray
+from .export import write_model
 from .faults import Faults
 from .ledger import Ledger
 from .listeners import Callbacks, Keeper, Sizes, Tracebacks
 from .log import BEGAN, ENDED, FAILED, Log
-from .model import write_model
 from .objective import Objective
 from .pruners.wrapped import NoPruner
 from .refit import refit
@@ -238,7 +238,7 @@ class Run:
         """Writes the best network of a run that wasn't interrupted, and has the tracker send what is left."""
         study, best, model = self.study, self._best, None
         if finished and best is not None and study.trainer is not None and study.folder.weights(best.number).exists():
-            model = write_model(study.trainer, study.folder, best, program=tracker is not None)
+            model = write_model(study, best, program=tracker is not None)
         if tracker is not None:
             wanted = finished and best is not None and tracker.options.report
             report = partial(write_report_and_plots, study) if wanted else None

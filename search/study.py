@@ -137,6 +137,7 @@ class Study:
         self._held = ExitStack()
         self._book: Ledger | None = None
         self._going_on: Run | None = None
+        self._stopped = False  # whether that run, or the next one, is to end
         self.budget = UNBOUNDED  # of the last run
         self.ended_by = ""  # what ended the last run: a part of the budget, "space" or "interrupt"
         self.faults = Faults()  # of the last run
@@ -196,12 +197,14 @@ class Study:
         self.budget = budget
         with self._writing() as ledger:
             self._going_on = Run(self, ledger, work, budget)
+            if self._stopped:
+                self._going_on.interrupt()
             try:
                 self._going_on.go(progress=progress)
             finally:
                 self.ended_by, self.tracking_problem = self._going_on.ended_by, self._going_on.tracking_problem
                 self.faults, self.refit_problem = self._going_on.faults, self._going_on.refit_problem
-                self._going_on = None
+                self._going_on, self._stopped = None, False
         return self
 
     @property
@@ -210,7 +213,8 @@ class Study:
         return self._going_on is not None
 
     def stop(self) -> None:
-        """Ends the run that is going on, from a callback or a signal handler; the study can be resumed."""
+        """Ends the run that is going on, else the next one, from a callback or a signal handler; it can be resumed."""
+        self._stopped = True
         if self._going_on is not None:
             self._going_on.interrupt()
 
