@@ -177,14 +177,13 @@ def run(
             while not scheduler.interrupted and (scheduler.has_work or any(w.ready for w in crew.workers.values())):
                 if scheduler.has_work:
                     crew.grow()
-                for worker, said in crew.heard(TICK):
-                    if isinstance(said, Said):
-                        events = worker.take(said)
-                        stillborn = 0 if worker.ready else stillborn
-                        if events:
-                            crew.send(scheduler.handle(worker.index, *events))
-                        if not said.left:
-                            continue
+                heard = list(crew.heard(TICK))
+                events = [(worker.index, worker.take(said)) for worker, said in heard if isinstance(said, Said)]
+                crew.send(scheduler.handle_all(events))
+                for worker, said in heard:
+                    stillborn = 0 if worker.ready else stillborn
+                    if isinstance(said, Said) and not said.left:
+                        continue
                     crew.remove(worker)
                     if worker.index in scheduler.closed:
                         continue
@@ -232,15 +231,14 @@ def _joined(address: str | None) -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
-    address = address or os.environ.get("RAY_ADDRESS") or "auto"
-    _require_reachable(address)
+    require_reachable(address)
     here = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGTERM)  # Ray puts one of its own in its place, which leaves at once
     own: Any = sys.modules["ray._private.worker"]
     printed = vars(own).get("print_to_stdstream")
     own.print_to_stdstream = lambda data, **_: logger.info("%s", data)  # else a node's end is told amid `--json`
     try:
-        ray.init(address, log_to_driver=False, logging_level="ERROR", namespace="leadline")
+        ray.init(_place(address), log_to_driver=False, logging_level="ERROR", namespace="leadline")
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise SettingsError(f"there is no Ray cluster to join ({str(error).splitlines()[0]}). {HOW_TO_START}") from None
     finally:
@@ -253,14 +251,19 @@ def _joined(address: str | None) -> Iterator[Any]:
         own.print_to_stdstream = printed
 
 
-def _require_reachable(address: str) -> None:
+def require_reachable(address: str | None) -> None:
     """Raises SettingsError if nobody is at HOST:PORT, of which Ray itself would be sure after two minutes."""
-    host, colon, port = address.rpartition(":")
-    if address == "auto":
+    place = _place(address)
+    host, colon, port = place.rpartition(":")
+    if place == "auto":
         return  # Ray looks for one on this machine
-    if not colon or "://" in address:  # "local" would have Ray start one
-        raise SettingsError(f"`address` must be HOST:PORT of a Ray cluster, but got {address!r}. {HOW_TO_START}")
+    if not colon or "://" in place:  # "local" would have Ray start one
+        raise SettingsError(f"`address` must be HOST:PORT of a Ray cluster, but got {place!r}. {HOW_TO_START}")
     try:
         socket.create_connection((host, int(port)), REACH).close()
     except (OSError, ValueError, OverflowError) as error:
-        raise SettingsError(f"there is no Ray cluster at {address} ({error}). {HOW_TO_START}") from None
+        raise SettingsError(f"there is no Ray cluster at {place} ({error}). {HOW_TO_START}") from None
+
+
+def _place(address: str | None) -> str:
+    return address or os.environ.get("RAY_ADDRESS") or "auto"
