@@ -83,9 +83,11 @@ class WorkerActor:
 class Crew:
     """The workers of one run, as many as the cluster has room for, but `most` at the most."""
 
-    def __init__(self, ray: Any, work: Work, job: Job, most: int | None) -> None:
+    def __init__(self, ray: Any, work: Work, job: Job, most: int | None, trials: int | None) -> None:
         self.ray, self.most, self.gpus = ray, most, int(job.device != "cpu")
         self.workers: dict[int, WorkerActor] = {}
+        if trials is not None:  # else the first worker that is ready would take more than its share
+            job = replace(job, most_lanes=max(1, min(job.most_lanes, trials // max(1, self.wanted))))
         self._sent, self._paths = pickle.dumps((work, job)), [str(Path(path).absolute()) for path in sys.path]
         # A GPU is what is scarce on its node; on a CPU a worker is one thread.
         needs = {"num_gpus": self.gpus, "num_cpus": 1 - self.gpus}
@@ -99,12 +101,17 @@ class Crew:
         resource = "GPU" if self.gpus else "CPU"
         return sum(int(node["Resources"].get(resource, 0)) for node in self.ray.nodes() if node["Alive"])
 
+    @property
+    def wanted(self) -> int:
+        """How many workers there are to be."""
+        return self.room if self.most is None else min(self.most, self.room)
+
     def grow(self) -> None:
         """Starts workers for the nodes that have come."""
         if time.monotonic() - self._looked < LOOK:
             return
         self._looked = time.monotonic()
-        wanted = self.room if self.most is None else min(self.most, self.room)
+        wanted = self.wanted
         while len(self.workers) < wanted:
             index = next(self._indices)
             self.workers[index] = WorkerActor(index, self._actor.remote(self._paths, self._sent))
@@ -168,7 +175,7 @@ def run(
     if isinstance(work, Objective):
         jobs = [replace(job, folder=None) for job in jobs]  # its workers write nothing, so nothing need be shared
     with _joined(address) as ray:
-        crew = next((crew for job in jobs if (crew := Crew(ray, work, job, most)).room), None)
+        crew = next((crew for job in jobs if (crew := Crew(ray, work, job, most, scheduler.trials)).room), None)
         if crew is None:
             devices = " or ".join("a CPU" if job.device == "cpu" else "a GPU" for job in jobs)
             raise SettingsError(f"no node of the Ray cluster has {devices}: add one that has, or take another `device`")
