@@ -90,6 +90,7 @@ def test_where_there_is_no_gpu_a_study_that_wants_one_says_so(plain: Make) -> No
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1", "local", "ray://127.0.0.1:10001"])
-def test_no_cluster_is_an_error_that_says_how_to_start_one(plain: Make, address: str) -> None:
+def test_no_cluster_is_an_error_that_says_how_to_start_one(plain: Make, folder: Path, address: str) -> None:
     with pytest.raises(ll.SettingsError, match="ray start --head"):
         plain(executor="ray", address=address).run(rising, trials=1, progress=False)
+    assert not folder.exists()
