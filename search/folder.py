@@ -113,7 +113,7 @@ class Folder:
         self.require(identity)
         mark = self.path / "id"
         if not mark.exists():
-            new = self.path / f"id.{os.getpid()}"
+            new = self.path / f"id.{socket.gethostname()}.{os.getpid()}"
             new.write_text(identity + "\n")
             fsync(new)
             os.replace(new, mark)  # whole, or not there
@@ -190,6 +190,11 @@ def is_url(storage: Any) -> bool:
     return isinstance(storage, str) and "://" in storage
 
 
+def is_shared(storage: Any) -> bool:
+    """Tells whether several drivers may run a study in `storage` together: in a PostgreSQL, by its address."""
+    return is_url(storage) and re.match(r"postgres(ql)?(\+\w+)?://", storage) is not None
+
+
 def open_storage(storage: str | Path | BaseStorage | None, folder: Folder, *, write: bool) -> BaseStorage:
     """Returns the Optuna storage: a database's by its URL, the one given, or the journal in the study's folder.
 
@@ -204,8 +209,10 @@ def open_storage(storage: str | Path | BaseStorage | None, folder: Folder, *, wr
     if is_url(storage):
         from sqlalchemy.exc import SQLAlchemyError
 
+        from .shared.database import open_postgresql
+
         try:
-            return RDBStorage(str(storage))
+            return open_postgresql(str(storage)) if is_shared(storage) else RDBStorage(str(storage))
         except (SQLAlchemyError, ImportError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise SettingsError(f"the storage {without_password(str(storage))} can't be opened: {reason}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 
 LANES = {"cpu": 16, "cuda": 256}  # where lanes are "auto"; more hardly raise the throughput (benchmarks/README.md)
+PAUSE = 0.5  # seconds between looks at what other drivers still do
 ROUNDS = 10  # so often at least a strategy that learns sees what came of its proposals, where lanes are "auto"
 
 
@@ -71,18 +73,33 @@ class Run:
         finished = False
         try:
             with self._listening(tracker, shown if progress else None):
-                if self.scheduler.has_work:
-                    EXECUTORS[self._executor()](self.work, self._jobs(), self.scheduler)
+                self._train()
                 self.scheduler.conclude()
-            if not self.scheduler.interrupted:
+            if not self.scheduler.interrupted and self.ledger.leads:
                 self._refit(shown)
                 finished = not self.scheduler.interrupted
         finally:
             with shown.status("Writing the best network, and to MLflow what it lacks, with a report ..."):
                 self._conclude(tracker, finished=finished)
 
+    def _train(self) -> None:
+        """Has trials trained until there is nothing left to do; where this driver leads, for the others either.
+
+        They may leave, or die, with trials that haven't ended.
+        """
+        while True:
+            if self.scheduler.has_work:
+                EXECUTORS[self._executor()](self.work, self._jobs(), self.scheduler)
+            self.ledger.refresh(now=True)
+            left = self.ledger.others_at_work or (self.ledger.orphaned and self.scheduler.has_work)
+            if self.scheduler.interrupted or not (left and self.ledger.leads):
+                return
+            time.sleep(PAUSE)
+            self.scheduler.tick()
+
     def _set_up(self) -> None:
         """Keeps with the study what every run of it must share: the split, and how its stacks are run."""
+        self.ledger.reserve(self.trials)
         self.ledger.set_attribute("budget", asdict(self.budget))
         self.ledger.set_attribute("ended_by", None)
         self.ledger.set_attribute("options", settings.options(self.study))
@@ -165,7 +182,7 @@ class Run:
             listeners.append(Callbacks(study.trainer.callback("on_epoch"), study.trainer.callback("on_trial_end")))
         if tracker is not None:
             listeners.append(tracker)
-            tracker.start()
+            self.ledger.when_leading(tracker.start)
         try:
             if shown is None:
                 yield
@@ -201,7 +218,12 @@ class Run:
                 self.ledger.commit()
 
     def _conclude(self, tracker: Tracker | None, *, finished: bool) -> None:
-        """Writes the best network of a run that wasn't interrupted, and has the tracker send what is left."""
+        """Writes the best network of a run that wasn't interrupted, and has the tracker send what is left.
+
+        Where several drivers run the study the one that leads does.
+        """
+        if not self.ledger.leads:
+            return
         study, best, model = self.study, self._best, None
         if finished and best is not None and study.trainer is not None and study.folder.weights(best.number).exists():
             model = write_model(study.trainer, study.folder, best, program=tracker is not None)

@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from . import settings
 from .budget import UNBOUNDED, Budget
 from .checks import run_problems
 from .export import model_of
-from .folder import Folder, is_there, locked, open_storage, quiet, release, root_of, shown
+from .folder import Folder, is_shared, is_there, locked, open_storage, quiet, release, root_of, shown
 from .goals import ONE, Goals, goals_of
 from .ledger import Ledger
 from .limits import NO_NETWORKS, Allowed, Limits, require_within_limits
@@ -457,12 +457,10 @@ class Study:
     # Opening
 
     def _open(self, *, write: bool) -> Ledger:
-        kinds = optuna.study.StudyDirection
-        directions = [kinds.MAXIMIZE if more else kinds.MINIMIZE for more in self.goals.maximize]
         with quiet():
             storage = open_storage(self.storage, self.folder, write=write)
             try:
-                mirror = Mirror.open(storage, self.name, directions if write else None)
+                mirror = Mirror.open(storage, self.name, self.goals.directions if write else None)
             finally:
                 if not write:
                     release(storage)
@@ -506,10 +504,16 @@ class Study:
                     raise SettingsError([Problem(text, (where,))])
         if self._book is None:
             earlier = self.earlier  # before anything is created
-            self._held.enter_context(locked(self.storage, self.folder))
+            agree = partial(self._agree, earlier=earlier)
             try:
-                self._book = self._open(write=True)
-                self._agree(self._book, earlier)
+                if is_shared(self.storage):
+                    from .shared.ledger import joined
+
+                    self._book = self._held.enter_context(joined(self, agree))
+                else:
+                    self._held.enter_context(locked(self.storage, self.folder))
+                    self._book = self._open(write=True)
+                    agree(self._book)
                 self.strategy.earlier = self._book.attribute("warm_start") or ()
             except BaseException:
                 self.close()
