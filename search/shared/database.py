@@ -10,7 +10,7 @@ from typing import TypeVar
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from sqlalchemy import Connection, create_engine, make_url, text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, PendingRollbackError, ResourceClosedError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidRequestError, OperationalError
 from sqlalchemy.orm import scoped_session, sessionmaker
 from sqlalchemy.pool import NullPool
 
@@ -61,10 +61,10 @@ def open_postgresql(url: str) -> RDBStorage:
 
 
 def is_lost(error: BaseException) -> bool:
-    """Tells whether an error says that the connection, or a lock in a deadlock, was lost: the same may work again."""
+    """Tells whether an error says that the connection or the transaction was lost: the same may work again."""
     seen: BaseException | None = error
     while seen is not None:
-        if isinstance(seen, OperationalError | InterfaceError | PendingRollbackError | ResourceClosedError):
+        if isinstance(seen, OperationalError | InterfaceError | InvalidRequestError):
             return True
         if isinstance(seen, DBAPIError) and seen.connection_invalidated:
             return True
@@ -81,7 +81,7 @@ def retried(call: Callable[[], _Result], again: Callable[[BaseException], bool] 
     while True:
         try:
             return call()
-        except (DBAPIError, StorageInternalError, PendingRollbackError, ResourceClosedError) as error:
+        except (DBAPIError, StorageInternalError, InvalidRequestError) as error:
             if not again(error):
                 raise
             if time.monotonic() > deadline:
@@ -98,14 +98,18 @@ def retried(call: Callable[[], _Result], again: Callable[[BaseException], bool] 
 def transaction(storage: RDBStorage, idle: float) -> Iterator[Connection]:
     """Has all that is asked of the storage inside take part in one transaction, which is committed at the end.
 
-    Optuna's own commits become savepoints. The server rolls back and hangs up on a transaction that says nothing for
-    `idle` seconds: one of a process that was stopped holds no lock for longer.
+    Optuna's own commits do nothing then, and its rollbacks end the transaction, also those that it doesn't tell of
+    (when another driver made a row at the same moment): InvalidRequestError is raised. The server rolls back and hangs
+    up on a transaction that says nothing for `idle` seconds: one of a stopped process holds no lock for longer.
     """
     sessions = storage.scoped_session
     with storage.engine.begin() as connection:
         connection.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = {int(1000 * idle)}"))
-        storage.scoped_session = scoped_session(sessionmaker(connection, join_transaction_mode="create_savepoint"))
+        storage.scoped_session = scoped_session(sessionmaker(connection, join_transaction_mode="rollback_only"))
         try:
             yield connection
         finally:
             storage.scoped_session = sessions
+        whole = connection.get_transaction()
+        if whole is None or not whole.is_active:
+            raise InvalidRequestError("the transaction was rolled back inside")

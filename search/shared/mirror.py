@@ -18,16 +18,17 @@ from .leases import Lease, new_commit
 THINKING = 4  # so many times as long as otherwise the server lets a driver think in a transaction: about a proposal
 OPEN = (TrialState.RUNNING, TrialState.WAITING)
 
-# What every change of a trial that isn't ended goes along with is a system attribute: the newest transaction that wrote
-# one tells whether the trial has changed. A trial of the budget that nobody has claimed has none.
+# What every change of a trial that isn't ended goes along with is a system attribute: the transactions that wrote them
+# tell whether the trial has changed. A trial of the budget that nobody has claimed has none.
 CHANGES = text("""
-    SELECT t.trial_id, t.number, t.state::text AS state, max(a.xmin::text::bigint) AS written
+    SELECT t.trial_id, t.number, t.state::text AS state, sum(a.xmin::text::bigint) AS written
     FROM trials t LEFT JOIN trial_system_attributes a ON a.trial_id = t.trial_id
     WHERE t.study_id = :study AND (t.trial_id = ANY(:open) OR t.trial_id > :last)
     GROUP BY t.trial_id, t.number, t.state
     HAVING t.trial_id <= :last OR t.state <> 'WAITING' OR count(a.key) > 0
     ORDER BY t.number
 """)
+ATTRIBUTES = text("SELECT count(*), sum(xmin::text::bigint) FROM study_user_attributes WHERE study_id = :study")
 COUNT = text("SELECT count(*) FROM trials WHERE study_id = :study")
 RESERVE = text(
     "INSERT INTO trials (study_id, number, state) "
@@ -58,6 +59,7 @@ class SharedMirror(Mirror):
         self.lease: Lease
         self.changed: set[int] = set()
         self._versions: dict[int, tuple[str, int | None]] = {}  # by memory's id, of trials that others may change
+        self._study_version: object = None
         self._doubtful: set[int] = set()  # trials in memory that may be other than in the database
         self._alone = False  # whether this driver holds the study's lock
         self._begun = 0  # how many trials there were before what is being done exclusively
@@ -170,7 +172,11 @@ class SharedMirror(Mirror):
                 self._versions[trial_id] = version
                 self._doubtful.discard(trial_id)
                 self.changed.add(row.number)
+        version = connection.execute(ATTRIBUTES, told).one()
+        if version == self._study_version:
+            return
         attributes = self.durable.get_study_user_attrs(self.stored)
+        self._study_version = version
         with self._lock:  # what is still to be written here stays
             study = self._studies[self.study_id]
             own = {write.arguments[0] for write in self._pending if write.method == "set_study_user_attr"}
@@ -213,6 +219,7 @@ class SharedMirror(Mirror):
     def _undo(self) -> None:
         """Forgets what was being done exclusively, and has the trials that it touched read again."""
         with self._lock:
+            self._study_version = None
             for write in self._pending:
                 if write.method.startswith("set_trial_"):
                     self._doubtful.add(write.owner)
