@@ -444,7 +444,7 @@ class Study:
     @cached_property
     def earlier(self) -> list[dict[str, Any]]:
         """The trials of earlier studies that this one starts from, as they were when it began."""
-        return earlier_trials(self, self._reading(), load_study)
+        return earlier_trials(self, self._reading(), load_study) if self.warm_start else []
 
     @property
     def allowed(self) -> Allowed | None:

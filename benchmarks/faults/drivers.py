@@ -4,12 +4,12 @@
     python benchmarks/faults/drivers.py faults --terminations 100 --restarts 10
     python benchmarks/faults/drivers.py sleep --rounds 10
 
-`cold`: so many processes, forked once everything is imported, open one new study at the same moment and run it
-together; 32 trials of a space of 32 configurations, by `grid`, `random` and `bayes` in turn. `faults`: four drivers,
-while connections are ended by `pg_terminate_backend` at random and the server is restarted, `fast` and `immediate` in
-turn. `sleep`: one of three drivers, with leases of 2 seconds, is stopped by SIGSTOP at a random moment, until the
-others have finished the study without it; then it is continued. Each prints one JSON object, and exits 1 if anything is
-lost, doubled, or late. What a trial came to is noted outside the database, once its driver has gone on to another.
+`cold`: so many processes, forked once everything is imported, open one new study in an empty database at the same
+moment and run it together; 32 trials of a space of 32 configurations, by `grid`, `random` and `tpe` in turn. `faults`:
+four drivers, while connections are ended by `pg_terminate_backend` at random and the server is restarted, `fast` and
+`immediate` in turn. `sleep`: one of three drivers, with leases of 2 seconds, is stopped by SIGSTOP at a random moment,
+until the others have finished the study without it; then it is continued. Each prints one JSON object, and exits 1 if
+anything is lost, doubled, or late. What a trial came to is noted outside the database, once its driver has gone on.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from multiprocessing.context import ForkProcess
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ from leadline.search.shared import leases
 
 SPACE = ll.Space(width=ll.Choice([8, 16, 32, 64]), depth=ll.Int(1, 4), norm=ll.Choice([True, False]))  # 32
 TRIALS = 32
+STRATEGIES = ("grid", "random", "tpe")
 FORK = multiprocessing.get_context("fork")
 
 
@@ -147,9 +148,14 @@ def cold(server: Server, folder: Path, *, rounds: int, drivers: int) -> dict[str
     """Returns what went wrong, added up, where `drivers` processes opened a new study together so many times."""
     wrong: Counter[str] = Counter()
     seconds, errors = [], []
+    for strategy in STRATEGIES:  # imports what they need
+        study = ll.Study(f"before-{strategy}", SPACE, strategy=strategy, storage=server.url, mlflow=None)
+        study.run(lambda trial: value_of(trial.params), trials=2, progress=False)
     for index in range(rounds):
-        strategy = ("grid", "random", "bayes")[index % 3]
-        together = Drivers(server.url, f"cold-{index}", folder, drivers, strategy=strategy)
+        with database(server) as connection:
+            connection.execute(f"CREATE DATABASE cold{index}")
+        url, strategy = server.url_of(f"cold{index}"), STRATEGIES[index % len(STRATEGIES)]
+        together = Drivers(url, f"cold-{index}", folder, drivers, strategy=strategy)
         began = time.monotonic()
         together.go()
         together.join(300)
@@ -304,7 +310,7 @@ def main() -> None:
     of_sleep.add_argument("--seed", type=int, default=0)
     options = vars(parser.parse_args())
     run = {"cold": cold, "faults": faults, "sleep": sleep}[options.pop("kind")]
-    with Server() as server, tempfile.TemporaryDirectory() as name:
+    with Server() as server, tempfile.TemporaryDirectory() as name, chdir(name):
         found = run(server, Path(name), **options)
     print(json.dumps(found, indent=2))
     sys.exit(any(found["wrong"].values()))

@@ -33,8 +33,12 @@ class Server:
 
     @property
     def url(self) -> str:
-        """The address of the database."""
-        return f"postgresql+psycopg://ann:{self.password}@127.0.0.1:{self.port}/postgres"
+        """The address of its database."""
+        return self.url_of("postgres")
+
+    def url_of(self, database: str) -> str:
+        """Returns the address of one of its databases."""
+        return f"postgresql+psycopg://ann:{self.password}@127.0.0.1:{self.port}/{database}"
 
     def __enter__(self) -> Server:
         self.folder.chmod(0o777)

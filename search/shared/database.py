@@ -22,6 +22,7 @@ PAUSES = (0.05, 2.0)  # seconds between two tries, from the first on
 STARTING = ("57P01", "57P02", "57P03", "53300")  # SQLSTATEs: it is shutting down, starting up, or has no room
 # A connection through which nothing comes any more is given up within half a minute
 PATIENCE = {"connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+THERE = text("SELECT to_regclass('leadline_drivers') IS NOT NULL")  # the last one that is made
 DRIVERS = """
 CREATE TABLE IF NOT EXISTS leadline_drivers (
     study_id integer NOT NULL REFERENCES studies ON DELETE CASCADE,
@@ -41,7 +42,7 @@ _Result = TypeVar("_Result")
 
 
 def open_postgresql(url: str) -> RDBStorage:
-    """Returns Optuna's storage in the database, with its tables and ours, which one process at a time makes.
+    """Returns Optuna's storage in the database, with its tables and ours, made by one process if they aren't there.
 
     Raises SQLAlchemyError if the database can't be reached.
     """
@@ -51,6 +52,8 @@ def open_postgresql(url: str) -> RDBStorage:
     def opened() -> RDBStorage:
         engine = create_engine(url, poolclass=NullPool, connect_args=patience)
         with engine.connect() as connection:
+            if connection.execute(THERE).scalar():
+                return RDBStorage(url, engine_kwargs=dict(options))
             connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": SCHEMA})
             storage = RDBStorage(url, engine_kwargs=dict(options))
             with storage.engine.begin() as making:
