@@ -62,6 +62,7 @@ class Ledger:
     # What is more than this where several drivers run the study: see `shared/ledger.py`
 
     shared = False  # whether others may run it too
+    id = ""  # the driver's, where others may
 
     @property
     def leads(self) -> bool:

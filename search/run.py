@@ -268,6 +268,7 @@ def job_for(study: Study, ledger: Ledger, device: str) -> Job:
         widths=study.trainer.widths(study.space) if study.trainer else {},
         plans=ledger.plans,
         folder=study.folder.path,
+        driver=ledger.id,
         keep=study.keep,
         split_digest=split["digest"] if split else None,
     )

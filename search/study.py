@@ -136,6 +136,7 @@ class Study:
         self._going_on: Run | None = None
         self.budget = UNBOUNDED  # of the last run
         self.ended_by = ""  # what ended the last run: a part of the budget, "space" or "interrupt"
+        self.goes_on = False  # whether other drivers went on with the study after the last run
         self.tracking_problem: str | None = None
         self.refit_problem: str | None = None
 
@@ -196,7 +197,7 @@ class Study:
                 self._going_on.go(progress=progress)
             finally:
                 self.ended_by, self.tracking_problem = self._going_on.ended_by, self._going_on.tracking_problem
-                self.refit_problem = self._going_on.refit_problem
+                self.refit_problem, self.goes_on = self._going_on.refit_problem, not ledger.leads
                 self._going_on = None
         return self
 

@@ -40,7 +40,8 @@ class WorkerProcess:
     def __init__(self, index: int, work: Work, job: Job) -> None:
         self.index, self.ready = index, False
         ours, theirs = socket.socketpair()
-        self.log = job.folder / f"worker-{index}.log" if job.folder else Path(os.devnull)
+        of_driver = f"{job.driver}-" if job.driver else ""
+        self.log = job.folder / f"worker-{of_driver}{index}.log" if job.folder else Path(os.devnull)
         with theirs, open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", WORKER, json.dumps(sys.path), str(theirs.fileno()), str(os.getpid())],

@@ -18,6 +18,7 @@ from ...errors import StudyError
 
 SCHEMA = 0x1EAD  # the advisory lock under which tables are made
 AWAY = 120.0  # seconds for which a database that is away is tried
+UNDONE = 10  # times that a transaction may be rolled back from inside before it is taken for a defect
 PAUSES = (0.05, 2.0)  # seconds between two tries, from the first on
 STARTING = ("57P01", "57P02", "57P03", "53300")  # SQLSTATEs: it is shutting down, starting up, or has no room
 # A connection through which nothing comes any more is given up within half a minute
@@ -80,12 +81,13 @@ def retried(call: Callable[[], _Result], again: Callable[[BaseException], bool] 
 
     Raises StudyError if the database is away for longer.
     """
-    deadline, pause = time.monotonic() + AWAY, PAUSES[0]
+    deadline, pause, undone = time.monotonic() + AWAY, PAUSES[0], 0
     while True:
         try:
             return call()
         except (DBAPIError, StorageInternalError, InvalidRequestError) as error:
-            if not again(error):
+            undone += isinstance(error.__cause__ or error, InvalidRequestError)
+            if not again(error) or undone > UNDONE:
                 raise
             if time.monotonic() > deadline:
                 reason = str(error.__cause__ or error).splitlines()[0]

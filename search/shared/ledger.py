@@ -37,15 +37,11 @@ class SharedLedger(Ledger):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
+        self.id = self.mirror.lease.id
         self.limit: int | None = None  # how many trials may have begun
         self._looked = time.monotonic()
         self._leads = False
         self._led: list[Callable[[], None]] = []  # what is to be done once this driver leads
-
-    @property
-    def id(self) -> str:
-        """The driver's id."""
-        return self.mirror.lease.id
 
     @property
     def leads(self) -> bool:
@@ -188,7 +184,7 @@ def joined(study: Study, agree: Callable[[Ledger], None]) -> Iterator[Ledger]:
 def _begin(study: Study, ledger: Ledger, mirror: SharedMirror, agree: Callable[[Ledger], None]) -> None:
     if study.pruner.alone and not mirror.lease.leads:
         raise SettingsError(
-            f"the study `{study.name}` is being run by {mirror.lease.drivers[0]}, and `{study.pruner_given}` needs one "
-            f"driver that sees all its trials end; `leadline show {study.name}` reads it meanwhile"
+            f"the study `{study.name}` is being run by {mirror.lease.drivers[0]}, and `{study.strategy.name}` needs "
+            f"one driver that sees all its trials end; `leadline show {study.name}` reads it meanwhile"
         )
     agree(ledger)

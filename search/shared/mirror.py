@@ -29,6 +29,7 @@ CHANGES = text("""
     ORDER BY t.number
 """)
 ATTRIBUTES = text("SELECT count(*), sum(xmin::text::bigint) FROM study_user_attributes WHERE study_id = :study")
+NUMBERED = text("SELECT trial_id FROM trials WHERE study_id = :study AND number = :number")
 COUNT = text("SELECT count(*) FROM trials WHERE study_id = :study")
 RESERVE = text(
     "INSERT INTO trials (study_id, number, state) "
@@ -235,9 +236,8 @@ class SharedMirror(Mirror):
     def _perform(self, write: Write) -> None:
         if write.method == "create_new_trial":
             template = write.arguments[0]
-            try:
-                blank = self.durable.get_trial_id_from_study_id_trial_number(self.stored, template.number)
-            except KeyError:  # the budget isn't one of trials
+            blank = self._numbered(template.number)
+            if blank is None:  # the budget isn't one of trials
                 super()._perform(write)
             else:
                 self._fill(blank, template)
@@ -247,6 +247,12 @@ class SharedMirror(Mirror):
                 raise Taken
         else:
             super()._perform(write)
+
+    def _numbered(self, number: int) -> int | None:
+        """Returns the database's id of a trial, None if there is none. Optuna's own way to ask ends the transaction."""
+        with self.durable.scoped_session() as session:
+            found = session.execute(NUMBERED, {"study": self.stored, "number": number}).scalar()
+        return None if found is None else int(found)
 
     def _fill(self, blank: int, template: FrozenTrial) -> None:
         """Claims a trial that waits and makes it that of `template`. Raises Taken if it waits no more."""
