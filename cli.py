@@ -6,7 +6,7 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from io import TextIOWrapper
 from pathlib import Path
@@ -243,6 +243,29 @@ def show(name: Name, storage: Storage = None, as_json: Json = False, debug: Debu
 
 
 @app.command()
+def status(
+    name: Name,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on showing it until the study has ended.")] = False,
+    storage: Storage = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show how a study gets on: counts, pace, the best so far, what went wrong."""
+    from .search import status as statuses
+
+    def look() -> statuses.Status:
+        return statuses.status_of(_load(name, storage))
+
+    if follow:
+        with suppress(KeyboardInterrupt):  # how one stops looking
+            statuses.follow(look, as_json=as_json)
+    elif as_json:
+        print_json(look().as_json())
+    else:
+        statuses.print_status(look())
+
+
+@app.command()
 def best(
     name: Name,
     as_yaml: Annotated[
@@ -279,7 +302,6 @@ def compare(
         str, typer.Argument(metavar="B", help="What to compare it with, of the same kind.", autocompletion=studies)
     ],
     storage: Storage = None,
-    allow: Allow = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -287,7 +309,7 @@ def compare(
     from .search.analysis import comparison
 
     with _status("Comparing ..."):
-        found = comparison.compare(first, second, lambda name: _load(name, storage, allow))
+        found = comparison.compare(first, second, lambda name: _load(name, storage))
     if as_json:
         print_json(found.as_json())
     else:
@@ -393,7 +415,7 @@ def ensemble(
     debug: Debug = False,
 ) -> None:
     """Choose trials whose answers together are best, on validation rows; `export` and `predict` take them."""
-    from .search.printing import print_ensemble
+    from .search.ensembles.printing import print_ensemble
 
     with _telling("Opening the study") as tell:
         study = _load(name, storage, allow or [], **_given(devices=device))
@@ -430,7 +452,9 @@ def export(
 
 @app.command()
 def predict(
-    source: Annotated[str, typer.Argument(metavar="STUDY|MODEL", help="A study's name, or an exported file.")],
+    source: Annotated[
+        str, typer.Argument(metavar="STUDY|MODEL", help="A study's name, or an exported file.", autocompletion=studies)
+    ],
     files: Annotated[list[Path], typer.Argument(metavar="FILES", help="Images or their folders, .npy, .npz, tables.")],
     trial: Annotated[int | None, typer.Option(help="The number of the trial. [default: the best]")] = None,
     ensemble: Annotated[bool, typer.Option("--ensemble", help="Take the study's ensemble.")] = False,
@@ -597,9 +621,11 @@ def _looked_into(study: Study, settings: Any, plot: Path | None) -> DeepCheck:
 
 
 def _load(name: str, storage: str | None, allow: list[str] | None = None, **options: Any) -> Study:
+    """Opens a study; without `allow`, an empty list at least, only to read: then no code of the study's is imported."""
     from .search.study import load_study
 
-    return load_study(name, storage, allow=allow or [], **options)
+    reads = allow is None
+    return load_study(name, storage, allow=allow or [], base=Path.cwd(), imports=not reads, **options)
 
 
 def _configurations(path: Path) -> list[dict[str, Any]]:

@@ -18,7 +18,8 @@ import numpy as np
 import torch
 
 import leadline as ll
-from leadline.search.printing import print_ensemble, print_table
+from leadline.search.ensembles.printing import print_ensemble
+from leadline.search.table import print_table
 
 SPACE = ll.Space(
     depth=ll.Int(2, 3),

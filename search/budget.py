@@ -11,6 +11,17 @@ from typing import Any
 from ..errors import Problem
 from .trial import ENDED, Trial
 
+WORDS = {
+    "trials": "all its trials are done",
+    "minutes": "its time is up",
+    "device_hours": "its device hours are used up",
+    "total_epochs": "its epochs are used up",
+    "target": "the target of {0.target} is reached",
+    "stall": "no improvement in {0.stall} trials",
+    "population": "its population is trained",
+}
+"""What to tell people when that part of a budget has ended a study."""
+
 WHOLE = ("trials", "total_epochs", "stall")  # those that are counted, not measured
 
 
@@ -78,15 +89,7 @@ class Budget:
         >>> Budget(stall=20).words("stall")
         'no improvement in 20 trials'
         """
-        return {
-            "trials": "all its trials are done",
-            "minutes": "its time is up",
-            "device_hours": "its device hours are used up",
-            "total_epochs": "its epochs are used up",
-            "target": f"the target of {self.target} is reached",
-            "stall": f"no improvement in {self.stall} trials",
-            "population": "its population is trained",
-        }[name]
+        return WORDS[name].format(self)
 
 
 UNBOUNDED = Budget()

@@ -14,7 +14,9 @@ from pydantic import BaseModel, ConfigDict, StrictFloat, StrictInt, StrictStr, V
 from ..errors import Problem, SettingsError, UsageError, suggestion
 from ..spaces import Space
 from .budget import Budget
+from .folder import without_password
 from .settings import HOW
+from .yaml import parse, read_text
 
 if TYPE_CHECKING:
     from ..trainers.trainer import Trainer
@@ -37,9 +39,6 @@ trials: 60
 seed: 0
 """
 TRIALS = 60  # where a study file gives no budget that is sure to end
-LARGEST_FILE = 1_000_000  # bytes
-MOST_VALUES = 100_000  # that a file may expand to: aliases can make a small file huge
-DEEPEST = 50
 
 
 class StudyFile(BaseModel):
@@ -115,7 +114,7 @@ def read(path: Path | None, overrides: Mapping[tuple[str, ...], Any] | None = No
         if ("model",) in (overrides or {}):  # whose space is another
             text = BUILT_IN[: BUILT_IN.index("space:")] + BUILT_IN[BUILT_IN.index("trainer:") :]
     else:
-        text, source = _text(path), Source(str(path), path.absolute().parent)
+        text, source = read_text(path), Source(str(path), path.absolute().parent)
     settings = _parsed(text, source)
     for where, value in (overrides or {}).items():
         _put(settings, where, value, source)
@@ -163,8 +162,10 @@ def parse_override(text: str) -> tuple[tuple[str, ...], Any]:
     """
     name, equals, value = text.partition("=")
     if not equals or not name.strip():
-        raise SettingsError(f"--set takes `a.b=c`, but got `{text}`")
-    return tuple(name.strip().split(".")), _parsed(f"value: {value}", Source(f"--set {text}", None))["value"]
+        raise SettingsError(f"--set takes `a.b=c`, but got `{without_password(text)}`")
+    return tuple(name.strip().split(".")), _parsed(f"value: {value}", Source(f"--set {without_password(text)}", None))[
+        "value"
+    ]
 
 
 def _options(file: StudyFile) -> dict[str, Any]:
@@ -206,7 +207,7 @@ def _trainer(
     from ..trainers.trainer import Trainer
 
     kinds: dict[str, Any] = {"model": str, "data": (str, dict), "trainer": dict}
-    if any(not isinstance(settings.get(name, {}), kind) for name, kind in kinds.items()):
+    if any(not isinstance(settings.get(name, {} if name == "trainer" else None), kinds[name]) for name in kinds):
         return None  # told already
 
     known = set(inspect.signature(Trainer.__init__).parameters) - {"self", "model", "data", "base", "allow"}
@@ -243,7 +244,8 @@ def _validated(settings: Mapping[str, Any], problems: list[Problem]) -> StudyFil
             elif kind == "extra_forbidden":
                 told = f"a study file has no key `{key}`. {suggestion(key, StudyFile.model_fields)}"
             else:
-                told = f"`{key}` must be {_kind(StudyFile.model_fields[key].annotation)}, but got {settings[key]!r}"
+                got = without_password(repr(settings[key]))
+                told = f"`{key}` must be {_kind(StudyFile.model_fields[key].annotation)}, but got {got:.300}"
             if key in remaining or key not in settings:
                 problems.append(Problem(told, (key,)))
             remaining.pop(key, None)
@@ -256,66 +258,10 @@ def _kind(annotation: Any) -> str:
     return " or ".join(words for kind, words in kinds.items() if re.search(rf"\b{kind}\b(?!, typing)", str(annotation)))
 
 
-def _text(path: Path) -> str:
-    try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise SettingsError(f"{path} is larger than {LARGEST_FILE:,} bytes: that is no study file")
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise SettingsError(f"{path}: {error.strerror or error}. Is the path right?") from None
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"{path}: not UTF-8 at byte {error.start}: that is no study file") from None
-
-
 def _parsed(text: str, source: Source) -> dict[str, Any]:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
-
-    yaml = YAML(typ="rt")  # round trip: its nodes know their lines; YAML 1.2, so that 1e-4 is a number and `on` is text
-    try:
-        loaded = yaml.load(text)
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = f":{mark.line + 1}" if mark else ""
-        told = " ".join(str(part).strip() for part in (error.context, error.problem) if part)
-        raise SettingsError(f"{source.name}{line}: not valid YAML: {told.splitlines()[0]}") from None
-    except (YAMLError, ValueError, RecursionError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise SettingsError(f"{source.name}: not valid YAML: {reason}") from None
-    if not isinstance(loaded, dict):
-        raise SettingsError(f"{source.name}: a study file is a mapping of keys to values, but got {loaded!r:.80}")
-    count = 0
-
-    def plain(node: Any, path: tuple[str | int, ...]) -> Any:
-        nonlocal count
-        count += 1
-        if count > MOST_VALUES or len(path) > DEEPEST:
-            raise SettingsError(f"{source.name}: more than {MOST_VALUES:,} values, or nested deeper than {DEEPEST}")
-        if isinstance(node, dict):
-            for key in node:
-                if not isinstance(key, str):
-                    place = "".join(f"{part}." for part in path)
-                    raise SettingsError(f"{source.name}: {place}{key!r}: a key must be text; put quotes around it")
-                position = getattr(node, "lc", None)
-                if position is not None and position.data and key in position.data:
-                    source.lines[(*path, key)] = position.data[key][0] + 1
-            return {_scalar(key): plain(value, (*path, key)) for key, value in node.items()}
-        if isinstance(node, list):
-            return [plain(value, (*path, index)) for index, value in enumerate(node)]
-        return _scalar(node)
-
-    settings: dict[str, Any] = plain(loaded, ())
+    settings, lines = parse(text, source.name)
+    source.lines.update(lines)
     return settings
-
-
-def _scalar(node: Any) -> Any:
-    """Returns the plain value of a round-trip scalar."""
-    for kind in (bool, int, float, str):
-        if isinstance(node, kind):
-            return kind(node)
-    if type(node).__name__ == "ScalarBoolean":
-        return bool(node)
-    return node
 
 
 def _put(settings: dict[str, Any], where: tuple[str, ...], value: Any, source: Source) -> None:

@@ -6,7 +6,8 @@ leadline-studies/
         journal.log                   the study itself, in Optuna's journal format (unless it is kept in a database)
         lock, id                      held by the process that runs the study; which study it is
         trials/00007/                 valid.safetensors, what its network says of the validation rows; of the best
-                                      trials best.safetensors, their weights; checkpoint.safetensors while it is running
+                                      trials best.safetensors, their weights; checkpoint.safetensors, and the one
+                                      before, while it is running; traceback.txt if it raised an error
         model/                        the best trial's network, ready to be taken elsewhere
         ensemble/                     the weights of those that answer together
         worker-0.log                  what a worker printed
@@ -14,16 +15,19 @@ leadline-studies/
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import logging
 import os
 import re
 import shutil
 import socket
+import unicodedata
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, unquote_plus
 
 from ..errors import SettingsError
 from ..trainers.disk import fsync
@@ -32,15 +36,29 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
 DEFAULT = "leadline-studies"
+SHORT = 4  # characters: a password that is shorter stands in many words
+_SECRET = r"(?i)([?&;][^=&;\s]*(?:pass|pwd|secret|token|key)[^=&;\s]*=)"  # before a value in an address
 LONGEST_NAME = 100
+MOST_BYTES = 240  # of a name: file systems take 255, and temporary files want some
 
 
 def name_problem(name: object) -> str | None:
-    """Returns what keeps `name` from being a study's name, None if it is one: it becomes a folder's name too."""
-    if isinstance(name, str) and re.fullmatch(r"\w[\w.-]*", name) and len(name) <= LONGEST_NAME and ".." not in name:
+    """Returns what keeps `name` from being a study's name, None if it is one: it becomes a folder's name too.
+
+    Letters may be of any script, but in the one form that Unicode normalizes them to (NFKC): else two names that look
+    alike would be two studies, or one, as the file system has it.
+    """
+    if (
+        isinstance(name, str)
+        and re.fullmatch(r"\w[\w.-]*", name)
+        and ".." not in name
+        and len(name) <= LONGEST_NAME
+        and len(name.encode()) <= MOST_BYTES
+        and unicodedata.normalize("NFKC", name) == name
+    ):
         return None
     rule = f"1 to {LONGEST_NAME} letters, digits, `_`, `-` or `.`, not beginning with `.`"
-    return f"a study's name must be {rule}, but got {name!r}"
+    return f"a study's name must be {rule}, but got {name!r:.200}"
 
 
 class Folder:
@@ -82,12 +100,17 @@ class Folder:
         return self.path / "ensemble" / f"{number:05d}-{fold}.safetensors"
 
     def forget(self, number: int, *, but: Collection[str] = ()) -> None:
-        """Removes an ended trial's files, `but` those of these names ("best", "refit", "valid")."""
-        if not but:
-            shutil.rmtree(self.trial(number), ignore_errors=True)
-        for path in self.trial(number).glob("*.safetensors"):
-            if path.stem not in but:
+        """Removes an ended trial's tensors, `but` those of these names ("best", "refit", "valid")."""
+        kept = {f"{name}.safetensors" for name in but}
+        for path in self.trial(number).glob("*.safetensors*"):  # what a crash left half written, too
+            if path.name not in kept:
                 path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # there is none, or something is left in it
+            self.trial(number).rmdir()
+
+    def traceback(self, number: int) -> Path:
+        """Returns the file of the traceback of a trial that raised an error."""
+        return self.trial(number) / "traceback.txt"
 
     def branch(self, parent: int, child: int) -> None:
         """Leaves the checkpoint of a paused trial for another one to begin from.
@@ -121,14 +144,15 @@ class Folder:
     def require(self, identity: str) -> None:
         """Raises SettingsError if the folder holds the files of another study of this name."""
         mark = self.path / "id"
-        kept = _text_of(mark) if mark.exists() else identity
-        if not re.fullmatch(r"[0-9a-f]{32}", kept):
+        if not mark.exists() or mark.read_bytes() == f"{identity}\n".encode():
+            return
+        kept = _text_of(mark)
+        if kept == identity or not re.fullmatch(r"[0-9a-f]{32}", kept):
             raise SettingsError(f"{mark} is damaged: where the folder is this study's, write {identity} into it")
-        if kept != identity:
-            raise SettingsError(
-                f"{self.path} holds the files of another study called `{self.name}`. "
-                "Give this one another name, or remove that folder"
-            )
+        raise SettingsError(
+            f"{self.path} holds the files of another study called `{self.name}`. "
+            "Give this one another name, or remove that folder"
+        )
 
 
 @contextmanager
@@ -214,8 +238,9 @@ def open_storage(storage: str | Path | BaseStorage | None, folder: Folder, *, wr
         try:
             return open_postgresql(str(storage)) if is_shared(storage) else RDBStorage(str(storage))
         except (SQLAlchemyError, ImportError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise SettingsError(f"the storage {without_password(str(storage))} can't be opened: {reason}") from error
+            reason = without_passwords((str(error).splitlines() or [type(error).__name__])[0], str(storage))
+            text = f"the storage {without_password(str(storage))} can't be opened: {reason}"
+            raise SettingsError(text) from None  # the cause may have the password in its words
     return JournalStorage(JournalFile(folder.journal, read_only=not write))
 
 
@@ -241,13 +266,37 @@ def release(storage: BaseStorage) -> None:
 
 
 def without_password(url: str) -> str:
-    """Returns a storage URL that may be shown.
+    """Returns the address of a storage or a server as it may be shown, stored and logged.
 
     >>> from leadline.search.folder import without_password
-    >>> without_password("postgresql://ann:secret@host/studies")
-    'postgresql://ann:***@host/studies'
+    >>> without_password("postgresql://ann:secret@host/studies?sslpassword=hush")
+    'postgresql://ann:***@host/studies?sslpassword=***'
     """
-    return re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url)
+    url = re.sub(r"(://[^:/@?\s]*):\S*@", r"\1:***@", url)
+    return re.sub(_SECRET + r"[^&#\s]*", r"\1***", url)
+
+
+def without_passwords(text: str, url: str) -> str:
+    """Returns what somebody else says of an address, an error say, without the passwords that stand in the address."""
+    text = without_password(text.replace(url, without_password(url)))
+    found = re.findall(r"://[^:/@?\s]*:(\S*)@", url) + [value for _, value in re.findall(_SECRET + r"([^&#\s]*)", url)]
+    for secret in filter(None, found):
+        if len(secret) < SHORT:
+            return "for a reason that may hold the password, and isn't shown"
+        for form in {secret, unquote(secret), unquote_plus(secret)}:
+            text = text.replace(form, "***")
+    return text
+
+
+def lives(process: int) -> bool:
+    """Tells whether there is a process of that number on this machine."""
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def study_names(storage: str | Path | None) -> list[str]:

@@ -20,7 +20,7 @@ from .pruners.base import Pruner, Verdict
 from .storage import Mirror
 from .strategies import Strategy
 from .strategies.proposer import Proposer
-from .trial import EPOCH, PARENT, PAUSED, Trial
+from .trial import EPOCH, FAULTS, PARENT, PAUSED, SAVED, Trial
 
 _Result = TypeVar("_Result")
 
@@ -191,6 +191,11 @@ class Ledger:
                 listener.planned(blueprint, stack, reason)
         return self.plans[blueprint]
 
+    def happened(self, event: str, **facts: Any) -> None:
+        """Tells the listeners of something that isn't recorded: see `search/log.py` for what there is."""
+        for listener in self.listeners:
+            listener.happened(event, facts)
+
     def propose(self, given: Mapping[str, Any] | None = None) -> Trial:
         """Returns a new trial with every parameter set, those `given` to their values, and the others in view of them.
 
@@ -253,6 +258,33 @@ class Ledger:
         trial = self.trial(number)
         for listener in self.listeners:
             listener.reported(trial, epoch, metrics or {})
+
+    def saved(self, number: int, epoch: int, checksum: str) -> None:
+        """Records that a trial's checkpoint after an epoch is on the disk."""
+        entry: dict[str, Any] = {"epoch": epoch, "crc32": checksum}
+        self.mirror.set_trial_system_attr(self.mirror.trial_id(number), SAVED, entry)
+
+    def saved_epoch(self, number: int) -> int | None:
+        """Returns the epoch of a trial's last checkpoint that is known to be on the disk; None if there is none."""
+        saved = self.mirror.get_trial(self.mirror.trial_id(number)).system_attrs.get(SAVED)
+        return None if saved is None else int(saved["epoch"])
+
+    def fault(self, number: int, what: str, *, retried: bool = False) -> Trial:
+        """Records what went wrong with a trial that goes on; `retried` if it might be to blame. Returns the trial."""
+        after = max(self.trial(number).curve, default=0)
+        entry: dict[str, Any] = {"what": what, "epoch": after, "at": time.time(), "retried": retried}
+        self.mirror.set_trial_system_attr(self.mirror.trial_id(number), FAULTS, [*self._faults(number), entry])
+        trial = self.trial(number)
+        for listener in self.listeners:
+            listener.faulted(trial, what)
+        return trial
+
+    def retried(self, number: int) -> bool:
+        """Tells whether a trial has had its second chance."""
+        return any(fault["retried"] for fault in self._faults(number))
+
+    def _faults(self, number: int) -> list[dict[str, Any]]:
+        return list(self.mirror.get_trial(self.mirror.trial_id(number)).system_attrs.get(FAULTS, ()))
 
     def decide(self, epochs: Mapping[int, int]) -> dict[int, Verdict]:
         """Returns the pruner's verdict on trials, by number, after the epoch that each has reported; "go" at no rung.

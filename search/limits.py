@@ -1,4 +1,7 @@
-"""Hard limits: what a trial's network and its training may take; what would take more is never proposed."""
+"""Hard limits: what a trial's network and its training may take, and its time.
+
+A network that would take more is never proposed; a trial whose time is up fails.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Problem, SettingsError, UsageError, suggestion
+from ..trainers.time_limits import ANY_TIME, TimeLimits
 
 if TYPE_CHECKING:
     from ..spaces import Space
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
 NO_NETWORKS = "limits are of networks, but this study has no trainer; leave them out, or give it one"
 SAMPLE = 64  # random configurations by which it is told how much of a space limits leave
 UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+SIZES = ("parameters", "memory", "flops")
+DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?:in)?)?(?:(\d+(?:\.\d+)?)s)?", re.ASCII)
 SIZE = re.compile(r"(\d+(?:\.\d*)?(?:e[+-]?\d+)?)\s*([kMGT]?)(B?)", re.ASCII)
 
 Allowed = Callable[[Mapping[str, Any]], bool]
@@ -27,31 +33,46 @@ Allowed = Callable[[Mapping[str, Any]], bool]
 
 @dataclass(frozen=True)
 class Limits:
-    """The most that a network may take of `parameters`, `flops` and `memory` (bytes); None is no matter.
+    """The most that a network may take of `parameters`, `flops` and `memory` (bytes), and a trial's time; None is no
+    matter.
 
-    What each means is told by `leadline.trainers.footprint.Footprint`.
+    What each means is told by `leadline.trainers.footprint.Footprint`, and `leadline.trainers.time_limits.TimeLimits`.
     """
 
     parameters: int | None = None
     memory: int | None = None
     flops: int | None = None
+    time: TimeLimits = ANY_TIME
 
     @classmethod
     def parse(cls, given: Any) -> Limits:
-        """Returns the limits of a mapping of sizes: numbers, or text as "8GB", "500MB", "2e6", "1.5G".
+        """Returns the limits of a mapping: of sizes, numbers or text as "8GB", "500MB", "2e6", "1.5G"; and of times.
 
-        A kilobyte is 1,000 bytes, and so on. Raises SettingsError holding every problem.
+        A kilobyte is 1,000 bytes, and so on. `seconds` and `epoch_seconds` are numbers, or text as "90s", "1h30m".
+        Raises SettingsError holding every problem.
 
-        >>> Limits.parse({"parameters": "1.5M", "memory": "8GB"})
-        Limits(parameters=1500000, memory=8000000000, flops=None)
+        >>> limits = Limits.parse({"parameters": "1.5M", "memory": "8GB", "seconds": "10m"})
+        >>> limits.parameters, limits.memory, limits.time.seconds
+        (1500000, 8000000000, 600.0)
         """
         if given is None or isinstance(given, Limits):
             return given or cls()
         if not isinstance(given, Mapping):
-            raise SettingsError(f"limits are a mapping, as {{parameters: 2e6, memory: 8GB}}, but got {given!r}")
-        names, problems = [limit.name for limit in fields(cls)], []
+            example = "{parameters: 2e6, memory: 8GB, seconds: 10m}"
+            raise SettingsError(f"limits are a mapping, as {example}, but got {given!r}")
+        times_known = [limit.name for limit in fields(TimeLimits)]
+        names, problems = [*SIZES, *times_known], []
         sizes: dict[str, int] = {}
+        times: dict[str, float] = {}
         for name, value in given.items():
+            if name in times_known:
+                seconds = _seconds(value)
+                if seconds is None:
+                    text = f'`{name}` must be a time > 0, as 90 (seconds), "90s", "10m" or "1h30m", but got {value!r}'
+                    problems.append(Problem(text, (name,)))
+                else:
+                    times[name] = seconds
+                continue
             size = _size(value, of_bytes=name == "memory")
             if name not in names:
                 problems.append(Problem(f"no limit is called `{name}`. {suggestion(str(name), names)}", (name,)))
@@ -62,11 +83,16 @@ class Limits:
                 sizes[name] = size
         if problems:
             raise SettingsError(problems)
-        return cls(**sizes)
+        return cls(**sizes, time=TimeLimits(**times))
 
     def describe(self) -> dict[str, int] | None:
-        """Returns those that are given, as JSON; None if there are none."""
-        return {name: limit for name, limit in asdict(self).items() if limit is not None} or None
+        """Returns those of networks that are given, as JSON; None if there are none."""
+        return {name: getattr(self, name) for name in SIZES if getattr(self, name) is not None} or None
+
+    @property
+    def times(self) -> dict[str, float]:
+        """Those of time that are given, as JSON: another run of the study may have others."""
+        return {name: limit for name, limit in asdict(self.time).items() if limit is not None}
 
     def __bool__(self) -> bool:
         return self.describe() is not None
@@ -99,7 +125,7 @@ def size_told(name: str, size: int) -> str:
     """
     if name != "memory":
         return f"{size:,}"
-    from ..trainers.sanity.cost import bytes_told
+    from ..trainers.memory import bytes_told
 
     return bytes_told(size)
 
@@ -138,6 +164,21 @@ def _size(given: Any, *, of_bytes: bool) -> int | None:
         given = float(found[1]) * UNITS[found[2]]
     whole = isinstance(given, int | float) and not isinstance(given, bool) and 1 <= given < float("inf")
     return int(given) if whole else None
+
+
+def _seconds(given: Any) -> float | None:
+    """Returns the seconds that are given; None if that is no time, or not above 0.
+
+    >>> _seconds("1h30m"), _seconds("90s"), _seconds(0.5), _seconds("soon")
+    (5400.0, 90.0, 0.5, None)
+    """
+    if isinstance(given, str):
+        found = DURATION.fullmatch(given.replace(" ", ""))
+        if found is None:
+            return None
+        given = sum(float(part or 0) * unit for part, unit in zip(found.groups(), (3600, 60, 1), strict=True))
+    a_number = isinstance(given, int | float) and not isinstance(given, bool)
+    return float(given) if a_number and 0 < given < float("inf") else None
 
 
 def limit_problems(study: Study) -> list[Problem]:

@@ -24,6 +24,9 @@ class Listener:
     def reported(self, trial: Trial, epoch: int, metrics: Mapping[str, float]) -> None:
         """A trial reported an epoch."""
 
+    def faulted(self, trial: Trial, what: str) -> None:
+        """Something went wrong with a trial, and was made good: it goes on."""
+
     def paused(self, trial: Trial) -> None:
         """A trial left its lane, to go on later or to be ended."""
 
@@ -32,6 +35,9 @@ class Listener:
 
     def elsewhere(self, trial: Trial) -> None:
         """A trial of another driver changed in some way."""
+
+    def happened(self, event: str, facts: Mapping[str, Any]) -> None:
+        """Something happened that no trial's record tells: a worker is ready or lost, MLflow is away, ..."""
 
 
 class Callbacks(Listener):
@@ -58,6 +64,19 @@ class Sizes(Listener):
     def began(self, trial: Trial) -> None:
         if trial.parameters is None and (size := self._size(trial.params)) is not None:
             self._mirror.set_trial_user_attr(self._mirror.trial_id(trial.number), "parameters", size)
+
+
+class Tracebacks(Listener):
+    """Writes the traceback of a trial that raised an error into its folder, as text; the study has it too."""
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+
+    def ended(self, trial: Trial) -> None:
+        if trial.traceback:
+            path = self._folder.traceback(trial.number)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(trial.traceback)
 
 
 class Keeper(Listener):

@@ -18,12 +18,19 @@ if TYPE_CHECKING:
 
 
 def settings_of(
-    name: str, storage: str | Path | BaseStorage | None, trainer: Trainer | None, allow: Collection[str]
+    name: str,
+    storage: str | Path | BaseStorage | None,
+    trainer: Trainer | None,
+    *,
+    allow: Collection[str] = (),
+    base: Path | None = None,
+    imports: bool = True,
 ) -> dict[str, Any]:
     """Returns what `Study` was given when the study called `name` was made, and how it was run last, by argument.
 
-    `trainer` stands in for one that only the study's own script knows; without, that is None. Raises SettingsError if
-    there is no such study, StudyError if leadline didn't make it.
+    `trainer` stands in for one that only the study's own script knows; without, that is None. `allow`, `base` and
+    `imports` are as for `load_study`. Raises SettingsError if there is no such study, StudyError if leadline didn't
+    make it.
     """
     if text := name_problem(name):
         raise SettingsError(text)
@@ -43,10 +50,14 @@ def settings_of(
     kept = attributes.get("leadline:settings")
     if kept is None:
         raise StudyError(f"`{name}` is an Optuna study that leadline didn't make; open it with optuna.load_study")
-    base, run_with = attributes.get("leadline:base"), attributes.get("leadline:options", {})
+    kept_base, run_with = attributes.get("leadline:base"), attributes.get("leadline:options", {})
+    how = dict(run_with.get("study", {}))
+    limits = {**(kept.get("limits") or {}), **how.pop("limits", {})}
     if trainer is None and kept["trainer"] is not None:
         described = {**kept["trainer"], **run_with.get("trainer", {})}
-        trainer = _trainer_of(described, Path(base) if base else None, allow)
+        trainer = _trainer_of(described, Path(kept_base) if kept_base else base, allow)
+        if trainer is not None:
+            trainer.imports = imports
     return {
         "space": Space.parse(kept["space"]),
         "trainer": trainer,
@@ -55,9 +66,9 @@ def settings_of(
         "strategy": "bayes" if str(kept["strategy"]).startswith("<") else kept["strategy"],
         "pruner": "none" if str(kept["pruner"]).startswith("<") else kept["pruner"],
         "seed": kept["seed"],
-        "limits": kept.get("limits"),
+        "limits": limits or None,
         "warm_start": kept.get("warm_start"),
-        **run_with.get("study", {}),
+        **how,
     }
 
 

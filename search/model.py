@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -86,10 +87,10 @@ def _refitted(trainer: Trainer, folder: Folder, trial: Trial) -> bool:
 def write_model(trainer: Trainer, folder: Folder, trial: Trial, *, program: bool) -> Path:
     """Writes the network of `trial`, trained again if the trainer refits, to the study's `model/` folder; returns it.
 
-    `weights.safetensors` and `card.json` (builder, configuration, classes, preparation of inputs) are always there;
-    with `program`, which takes seconds, also `model.pt2` for `torch.export.load(...).module()`, taking batches of any
-    size, where torch can export the module; where it can't, the card says why. The program of a regression gives
-    targets in their own units, where the network itself gives standardized ones (the card's `scale`).
+    `weights.safetensors` and `card.json` (builder, configuration, classes, preparation of inputs, the weights' SHA-256)
+    are always there; with `program`, which takes seconds, also `model.pt2` for `torch.export.load(...).module()`,
+    taking batches of any size, where torch can export the module; where it can't, the card says why. The program of a
+    regression gives targets in their own units, where the network itself gives standardized ones (the card's `scale`).
     """
     import torch
     from safetensors.torch import save_file
@@ -97,7 +98,7 @@ def write_model(trainer: Trainer, folder: Folder, trial: Trial, *, program: bool
     network, card = rebuild(trainer, folder, trial, refitted=_refitted(trainer, folder, trial))
     target = folder.path / "model"
     card = {"trial": trial.number, "model": trainer.describe()["model"], "program": program, **card}
-    if _holds(target / "card.json", card):
+    if _holds(target, card):
         return target
     target.mkdir(exist_ok=True)
     (target / "model.pt2").unlink(missing_ok=True)
@@ -109,19 +110,23 @@ def write_model(trainer: Trainer, folder: Folder, trial: Trial, *, program: bool
         except Exception as error:  # whatever a user's module holds that can't be traced; its weights are kept
             card["not_exported"] = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
     save_file(_contiguous(network.state_dict()), target / "weights.safetensors")
+    card["sha256"] = _sha256(target / "weights.safetensors")
     (target / "card.json").write_text(json.dumps(card, indent=2) + "\n")  # last: it says that the rest is there
     return target
 
 
-def _holds(path: Path, card: Mapping[str, Any]) -> bool:
-    """Tells whether a card is there, and is this one: the model needn't be written again."""
-    if not path.exists():
-        return False
+def _holds(target: Path, card: Mapping[str, Any]) -> bool:
+    """Tells whether a card is there, and is this one, with its weights: the model needn't be written again."""
     try:
-        kept = json.loads(path.read_text())
-    except (ValueError, RecursionError):  # cut short, or damaged
+        kept = json.loads((target / "card.json").read_text())
+        whole = isinstance(kept, dict) and kept.get("sha256") == _sha256(target / "weights.safetensors")
+    except (FileNotFoundError, ValueError, RecursionError):  # not there, cut short, or damaged
         return False
-    return isinstance(kept, dict) and bool({name: kept.get(name) for name in card} == json.loads(json.dumps(card)))
+    return whole and bool({name: kept.get(name) for name in card} == json.loads(json.dumps(card)))
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..errors import Pruned
-from ..trainers.messages import AtRung, Channel, Close, Decision, Ended, Job, Ready, Report, Start, Stop
-from ..trainers.reasons import told
+from ..trainers.memory import memory_told
+from ..trainers.messages import AtRung, AtWork, Channel, Close, Decision, Ended, Job, Ready, Report, Start, Stop
+from ..trainers.reasons import out_of_memory, told
 from ..trainers.references import travels
+from ..trainers.time_limits import TimeLimits
 from .trial import ActiveTrial
 
 
@@ -45,21 +48,31 @@ class Objective:
                 match command:
                     case Start(number, params):
                         try:
-                            ended = self._run(number, dict(params), channel, several=job.objectives > 1)
+                            ended = self._run(number, dict(params), channel, job.limits, several=job.objectives > 1)
                         except _Closed:
                             return  # the trial stays running, for the next run to take up
                         channel.send(ended)
                     case Close():
                         return
 
-    def _run(self, number: int, params: dict[str, Any], channel: Channel, *, several: bool) -> Ended:
+    def _run(
+        self, number: int, params: dict[str, Any], channel: Channel, limits: TimeLimits, *, several: bool
+    ) -> Ended:
+        began = reported = time.monotonic()
+
         def report(epoch: int, value: float) -> bool:
+            nonlocal reported
+            now = time.monotonic()
             channel.send(Report(number, epoch, value))
+            if broken := limits.broken_by(now - began, now - reported, epoch):
+                raise _TimeUp(broken)
             channel.send(AtRung({number: epoch}))
             while True:
                 for command in channel.receive(wait=True):
                     match command:
                         case Decision(of, verdict) if of == number:
+                            reported = time.monotonic()
+                            channel.send(AtWork([number]))
                             return verdict == "prune" or bool(self._stopped)
                         case Stop(of, reason) if of == number:
                             self._stopped = reason
@@ -67,6 +80,7 @@ class Objective:
                             raise _Closed
 
         self._stopped = ""
+        channel.send(AtWork([number]))
         trial = ActiveTrial(number, params, report)
         try:
             value = _numbers(self.function(trial), several)
@@ -74,13 +88,20 @@ class Objective:
             if self._stopped:
                 return Ended(number, "stopped", self._stopped, trial.last)
             return Ended(number, "pruned", "the objective raised Pruned", trial.last)
+        except _TimeUp as error:
+            return Ended(number, "failed", str(error))
         except Exception as error:  # the objective is the user's: it may raise anything, and the study goes on
-            return Ended(number, "failed", told(error), facts={"traceback": traceback.format_exc()})
+            reason = f"{told(error)}; {memory_told()}" if out_of_memory(error) else told(error)
+            return Ended(number, "failed", reason, facts={"traceback": traceback.format_exc()})
         return Ended(number, "complete", "the objective returned", value)
 
 
 def _numbers(returned: Any, several: bool) -> float | tuple[float, ...]:
     return tuple(map(float, returned)) if several and isinstance(returned, tuple | list) else float(returned)
+
+
+class _TimeUp(BaseException):
+    """The trial breaks a limit of time; nothing that an objective catches."""
 
 
 class _Closed(BaseException):

@@ -17,10 +17,13 @@ from .printing import print_json
 from .table import print_table
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from ..trainers.models import Model
     from ..trainers.models.files import Predicted
 
 PATIENCE = 2.0  # seconds after which it is said how far it has come
+EVERY = 64  # examples
 SHOWN = 50  # examples, on a terminal
 NEXT = 2  # classes beside the first
 
@@ -85,22 +88,18 @@ def print_predictions(predicted: Iterator[Predicted], model: Model) -> None:
 
 
 @contextmanager
-def watched(predicted: Iterator[Predicted]) -> Iterator[Iterator[Predicted]]:
+def watched(predicted: Iterator[Predicted], console: Console | None = None) -> Iterator[Iterator[Predicted]]:
     """Gives the same predictions; after two seconds it is said, on a terminal, how many there are."""
     from rich.console import Console
 
-    console, began = Console(stderr=True), time.monotonic()
-    status = console.status("")
-    started = False
+    screen, began = console or Console(stderr=True), time.monotonic()
+    status = screen.status("")
 
     def counted() -> Iterator[Predicted]:
-        nonlocal started
         for count, one in enumerate(predicted, 1):
-            if count % 64 == 0 and console.is_terminal and time.monotonic() - began > PATIENCE:
+            if count % EVERY == 0 and screen.is_terminal and time.monotonic() - began > PATIENCE:
                 status.update(f"{count:,} predicted ...")
-                if not started:
-                    status.start()
-                    started = True
+                status.start()  # nothing happens if it has been
             yield one
 
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SettingsError
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from ..trainers.data import Data
     from ..trainers.footprint import Footprint
     from .analysis.ablation import Variant
-    from .ensembles import Ensemble
     from .study import Study
     from .trial import Trial
 
@@ -122,6 +121,8 @@ def print_outcome(study: Study, ended: list[Trial], *, new: int, waiting: int) -
     why = {"space": exhausted, "trials": "done" if new else "was finished already"}.get(study.ended_by)
     why = why or study.budget.words(study.ended_by)
     print(f"\n{study.name}: {why}, {counted(ended)}")
+    for line in study.faults.lines():
+        print(f"  {line}")
     if waiting:
         print(f"{waiting} more wait in line: `leadline resume {where} --trials {len(ended) + waiting}` runs them.")
     if all(trial.state != "complete" for trial in ended):
@@ -161,8 +162,13 @@ def print_test(study: Study, opened: list[dict[str, Any]], again: Trial | None, 
         print(f"Trained again {times} times, it comes to {again.value:.4f} ± {again.spread or 0:.4f} on validation.")
     elif again is not None:
         print(f"Training it again failed: {again.reason}.")
-    often = "once" if len(opened) == 1 else f"{len(opened)} times"
-    print(f"The test split of this study has been opened {often}. Choose by validation, not by this number.")
+    print(opened_told(len(opened)))
+
+
+def opened_told(times: int) -> str:
+    """Says how often a study's test split has been opened."""
+    often = "once" if times == 1 else f"{times} times"
+    return f"The test split of this study has been opened {often}. Choose by validation, not by this number."
 
 
 def _reproduced(valid: float, recorded: float) -> str:
@@ -219,45 +225,6 @@ def print_ablation(study: Study, ablation: Study, variants: list[Variant], repli
     print(f"\nThe test split was not opened. Each training: leadline show {ablation.name}{storage_option(study)}")
 
 
-def print_ensemble(study: Study, found: Ensemble) -> None:
-    """Prints an ensemble's members, and what it is worth beside the best trial."""
-    where = f"{study.name}{storage_option(study)}"
-    rows = [
-        [str(one.trial), f"{one.weight:.2f}", f"{one.value:.4f}", "trained again" if one.trained else "kept"]
-        for one in found.members
-    ]
-    print_table(["trial", "weight", found.metric, "networks"], rows)
-    if found.difference:
-        print(f"The networks give other validation outputs than in training, by up to {found.difference:.2g}.")
-    compared = {
-        "validation rows": (found.value, found.best_value),
-        "held out of the choice": (found.held_out, found.best_held_out),
-        **({} if found.test is None else {"test rows": (found.test["value"], found.test["best_value"])}),
-    }
-    print()
-    lines = [[rows, f"{one:.4f}", f"{best:.4f}"] for rows, (one, best) in compared.items()]
-    print_table([f"{found.metric} on", "ensemble", f"trial {found.best}, the best"], lines)
-    print(
-        f"\nBoth were chosen among {found.candidates} trials by the validation rows, so those flatter them. Held out: "
-        "chosen by one\nhalf of these rows and judged by the other."
-    )
-    print(f"{_compared(found.test)}\n\nNext: leadline export {where} --ensemble")
-
-
-def _compared(test: Mapping[str, Any] | None) -> str:
-    """Says what test rows tell of an ensemble and the best trial."""
-    if test is None:
-        return "The test split was not opened; `--test` opens it, once for both."
-    if "p" in test:
-        one, other = test["ensemble_alone"], test["best_alone"]
-        found = (
-            f"the ensemble alone is right {one:,} times, the best trial alone {other:,}: p = {test['p']:.2g} (McNemar)"
-        )
-    else:
-        found = f"they differ by {test['difference']:.4g}, 95 % interval {test['low']:.4g} to {test['high']:.4g}"
-    return f"On the test rows {found}.\nChoose by validation, not by these numbers."
-
-
 def storage_option(study: Study) -> str:
     """Returns the option that finds the study again, without a password; empty where it is the default."""
     from .folder import without_password
@@ -267,13 +234,13 @@ def storage_option(study: Study) -> str:
 
 def print_json(value: Any) -> None:
     """Prints JSON, with null for NaN and infinities."""
-    print(json.dumps(_finite(value), indent=2, allow_nan=False))
+    print(json.dumps(finite(value), indent=2, allow_nan=False))
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """Returns JSON with null for what it has no word for: NaN and infinities."""
     if isinstance(value, dict):
-        return {name: _finite(part) for name, part in value.items()}
+        return {name: finite(part) for name, part in value.items()}
     if isinstance(value, list):
-        return [_finite(part) for part in value]
+        return [finite(part) for part in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,8 +17,10 @@ from ..trainers.messages import Job
 from . import settings
 from .budget import Budget
 from .executors import EXECUTORS
+from .faults import Faults
 from .ledger import Ledger
-from .listeners import Callbacks, Keeper, Sizes
+from .listeners import Callbacks, Keeper, Sizes, Tracebacks
+from .log import BEGAN, ENDED, FAILED, Log
 from .model import write_model
 from .objective import Objective
 from .pruners.wrapped import NoPruner
@@ -44,7 +47,9 @@ class Run:
         self.study, self.ledger, self.work, self.budget = study, ledger, work, budget
         self.trials = budget.trials
         structure = partial(work.structure, padded=study.plan == "padded")
-        self.scheduler = Scheduler(ledger, self._rungs, structure, work.weight, study.folder.branch, budget=budget)
+        do = structure, work.weight, study.folder.branch
+        self.scheduler = Scheduler(ledger, self._rungs, *do, budget=budget, limits=study.limits.time)
+        self.faults = Faults()
         self.tracking_problem: str | None = None
         self.refit_problem: str | None = None
 
@@ -71,16 +76,17 @@ class Run:
         )
         tracker = self._tracker()
         finished = False
-        try:
-            with self._listening(tracker, shown if progress else None):
-                self._train()
-                self.scheduler.conclude()
-            if not self.scheduler.interrupted and self.ledger.leads:
-                self._refit(shown)
-                finished = not self.scheduler.interrupted
-        finally:
-            with shown.status("Writing the best network, and to MLflow what it lacks, with a report ..."):
-                self._conclude(tracker, finished=finished)
+        with self._logged():
+            try:
+                with self._listening(tracker, shown if progress else None):
+                    self._train()
+                    self.scheduler.conclude()
+                if not self.scheduler.interrupted and self.ledger.leads:
+                    self._refit(shown)
+                    finished = not self.scheduler.interrupted
+            finally:
+                with shown.status("Writing the best network, and to MLflow what it lacks, with a report ..."):
+                    self._conclude(tracker, finished=finished)
 
     def _train(self) -> None:
         """Has trials trained until there is nothing left to do; where this driver leads, for the others either.
@@ -110,7 +116,8 @@ class Run:
         if trainer is None:
             return
         metric = trainer.metric(self.study.metric).name
-        self.ledger.set_attribute("base", str(trainer.base) if trainer.base else None)
+        if self.ledger.attribute("split") is None or self.ledger.attribute("base") is not None:  # else a script's
+            self.ledger.set_attribute("base", str(trainer.base) if trainer.base else None)
         self.ledger.set_attribute("metric", metric)
         self.ledger.name_objectives([metric, *self.study.goals.further])
         rows, kept = trainer.split(seed), self.ledger.attribute("split")
@@ -173,13 +180,32 @@ class Run:
         return None if self.study.tracking is None else Tracker(self.study, self.ledger, self.scheduler.workers)
 
     @contextmanager
+    def _logged(self) -> Iterator[None]:
+        """Writes the study's log, and gathers the faults, from the run's beginning to its very end."""
+        listeners = self.ledger.listeners
+        listeners += [Log(self.study.folder.path), self.faults]
+        left = [trial.number for trial in self.ledger.unfinished()]
+        self.ledger.happened(BEGAN, host=socket.gethostname(), budget=self.budget.as_json(), taken_up=left)
+        try:
+            yield
+        except BaseException as error:
+            self.ledger.happened(FAILED, reason=f"{type(error).__name__}: {error}")
+            raise
+        else:
+            self.ledger.happened(ENDED, by=self.ended_by, seconds=round(self.scheduler.seconds, 3))
+        finally:
+            listeners.clear()
+
+    @contextmanager
     def _listening(self, tracker: Tracker | None, shown: Progress | None) -> Iterator[None]:
         study, listeners = self.study, self.ledger.listeners
+        others = len(listeners)
         if study.trainer is not None:
             if "parameters" in study.goals.further:
                 listeners.append(Sizes(self.ledger, study.trainer.size))
             listeners.append(Keeper(study.folder, self.ledger.trials, study.keep, maximize=study.maximize))
             listeners.append(Callbacks(study.trainer.callback("on_epoch"), study.trainer.callback("on_trial_end")))
+        listeners.append(Tracebacks(study.folder))
         if tracker is not None:
             listeners.append(tracker)
             self.ledger.when_leading(tracker.start)
@@ -191,7 +217,7 @@ class Run:
                 with shown:
                     yield
         finally:
-            listeners.clear()
+            del listeners[others:]
 
     @property
     def _best(self) -> Trial | None:
@@ -271,6 +297,7 @@ def job_for(study: Study, ledger: Ledger, device: str) -> Job:
         driver=ledger.id,
         keep=study.keep,
         split_digest=split["digest"] if split else None,
+        limits=study.limits.time,
     )
 
 

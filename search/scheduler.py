@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from ..errors import SettingsError, SpaceExhausted, StudyFailed
+from ..errors import SettingsError, SpaceExhausted, StudyError, StudyFailed
 from ..trainers.messages import (
     Adopt,
     AtRung,
+    AtWork,
     Broken,
     Channel,
     Close,
@@ -18,18 +19,24 @@ from ..trainers.messages import (
     Decision,
     Ended,
     Event,
+    Fault,
     Go,
     Job,
     Planned,
     Ready,
     Report,
+    Saved,
     Start,
     Stop,
+    Unfit,
 )
+from ..trainers.time_limits import ANY_TIME, TimeLimits
 from .budget import Budget, Tally
 from .ledger import AllBegun, Ledger
+from .log import LOST, RETRY, WORKER
 from .pruners.base import Begin, End, Move, Resume
 from .trial import ENDED, Trial
+from .watch import Watch
 
 TOGETHER = 0.5  # seconds for which reports that nobody waits for are held together
 NOTED = 5.0  # seconds of running that a crash may leave uncounted
@@ -66,6 +73,11 @@ class Scheduler:
     which groups its trials and changes none of them; a group is as many as the worker has lanes. One that learns is
     asked for a structure first, and then for a few more trials given that structure. Before all these come paused
     trials that the pruner has go on.
+
+    A trial whose worker was lost under it, or that failed for want of room beside others, is retried once: from its
+    last checkpoint, by itself, and on another device if there is one. It is those that the worker was at which may be
+    to blame; the others it held just go on. Trials of a stack whose time is up are retried too, as nobody knows which
+    of them keeps it; one by itself has failed. `limits` are what a trial's time may be.
     """
 
     def __init__(
@@ -77,6 +89,7 @@ class Scheduler:
         leave: Callable[[int, int], None] = lambda parent, child: None,
         *,
         budget: Budget,
+        limits: TimeLimits = ANY_TIME,
     ) -> None:
         self.ledger, self.rungs, self.structure, self.weight, self.leave = ledger, rungs, structure, weight, leave
         self.budget, self.trials = budget, budget.trials
@@ -87,6 +100,10 @@ class Scheduler:
         self.first = [*ledger.unfinished(), *ledger.branched()]
         self.pool: list[Trial] = []  # proposed and not begun in this run
         self.shelved = ledger.shelved()  # the same, of an earlier run, whose budget was another
+        self.alone = {trial.number for trial in self.first if ledger.retried(trial.number)}
+        self.shunned: dict[int, str] = {}  # the device on which a trial was lost
+        self.watch = Watch(limits)
+        self.killed: dict[int, dict[int, str]] = {}  # worker -> its trials whose time is up, and why
         self.workers: dict[int, Ready] = {}  # those at work, as each last said that it is ready
         self.running: dict[int, tuple[int, str]] = {}  # trial -> worker, structure
         self.batches: dict[int, tuple[Mapping[str, Any], int]] = {}  # worker -> structure, proposals to come of it
@@ -111,8 +128,22 @@ class Scheduler:
         return commands
 
     def _answer(self, worker: int, event: Event) -> list[tuple[int, Command]]:
+        if isinstance(event, Unfit):
+            return self.lost(worker, event.reason)
+        self.watch.rest(worker)
         match event:
+            case AtWork(numbers):
+                self.watch.begin(worker, numbers)
+                return []
+            case Saved(number, epoch, checksum):
+                self.ledger.saved(number, epoch, checksum)
+                return []
+            case Fault(number, what):
+                self.ledger.fault(number, what)
+                return []
             case Ready():
+                if worker not in self.workers:
+                    self.ledger.happened(WORKER, worker=worker, device=event.device, lanes=event.lanes)
                 self.workers[worker] = event
                 self.closed.discard(worker)
                 return self._fill(worker) + self._wake()
@@ -120,34 +151,70 @@ class Scheduler:
                 return [(worker, Adopt(blueprint, *self.ledger.adopt(blueprint, stack, lanes, reason)))]
             case Report(number, epoch, value, metrics):
                 self.ledger.report(number, epoch, value, metrics)
+                self.watch.reported(number, epoch)
                 self.tally.take(self.ledger.trial(number))
                 return self.tick()
             case AtRung(epochs):
                 return [(worker, Decision(number, said)) for number, said in self.ledger.decide(epochs).items()]
-            case Ended(number, outcome, reason, value, facts):
+            case Ended(number, outcome, reason, value, facts, beside_others):
                 del self.running[number]
-                if outcome == "paused":
+                if beside_others and not self.ledger.retried(number):
+                    self._retry(number, reason, self.workers[worker].device)
+                elif outcome == "paused":
                     self.tally.take(self.ledger.pause(number, facts))
                     self.hopeful = True
                 else:
                     self.tally.take(self.ledger.end(number, outcome, value, reason, facts))
                     self._give_up_if_hopeless()
                 return self.tick() + self._fill(worker) + self._wake()
-            case Broken(problems):
-                raise SettingsError(problems)
+            case Broken(problems, settings):
+                raise SettingsError(problems) if settings else StudyError("\n".join(problems))
 
-    def lost(self, worker: int, reason: str) -> list[tuple[int, Command]]:
-        """Takes note that a worker died: the trials it was training have failed, and others may wait for them."""
-        for number in self._held_by(worker):
+    def overdue(self, workers: Iterable[int]) -> list[int]:
+        """Returns those of the workers, none of whose words is unheard, that are to be killed: a trial's time is up.
+
+        They are told as `lost` then, like others.
+        """
+        over = {worker: trials for worker in workers if (trials := self.watch.over(worker))}
+        self.killed |= over
+        return list(over)
+
+    def lost(
+        self, worker: int, reason: str, *, memory: bool = False, blameless: bool = False
+    ) -> list[tuple[int, Command]]:
+        """Takes note that a worker is gone: its trials go on elsewhere, or have failed, and others may wait for them.
+
+        `memory` if it was killed for want of it, which all its trials together may be to blame for; `blameless` if
+        none of them can be (its machine is gone).
+        """
+        held, at, over = self._held_by(worker), self.watch.rest(worker), self.killed.pop(worker, {})
+        place = self.workers.pop(worker, None)
+        blamed = set() if blameless else set(over or (held if memory else at or held))
+        self.ledger.happened(LOST, worker=worker, reason=reason, trials=held)
+        for number in held:
             del self.running[number]
-            self.tally.take(self.ledger.end(number, "failed", None, reason))
+        for number in held:
+            certain = len(at) == 1 if over else memory and len(held) == 1 and not self.running
+            if number not in blamed:
+                self.first.append(self.ledger.trial(number))
+            elif certain or self.ledger.retried(number):
+                self.tally.take(self.ledger.end(number, "failed", None, over.get(number, reason)))
+            else:
+                self._retry(number, over.get(number, reason), place.device if place else "")
+        self.first.sort(key=lambda trial: trial.number)
         self.idle.discard(worker)
-        self.workers.pop(worker, None)
         self.ledger.commit()
         self._give_up_if_hopeless()
         commands = self._wake()
         self.ledger.commit()
         return commands
+
+    def _retry(self, number: int, reason: str, device: str) -> None:
+        """Puts a trial in line to go on by itself, and elsewhere than on this device if there is another."""
+        self.first.append(self.ledger.fault(number, reason, retried=True))
+        self.ledger.happened(RETRY, trial=number, reason=reason)
+        self.alone.add(number)
+        self.shunned[number] = device
 
     def tick(self) -> list[tuple[int, Command]]:
         """Looks at the budget: when it is used up all trials end with their epoch, unless it is one of trials."""
@@ -215,8 +282,10 @@ class Scheduler:
             (self.first if trial in self.first else self.pool).remove(trial)
             self.running[trial.number] = worker, self._key(trial)
             self.ledger.began(trial, {"device": place.device, "lanes": place.lanes, "worker": worker})
+            self.watch.expect(trial.number, trial.seconds or 0.0, max(trial.curve, default=0))
             rungs, branch = self.rungs(trial.number, trial.params), trial.parent is not None
-            commands.append((worker, Start(trial.number, trial.params, rungs, branch)))
+            saved = self.ledger.saved_epoch(trial.number)
+            commands.append((worker, Start(trial.number, trial.params, rungs, branch, saved)))
         self.idle.discard(worker)
         if held or commands:
             return [*commands, (worker, Go())]
@@ -237,8 +306,11 @@ class Scheduler:
         held = self._held_by(worker)
         stacks = {self.running[number][1] for number in held}
         self._make_moves()
-        if self.first:
-            return next((trial for trial in self.first if self._key(trial) in stacks), self.first[0])
+        if self.alone & set(held):
+            return None
+        if first := [trial for trial in self.first if not self._shuns(trial, worker)]:
+            suiting = [trial for trial in first if not (held and trial.number in self.alone)]  # else it must get empty
+            return next((trial for trial in suiting if self._key(trial) in stacks), next(iter(suiting), None))
         self._fill_pool(worker)
         fitting = [trial for trial in self.pool if self._key(trial) in stacks]
         if not fitting and 2 * (self.workers[worker].lanes - len(held)) >= self._group(worker):
@@ -248,6 +320,12 @@ class Scheduler:
             most = max(work.values(), default=0)
             fitting = [trial for trial in self.pool if work[self._key(trial)] == most]
         return fitting[0] if fitting else None
+
+    def _shuns(self, trial: Trial, worker: int) -> bool:
+        """Tells whether a trial that was lost on the device of this worker may wait for one that has another."""
+        lost_on = self.shunned.get(trial.number)
+        others = (place.device for other, place in self.workers.items() if other not in self.closed)
+        return self.workers[worker].device == lost_on and any(device != lost_on for device in others)
 
     def _moves(self) -> list[Move]:
         """Returns what the pruner would have done with paused trials now."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..errors import StudyError
-from .folder import Folder, root_of
+from .folder import Folder, root_of, without_password
 from .tracking import Tracking, connect, store_of, trials_link
 from .tracking.names import VIEW
 
@@ -31,8 +31,9 @@ def serve_mlflow(study: Study | None, storage: str | None, port: int, say: Say) 
     folder = study.folder if study else Folder(root_of(storage), "any")
     options = (study.tracking if study else None) or Tracking()
     uri = store_of(options.uri, folder)
+    shown = without_password(uri)
     if uri.startswith("http"):
-        say(f"MLflow has a server of its own: {uri}", {"server": uri, "page": uri, "store": uri})
+        say(f"MLflow has a server of its own: {shown}", {"server": shown, "page": shown, "store": shown})
         return
     if uri == folder.mlflow_uri and not (folder.root / "mlflow.db").exists():
         raise StudyError(f"nothing is logged in {folder.root} yet; `leadline run` does")
@@ -44,12 +45,13 @@ def serve_mlflow(study: Study | None, storage: str | None, port: int, say: Say) 
             view = study.name if f"{VIEW}{study.name}" in experiment.tags else None
             page = trials_link(server, experiment.experiment_id, study.maximize, view)
     text = f"MLflow's UI is starting at {server} (a few seconds; Ctrl-C ends it). The trials, best first:\n{page}"
-    say(text, {"server": server, "page": page, "store": uri})
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--host", "127.0.0.1"]
-    command += ["--port", str(port), "--workers", "1"]
+    say(text, {"server": server, "page": page, "store": shown})
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     # Without its job runners the server needs 2 processes and 0.5 GB instead of 15 and 2.2 GB.
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONWARNINGS": "ignore"}
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **quiet}
+    # The store's address isn't an argument: those are seen by all who may list processes, and it may hold a password.
+    store = {"MLFLOW_BACKEND_STORE_URI": uri}
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **quiet, **store}
     process = subprocess.Popen(command, env=environment, stdout=STDERR)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that the server ends with us
     try:

@@ -57,6 +57,7 @@ def options(study: Study) -> dict[str, Any]:
     trainer = study.trainer
     own: dict[str, Any] = {name: getattr(study, name) for name in ("executor", "workers", "lanes", "plan", "keep")}
     own["devices"] = study.devices if isinstance(study.devices, str) else list(study.devices)
+    own["limits"] = study.limits.times
     own["mlflow"] = study.tracking.describe() if study.tracking else None
     of_trainer: dict[str, Any] = {}
     if trainer is not None:

@@ -19,6 +19,7 @@ from . import settings
 from .budget import UNBOUNDED, Budget
 from .checks import run_problems
 from .export import model_of
+from .faults import Faults
 from .folder import Folder, is_shared, is_there, locked, open_storage, quiet, release, root_of, shown
 from .goals import ONE, Goals, goals_of
 from .ledger import Ledger
@@ -137,6 +138,7 @@ class Study:
         self.budget = UNBOUNDED  # of the last run
         self.ended_by = ""  # what ended the last run: a part of the budget, "space" or "interrupt"
         self.goes_on = False  # whether other drivers went on with the study after the last run
+        self.faults = Faults()  # of the last run
         self.tracking_problem: str | None = None
         self.refit_problem: str | None = None
 
@@ -197,7 +199,8 @@ class Study:
                 self._going_on.go(progress=progress)
             finally:
                 self.ended_by, self.tracking_problem = self._going_on.ended_by, self._going_on.tracking_problem
-                self.refit_problem, self.goes_on = self._going_on.refit_problem, not ledger.leads
+                self.faults, self.refit_problem = self._going_on.faults, self._going_on.refit_problem
+                self.goes_on = not ledger.leads
                 self._going_on = None
         return self
 
@@ -559,15 +562,20 @@ def load_study(
     trainer: Trainer | None = None,
     *,
     allow: Collection[str] = (),
+    base: Path | None = None,
+    imports: bool = True,
     **options: Any,
 ) -> Study:
     """Returns the study called `name` that exists in `storage`, with the settings it was made with.
 
     A study made in Python with its own functions or arrays can be read so; to run it, give its `trainer`. `allow` names
-    installed packages that a study file's `module:function` may come from; `options` are those of `Study` that aren't
-    settings (executor, devices, workers, ...). Raises SettingsError if there is no such study.
+    installed packages that a study file's `module:function` may come from; that of a study without a file is looked up
+    in the folder `base`, by default wherever Python looks. Without `imports` none of it is ever imported, for who only
+    reads. `options` are those of `Study` that aren't settings (executor, devices, workers, ...). Raises SettingsError
+    if there is no such study.
     """
-    return Study(name, storage=storage, **{**settings_of(name, storage, trainer, allow), **options})
+    found = settings_of(name, storage, trainer, allow=allow, base=base, imports=imports)
+    return Study(name, storage=storage, **{**found, **options})
 
 
 def _default_space(trainer: Trainer | None) -> Space:

@@ -51,6 +51,7 @@ def study_file(study: Study, budget: Budget) -> str | None:
     own = {name: value for name, value in own.items() if value != defaults[name]}
     how = dict(run_with["study"])
     how["device"] = how.pop("devices")
+    limits = {**(described.get("limits") or {}), **how.pop("limits")}
     written = {
         "study": study.name,
         "data": _found(trainer["data"], study.trainer.base if study.trainer else None),
@@ -58,7 +59,8 @@ def study_file(study: Study, budget: Budget) -> str | None:
         "space": described["space"],
         "trainer": own or None,
         **{name: described.get(name) for name in ("metric", "direction", "strategy", "pruner", "seed")},
-        **{name: described.get(name) for name in ("limits", "warm_start")},
+        "limits": limits or None,
+        "warm_start": described.get("warm_start"),
         **{name: getattr(budget, name) for name in vars(budget)},
         **how,
     }

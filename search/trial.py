@@ -16,6 +16,8 @@ EPOCH = "leadline:epoch:"  # with the epoch's number: its metrics, when it was, 
 PAUSED = "leadline:paused"  # whether it is: Optuna, which knows no such state, has it running
 DRIVER = "leadline:driver"  # the id of the driver that has it, where several run the study
 PARENT = "leadline:parent"  # the number of the trial from whose state it began
+SAVED = "leadline:checkpoint"  # the last one that is known to be on the disk: its epoch and checksum
+FAULTS = "leadline:faults"  # what went wrong with it and was made good: what, after which epoch, when, whether retried
 OF_AN_EPOCH = ("epochs", "best_epoch", "last", "seconds", "spread")  # facts of a trial that change with each
 
 
@@ -27,8 +29,9 @@ class Trial:
     `value` the metric at the best epoch (None if there is none; the mean of folds or replicates, whose standard
     deviation is `spread`), `last` at the last one; `values` those of all objectives, `value` the first of them; `curve`
     the metric by epoch, counted from 1, `reports` what else was reported then; `seconds` of training, `parameters` the
-    network's weights, `peak_memory` in bytes; `reason` says why it ended. A trial that began from the state of another
-    one has its number as `parent`, and a curve that begins after the epoch where that one stood.
+    network's weights, `peak_memory` in bytes; `reason` says why it ended, `traceback` where an error was raised,
+    `faults` what else went wrong and was made good. A trial that began from the state of another one has its number as
+    `parent`, and a curve that begins after the epoch where that one stood.
     """
 
     number: int
@@ -44,6 +47,8 @@ class Trial:
     peak_memory: int | None = None
     spread: float | None = None
     parent: int | None = None
+    traceback: str | None = None
+    faults: tuple[str, ...] = ()
     curve: dict[int, float] = field(default_factory=dict)
     values: tuple[float, ...] = ()
     reports: dict[int, Mapping[str, float]] = field(default_factory=dict, repr=False)
@@ -72,6 +77,8 @@ class Trial:
             parameters=facts.get("parameters"),
             peak_memory=facts.get("peak_memory"),
             parent=marks.get(PARENT),
+            traceback=facts.get("traceback"),
+            faults=tuple(f"after epoch {fault['epoch']}: {fault['what']}" for fault in marks.get(FAULTS, ())),
             curve=curve,
             values=values,
             reports={epoch: entry["metrics"] for epoch in curve if (entry := marks.get(f"{EPOCH}{epoch}"))},
@@ -81,7 +88,8 @@ class Trial:
         """Returns the trial as plain JSON."""
         plain = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "reports"}
         curve = {str(epoch): value for epoch, value in self.curve.items()}
-        return {**plain, "params": dict(self.params), "curve": curve, "values": list(self.values)}
+        listed = {"values": list(self.values), "faults": list(self.faults)}
+        return {**plain, "params": dict(self.params), "curve": curve, **listed}
 
 
 def sorted_curve(frozen: FrozenTrial) -> dict[int, float]:

@@ -70,7 +70,8 @@ def test_the_reference_has_every_public_name_and_every_command(site: Path) -> No
     for command in app.registered_commands:
         assert command.callback is not None
         assert f'<h2 id="{command.name or command.callback.__name__}"' in commands
-    assert "--warm-start" in commands
+    for option in ("--json", "--set A.B=C", "--warm-start NAME", "--trials INTEGER", "--no-switches"):
+        assert f"<code>{option}</code>" in commands
 
 
 @pytest.mark.parametrize(("device", "width"), [("desk", 1280), ("phone", 390)])

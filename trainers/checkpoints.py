@@ -1,12 +1,14 @@
 """Checkpoints: tensors and JSON in one safetensors file that is either whole or not there.
 
-The format's metadata hold `state`, the JSON, and `crc32`: eight hexadecimal digits, the CRC-32 of the whole file with
-zeros in their place. The format itself checks its header alone; a byte of a tensor that a disk gave back otherwise
-would be trained on. A CRC is against accidents, not against people, who could compute it anew.
+The format's metadata hold one entry, `checked` (of several the order would be chance): eight hexadecimal digits, the
+CRC-32 of the whole file with zeros in their place, and the state as JSON. The format itself checks its header alone; a
+byte of a tensor that a disk gave back otherwise would be trained on. A CRC is against accidents, not against people,
+who could compute it anew.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import zlib
@@ -22,7 +24,7 @@ from torch import Tensor
 from ..errors import StudyError
 from .disk import fsync
 
-_FIELD = b'"crc32":"'  # inside the state's JSON quotes are escaped, so it stands in a header once
+_FIELD = b'"checked":"'  # inside the state's JSON quotes are escaped, so it stands in a header once
 _BLANK = b"00000000"
 
 
@@ -30,39 +32,53 @@ class WriteError(StudyError):
     """A checkpoint couldn't be written; the one before it is still there."""
 
 
-def write(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any], *, durable: bool = True) -> None:
+def write(
+    path: Path,
+    tensors: Mapping[str, Tensor],
+    state: Mapping[str, Any],
+    *,
+    durable: bool = True,
+    before: Path | None = None,
+) -> str:
     """Writes tensors and a JSON-able state so that a crash at any moment leaves the old file or the new one.
 
     Order: a temporary file beside it, fsync, rename, fsync of the folder. What isn't `durable` goes without fsync: it
-    may be lost if the machine itself stops. Raises WriteError where the disk says no.
+    may be lost if the machine itself stops. The old file is kept as `before`, if that is given; a crash may leave it
+    there alone. Returns the file's checksum. Raises WriteError where the disk says no.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     whole = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
     }
     # clones: tied weights share memory, which the format can't hold
-    content = memoryview(save(whole, {"state": json.dumps(state), "crc32": _BLANK.decode()}))
+    content = memoryview(save(whole, {"checked": _BLANK.decode() + json.dumps(state)}))
     place = _place(content)
+    checksum = _crc(content, place)
     temporary = path.with_name(
         f"{path.name}.{os.getpid()}"
     )  # a worker that lost its driver may still be writing its own
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "wb") as file:
             file.write(content[:place])
-            file.write(_crc(content, place))
+            file.write(checksum)
             file.write(content[place + len(_BLANK) :])
             file.flush()
             if durable:
                 os.fsync(file.fileno())
+        if before is not None:
+            with contextlib.suppress(FileNotFoundError):  # there is none yet
+                os.replace(path, before)
         os.replace(temporary, path)
         if durable:
             fsync(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it may be why nothing could be written
+            temporary.unlink(missing_ok=True)
         raise WriteError(
             f"{path} can't be written ({error.strerror}): {len(content):,} bytes are needed. "
             "Nothing acknowledged is lost; the study resumes when there is room"
         ) from error
+    return checksum.decode()
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
@@ -76,9 +92,11 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     try:
         length = 8 + int.from_bytes(content[:8], "little")
         metadata = json.loads(content[8:length])["__metadata__"]
-        if metadata.keys() != {"state"} and not _checks(memoryview(content)):
+        if metadata.keys() == {"state"}:
+            return load(content), json.loads(metadata["state"])
+        if not _checks(memoryview(content)):
             return None
-        return load(content), json.loads(metadata["state"])
+        return load(content), json.loads(metadata["checked"][len(_BLANK) :])
     except (SafetensorError, KeyError, TypeError, ValueError, AttributeError, RecursionError):
         return None
 

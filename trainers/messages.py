@@ -3,9 +3,12 @@
 driver                                  worker
   <──────────── Ready ────────────────────
   ──── Start, Start, ..., Go ────────────>
+  <──────────── AtWork ───────────────────   builds the network of each ...
   <──────────── Planned ──────────────────   (the first trial of a blueprint)
-  ──── Adopt ────────────────────────────>   trains an epoch ...
+  ──── Adopt ────────────────────────────>
+  <──────────── AtWork ───────────────────   trains an epoch ...
   <──────────── Report, Report, ... ──────
+  <──────────── Saved, Saved, ... ────────   (now and then)
   <──────────── AtRung ───────────────────   (where trials of the stack are at a rung)
   ──── Decision, Decision, ... ──────────>
   <──────────── Ended ────────────────────
@@ -21,6 +24,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
+
+from .time_limits import ANY_TIME, TimeLimits
 
 Outcome = Literal["complete", "pruned", "paused", "stopped", "failed"]
 Verdict = Literal["go", "pause", "prune"]
@@ -48,6 +53,7 @@ class Job:
     keep: int | None = None  # of how many of the best trials weights are kept; None: of all
     study: str = ""  # the study's identity, whatever its name
     split_digest: str | None = None  # what the study recorded of its split; the worker's must agree
+    limits: TimeLimits = ANY_TIME
 
 
 @dataclass(frozen=True)
@@ -55,12 +61,14 @@ class Start:
     """Train this trial, from its last checkpoint if there is one; wait for a decision after each epoch in `rungs`.
 
     One that has a `branch` begins from the state that another trial had, left in its folder as `branch.safetensors`.
+    `saved` is the epoch of its last checkpoint that the study knows of.
     """
 
     number: int
     params: Mapping[str, Any]
     rungs: frozenset[int] = frozenset()
     branch: bool = False
+    saved: int | None = None
 
 
 @dataclass(frozen=True)
@@ -124,6 +132,13 @@ class Planned:
 
 
 @dataclass(frozen=True)
+class AtWork:
+    """The worker begins an epoch of the stack of these trials, or to build one: until it next says something else."""
+
+    numbers: Sequence[int]
+
+
+@dataclass(frozen=True)
 class Report:
     """What an epoch (counted from 1) came to: the metric's `value`, and other metrics by name."""
 
@@ -131,6 +146,23 @@ class Report:
     epoch: int
     value: float
     metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The trial's checkpoint after this epoch is on the disk, `checksum` being the file's own."""
+
+    number: int
+    epoch: int
+    checksum: str
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something went wrong with a trial, and was made good."""
+
+    number: int
+    what: str
 
 
 @dataclass(frozen=True)
@@ -144,7 +176,8 @@ class AtRung:
 class Ended:
     """How a trial ended, or that it is paused.
 
-    `value` is the metric at its best epoch, or what an objective returned; None if it failed.
+    `value` is the metric at its best epoch, or what an objective returned; None if it failed. What failed beside others
+    may do better alone: for want of memory, say.
     """
 
     number: int
@@ -152,16 +185,28 @@ class Ended:
     reason: str
     value: float | Sequence[float] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)  # epochs, seconds, parameters, peak memory, ...
+    beside_others: bool = False
+
+
+@dataclass(frozen=True)
+class Unfit:
+    """The worker leaves, since its device has failed: its trials are to be taken up by another one."""
+
+    reason: str
 
 
 @dataclass(frozen=True)
 class Broken:
-    """The worker can't work at all (its data or model can't be had): the study stops with these problems."""
+    """The worker can't work at all: the study stops with these problems.
+
+    They are the user's settings (its data or model can't be had), or else the machine's (a disk is full).
+    """
 
     problems: Sequence[str]
+    settings: bool = True
 
 
-Event = Ready | Planned | Report | AtRung | Ended | Broken
+Event = Ready | Planned | AtWork | Report | Saved | Fault | AtRung | Ended | Unfit | Broken
 
 
 class Channel(Protocol):

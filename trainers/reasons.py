@@ -10,6 +10,7 @@ from pathlib import Path
 from ..errors import LeadlineError
 
 PACKAGE = str(Path(__file__).parent.parent)
+OF_DEVICES = ("CUDA error", "CUDA driver error", "CUBLAS_STATUS_", "CUDNN_STATUS_", "cuDNN error", "NCCL error")
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -17,6 +18,14 @@ def out_of_memory(error: BaseException) -> bool:
     torch = sys.modules.get("torch")  # an objective may do without; then none of its errors can come from there
     kinds = (MemoryError, torch.OutOfMemoryError) if torch else MemoryError
     return isinstance(error, kinds) or "can't allocate memory" in str(error)
+
+
+def device_failed(error: BaseException) -> bool:
+    """Tells whether a device can't go on: after most of its errors CUDA refuses whatever else the process asks."""
+    torch = sys.modules.get("torch")
+    fatal = torch is not None and isinstance(error, torch.AcceleratorError)
+    said = isinstance(error, RuntimeError) and any(sign in str(error) for sign in OF_DEVICES)
+    return (fatal or said) and not out_of_memory(error)
 
 
 def told(error: BaseException) -> str:

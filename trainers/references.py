@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -30,24 +31,16 @@ def is_reference(text: object) -> bool:
 def resolve(reference: str, base: Path | None = None, allow: Collection[str] = ()) -> Any:
     """Returns what `module:function` names.
 
-    With a `base` folder (that of the study file) the module must lie in it, or belong to an installed package named in
-    `allow`; without one (a reference written in Python) any importable module will do. Raises SettingsError if it can't
-    be had, with the module's own error if importing it failed.
+    With a `base` folder (that of the study file) the module must lie in it, links followed, or belong to an installed
+    package named in `allow`; nothing else is ever imported. Without one (a reference written in Python) any importable
+    module will do. Raises SettingsError if it can't be had, with the module's own error if importing it failed.
     """
     module_name, name = reference.split(":")
     top = module_name.split(".")[0]
-    if base is not None and top not in allow:
-        _make_importable(reference, top, base)
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:  # importing the user's module may raise anything; all of it is the user's to mend
-        raise SettingsError(
-            f"`{reference}`: importing `{module_name}` failed: {type(error).__name__}: {error}"
-        ) from error
-    if base is not None and top not in allow and not _lies_in(module, base):
-        raise SettingsError(f"`{reference}`: `{top}` is an installed module too, and that one wins. Rename yours")
-    if base is not None:
-        _from_a_study_folder.add(top)
+    if base is None or top in allow:
+        module = _imported(reference, module_name)
+    else:
+        module = _imported_from(reference, module_name, base)
     found = module
     for part in name.split("."):
         if not hasattr(found, part):
@@ -56,24 +49,72 @@ def resolve(reference: str, base: Path | None = None, allow: Collection[str] = (
     return found
 
 
-def _make_importable(reference: str, top: str, base: Path) -> None:
-    """Puts `base` first where modules are looked for, and forgets a module of that name from another study's folder."""
-    if not any(path.exists() for path in (base / f"{top}.py", base / top)):
+def _imported(reference: str, module: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except Exception as error:  # importing the user's module may raise anything; all of it is the user's to mend
+        raise SettingsError(f"`{reference}`: importing `{module}` failed: {type(error).__name__}: {error}") from error
+
+
+def _imported_from(reference: str, module: str, base: Path) -> Any:
+    """Imports a module and the packages around it, outermost first, each only once it is known to lie in `base`."""
+    top, *inner = module.split(".")
+    if top in sys.stdlib_module_names:
         raise SettingsError(
-            f"`{reference}`: there is no module `{top}` in {base}. Put it beside the study file, "
-            f"or allow the installed package with `--allow {top}`"
+            f"`{reference}`: `{top}` is a module of Python itself, and that one wins. Rename yours, if there is one: "
+            f"there is no module `{top}` in {base} that can be had, and none of Python's but with `--allow {top}`"
         )
-    if sys.path[:1] != [str(base)]:
-        sys.path.insert(0, str(base))
+    _forget_another(top, base)
     loaded = sys.modules.get(top)
-    if loaded is not None and not _lies_in(loaded, base) and top in _from_a_study_folder:
+    if loaded is not None and not _lies_in(getattr(loaded, "__spec__", None), base):
+        raise SettingsError(
+            f"`{reference}`: there is no module `{top}` in {base} that can be had: an installed one of that name is "
+            f"loaded, and wins. Rename yours, or allow the installed package with `--allow {top}`"
+        )
+    name, search = "", [str(base)]
+    for part in (top, *inner):
+        name = f"{name}.{part}" if name else part
+        spec = PathFinder.find_spec(name, search)
+        if not _lies_in(spec, base):
+            where = f" (it leads to {_place_of(spec)})" if spec is not None else ""
+            raise SettingsError(
+                f"`{reference}`: there is no module `{name}` in {base}{where}. Put it beside the study file, "
+                f"or allow the installed package with `--allow {top}`"
+            )
+        if sys.path[:1] != [str(base)]:
+            sys.path.insert(0, str(base))  # what the module itself imports lies beside it, as for a script
+        found = _imported(reference, name)
+        _from_a_study_folder.add(top)
+        if not _lies_in(getattr(found, "__spec__", None), base):
+            raise SettingsError(f"`{reference}`: `{name}` was found outside {base}. Rename yours")
+        search = list(getattr(found, "__path__", []))
+    return found
+
+
+def _forget_another(top: str, base: Path) -> None:
+    """Forgets a module of that name from another study's folder."""
+    loaded = sys.modules.get(top)
+    if loaded is not None and top in _from_a_study_folder and not _lies_in(getattr(loaded, "__spec__", None), base):
         for name in [name for name in sys.modules if name == top or name.startswith(f"{top}.")]:
             del sys.modules[name]
 
 
-def _lies_in(module: Any, base: Path) -> bool:
-    file = getattr(module, "__file__", None)
-    return file is not None and Path(file).resolve().is_relative_to(base.resolve())
+def _lies_in(spec: ModuleSpec | None, base: Path) -> bool:
+    """Tells whether a module's file, or all folders of a package without one, lie in `base`, links followed."""
+    places = _places(spec)
+    return bool(places) and all(place.resolve().is_relative_to(base.resolve()) for place in places)
+
+
+def _places(spec: ModuleSpec | None) -> Sequence[Path]:
+    if spec is None:
+        return ()
+    if spec.has_location and spec.origin:
+        return (Path(spec.origin),)
+    return [Path(place) for place in spec.submodule_search_locations or ()]
+
+
+def _place_of(spec: ModuleSpec | None) -> str:
+    return ", ".join(str(place.resolve()) for place in _places(spec)) or "nowhere"
 
 
 def describe(value: Any) -> str:

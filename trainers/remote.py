@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
-import time
 from multiprocessing.connection import Connection
 
 from .messages import Command, Event
@@ -29,10 +27,9 @@ class PipeChannel:
 
 
 def serve() -> None:
-    """Serves as a worker on the pipe whose number is the second argument, for the driver whose is the third."""
-    _, _, descriptor, driver = sys.argv
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the driver decides what it means
-    threading.Thread(target=_leave_with, args=(int(driver),), daemon=True).start()
+    """Serves as a worker on the pipe whose number is the second argument."""
+    _, _, descriptor = sys.argv
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # some send it to every process; the driver decides what it means
     connection = Connection(int(descriptor))
     try:
         work, job = connection.recv()
@@ -42,9 +39,3 @@ def serve() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)  # all is said and written; taking torch down in good order would take half a second
-
-
-def _leave_with(driver: int) -> None:
-    while os.getppid() == driver:
-        time.sleep(1)
-    os._exit(1)  # in the middle of an epoch nothing would notice before its end

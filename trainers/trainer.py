@@ -113,7 +113,7 @@ class Trainer:
         self.split_by, self.split_seed, self.streamed = split_by, split_seed, streamed
         self.parts: tuple[int, ...] = tuple(parts) if isinstance(parts, list | tuple) else (parts,)
         self.on_epoch, self.on_trial_end = on_epoch, on_trial_end
-        self.base, self.allow = base, tuple(allow)
+        self.base, self.allow, self.imports = base, tuple(allow), True
         self.settings: dict[str, Any] = {
             "epochs": epochs,
             "batch_size": batch_size,
@@ -182,7 +182,7 @@ class Trainer:
         if not isinstance(self.model, str):
             return self.model
         if is_reference(self.model):
-            builder: Callable[..., nn.Module] = resolve(self.model, self.base, self.allow)
+            builder: Callable[..., nn.Module] = self._resolved(self.model)
             return builder
         return networks.family(self.model)
 
@@ -191,7 +191,7 @@ class Trainer:
         """The data, before any split. Raises DataError if they can't be had."""
         source, options = self.source
         if isinstance(source, str) and is_reference(source) and not is_remote(source):
-            source = resolve(source, self.base, self.allow)
+            source = self._resolved(source)
         return load(source, base=self.base, **options)
 
     @property
@@ -463,7 +463,11 @@ class Trainer:
         return {"path": _described(source), **options} if options else _described(source)
 
     def _resolved(self, given: Any) -> Any:
-        return resolve(given, self.base, self.allow) if is_reference(given) else given
+        if not is_reference(given):
+            return given
+        if not self.imports:
+            raise SettingsError(f"`{given}` is code of the study's, and what only reads a study never imports it")
+        return resolve(given, self.base, self.allow)
 
 
 def device_for(name: str) -> torch.device:

@@ -8,11 +8,10 @@ import os
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import groupby
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,9 +21,11 @@ from ..errors import LeadlineError, StudyError
 from . import checkpoints
 from .early_stopping import EarlyStopping
 from .latency import latency
+from .memory import memory_told
 from .messages import (
     Adopt,
     AtRung,
+    AtWork,
     Broken,
     Channel,
     Close,
@@ -32,6 +33,7 @@ from .messages import (
     Decision,
     Ended,
     Event,
+    Fault,
     Go,
     Job,
     Outcome,
@@ -40,19 +42,25 @@ from .messages import (
     Report,
     Start,
     Stop,
+    Unfit,
     Verdict,
 )
 from .plan import Plan, choose, choose_padding, name_of
-from .reasons import told
+from .reasons import device_failed, out_of_memory, told
+from .saves import Saves, fault
 from .stack import Bench, Epoch, FusedStack, Lane, LoopedStack, Stack, part
 from .streams import Stream
-from .training import BEST, Tensors, Training, comparable
+from .training import BEST, Training
 
 if TYPE_CHECKING:
     from .trainer import Trainer
 
 MOST_OUTPUTS = 2**24  # bytes of a trial's outputs for its validation rows that are kept
 VERDICTS: dict[Verdict, Outcome] = {"pause": "paused", "prune": "pruned"}
+
+
+class DeviceFailed(Exception):
+    """The device has failed, and with it all that this process would still compute on it."""
 
 
 class Worker:
@@ -68,6 +76,7 @@ class Worker:
         self.trainings: dict[int, Training] = {}
         self.thawed: list[Training] = []  # from a checkpoint, their reports not repeated yet
         self.ranks: list[tuple[float, int]] = []  # of the best trials that completed here, the best first
+        self.saves = Saves(job.folder, (job.study, job.seed), trainer.checkpoint)
         self.lanes = job.lanes or trainer.lanes_a_trial
         self.closed = False
 
@@ -85,7 +94,9 @@ class Worker:
                         if not self.closed:
                             self._train(stack)
             except checkpoints.WriteError as error:
-                self.channel.send(Broken([str(error)]))
+                self.channel.send(Broken([str(error)], settings=False))
+            except DeviceFailed as error:
+                self.channel.send(Unfit(str(error)))
 
     # What the driver says
 
@@ -130,6 +141,7 @@ class Worker:
     # A trial begins
 
     def _start(self, start: Start) -> None:
+        self.channel.send(AtWork([start.number]))
         if self.bench.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.bench.device)
         lanes: list[Lane] = []
@@ -171,12 +183,14 @@ class Worker:
             start.rungs,
             keeps_outputs=self._keeps_outputs,
         )
-        found = self._kept(start.number, "checkpoint", self._identity(start.params))
+        found = self.saves.find(start.number, start.params)
+        if what := fault(found, start.saved):
+            self.channel.send(Fault(start.number, what))
         if found is not None:
             best = {name: tensor.to(self.bench.device) for name, tensor in found[0].items() if name.startswith(BEST)}
             training.restore(found[1], best)
         elif start.branch:
-            found = self._kept(start.number, "branch", self._identity())
+            found = self.saves.branch(start.number)
             if found is None:
                 raise StudyError("the state of the trial that it was to begin from is gone, or can't be read")
             training.branch(found[1])
@@ -184,11 +198,6 @@ class Worker:
             stack.add(lane, network, None if found is None else part(found[0], f"{place}."))
         self.thawed += [training] if training.reports else []
         return training
-
-    def _kept(self, number: int, name: str, identity: list[Any]) -> tuple[Tensors, dict[str, Any]] | None:
-        """Returns the tensors and the state that were kept of a trial, if they are there and of that identity."""
-        found = checkpoints.read(self._file(number, name)) if self.job.folder else None
-        return found if found is not None and found[1]["identity"][: len(identity)] == identity else None
 
     def _stack_for(self, lane: Lane, network: nn.Module) -> Stack | None:
         """Returns the stack that the lane belongs to; None if the driver said Close meanwhile."""
@@ -246,14 +255,18 @@ class Worker:
     # An epoch, and what comes of it
 
     def _train(self, stack: Stack) -> None:
+        began = time.monotonic()
+        self.channel.send(AtWork(list(dict.fromkeys(lane.number for lane in stack.lanes))))
         try:
             epochs = stack.train_epoch()
         except torch.OutOfMemoryError as error:
             self._halve(stack, error)
             return
+        self.saves.trained += time.monotonic() - began
         trained = [self.trainings[number] for number, _ in groupby(epochs, key=lambda epoch: epoch.lane.number)]
         for training in trained:
             self._report(training, [epoch for epoch in epochs if epoch.lane in training.lanes])
+        self._save(trained)
         self._await_decisions()
         for training in trained:
             self._settle(training)
@@ -295,9 +308,11 @@ class Worker:
                 self._fail(training.number, epoch.error)
                 return
         if training.take(epochs):
-            if not training.finished:
-                self._checkpoint(training)
-            training.waiting = training.awaits_decision
+            took = sum(epoch.seconds for epoch in epochs)
+            broken = self.job.limits.broken_by(training.seconds, took, training.epoch)
+            if broken and not training.finished:  # the time of one that doesn't come back is for the driver to see
+                training.ending = "failed", broken
+            training.waiting = training.awaits_decision and not broken
             self.channel.send(Report(training.number, **training.reports[-1]))
 
     def _await_decisions(self) -> None:
@@ -322,7 +337,8 @@ class Worker:
             return
         outcome, reason = training.ending
         if outcome == "paused":
-            self._write_checkpoint(training)  # before it is said: the driver may hand it to another worker at once
+            # Before it is said: the driver may hand it to another worker at once
+            self.channel.send(self.saves.write(training))
         self._leave(training)
         if outcome == "complete" and self.job.folder:
             self._keep(training)
@@ -342,8 +358,14 @@ class Worker:
         del self.trainings[training.number]
 
     def _fail(self, number: int, error: Exception) -> None:
+        """Says that a trial has failed of an error. Raises DeviceFailed where it is the device that has."""
+        reason, memory = told(error), out_of_memory(error)
+        if device_failed(error):
+            raise DeviceFailed(f"{self.bench.device} failed: {reason}") from error
+        if memory:
+            reason = f"{reason}; {memory_told(self.bench.device)}"
         facts = {} if isinstance(error, LeadlineError) else {"traceback": "".join(traceback.format_exception(error))}
-        self._ask(Ended(number, "failed", told(error), facts=facts))
+        self._ask(Ended(number, "failed", reason, facts=facts, beside_others=memory and bool(self.trainings)))
 
     def _drop_empty(self) -> None:
         self.stacks = {blueprint: stack for blueprint, stack in self.stacks.items() if stack.lanes}
@@ -358,9 +380,9 @@ class Worker:
                 str(place): self.bench.data_of(lane).in_units(outputs)
                 for place, (lane, outputs) in enumerate(zip(training.lanes, training.best_outputs, strict=True))
             }
-            checkpoints.write(self._file(training.number, "valid"), outputs, card, durable=False)
+            checkpoints.write(self.saves.file(training.number, "valid"), outputs, card, durable=False)
         if self._among_the_best(training):
-            checkpoints.write(self._file(training.number, "best"), training.best_weights, card)
+            checkpoints.write(self.saves.file(training.number, "best"), training.best_weights, card)
 
     @property
     def _keeps_outputs(self) -> bool:
@@ -377,19 +399,11 @@ class Worker:
         self.ranks = sorted([*self.ranks, rank])[: self.job.keep]
         return rank in self.ranks
 
-    def _checkpoint(self, training: Training) -> None:
-        if self.job.folder is None or time.monotonic() - training.written < self.trainer.checkpoint:
-            return
-        self._write_checkpoint(training)
-
-    def _write_checkpoint(self, training: Training) -> None:
-        state = {"identity": self._identity(training.params), **training.state()}
-        checkpoints.write(self._file(training.number, "checkpoint"), training.tensors(), state)
-        training.written = time.monotonic()
-
-    def _identity(self, params: Mapping[str, Any] | None = None) -> list[Any]:
-        """Names whose checkpoint it is: a folder may hold one of another study that had the same name."""
-        return [self.job.study, self.job.seed, *([] if params is None else [comparable(params)])]
+    def _save(self, trained: list[Training]) -> None:
+        """Writes checkpoints of those that go on and whose turn it is, the oldest first."""
+        for training in sorted(trained, key=lambda training: training.written):
+            if training.number in self.trainings and training.ending is None and self.saves.is_due(training):
+                self.channel.send(self.saves.write(training))
 
     def _card(self, training: Training) -> dict[str, Any]:
         data = self.bench.data_of(training.lanes[training.best_lane])
@@ -403,10 +417,6 @@ class Worker:
             "metric": self.bench.metric.name,
             **data.describe(),
         }
-
-    def _file(self, number: int, name: str) -> Path:
-        assert self.job.folder is not None
-        return self.job.folder / "trials" / f"{number:05d}" / f"{name}.safetensors"
 
 
 def _take_out(stack: Stack, lanes: list[Lane]) -> None:

@@ -11,9 +11,9 @@ import numpy as np
 
 from ...spaces import Choice
 from ..trial import Trial
+from ..words import counted, listed, number, setting, share
 from .drawing.scales import Scale
 from .facts import Facts, reason_of
-from .words import counted, listed, number, setting, share
 
 TOP = 0.1  # of the complete trials: those that advice goes by
 EDGE = 0.05  # of a parameter's range: what is nearer to an end sits on it
@@ -127,7 +127,7 @@ def _cheaper(facts: Facts) -> Iterator[str]:
     best = facts.best
     if best is None or best.parameters is None:
         return
-    alike = [one.trial for one in facts.runners_up if one.noise and one.trial.parameters]
+    alike = [one.trial for one in facts.runners_up if one.verdict.noise and one.trial.parameters]
     smaller = min(alike, key=lambda trial: trial.parameters or 0, default=None)
     if smaller is not None and smaller.parameters and smaller.parameters <= 0.7 * best.parameters:
         yield (

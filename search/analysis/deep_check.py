@@ -13,10 +13,11 @@ from torch import nn
 
 from ...errors import SettingsError
 from ...trainers import sanity
+from ...trainers.memory import bytes_told
 from ...trainers.messages import Job
 from ...trainers.reasons import told
 from ...trainers.sanity import Cost, Finding, Rates, Verdict, worst
-from ...trainers.sanity.cost import available_memory, bytes_told, duration
+from ...trainers.sanity.cost import available_memory, duration
 from ...trainers.stack import Lane
 from ...trainers.streams import Stream
 from ...trainers.worker import threads

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..trial import Trial
-from .words import counted
+from ..words import counted
 
 if TYPE_CHECKING:
     from optuna.importance import BaseImportanceEvaluator
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FEWEST = 10  # trials, below which importances say more of luck than of parameters
 ENOUGH = 20  # complete trials, from which on those that ended early aren't needed
-MOST = 400  # trials that are looked at: fANOVA's time grows with their square
+MOST = 250  # trials that are looked at: fANOVA's time grows with their square
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def _parts(
         ]
     )
     parts = optuna.importance.get_param_importances(study, evaluator=evaluator, params=list(names))
-    return {name: part if math.isfinite(part) else 0.0 for name, part in parts.items()}
+    return {name: float(part) if math.isfinite(part) else 0.0 for name, part in parts.items()}
 
 
 def _thinned(found: Compared, *, maximize: bool) -> Compared:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..predictions import Predictions, kept_predictions
-from .words import number
+from ..words import number
 
 if TYPE_CHECKING:
     from ...trainers.data import Data

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from math import comb
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,8 @@ from ...errors import LeadlineError
 from ..predictions import Predictions, kept_predictions
 from ..words import short
 from .significance import ALPHA, mcnemar, paired_bootstrap
+
+LARGEST = 20_000  # outputs: F1 of 75,000 took 0.1 s on a busy machine, so 1,000 resamples of two trials 3 minutes
 
 if TYPE_CHECKING:
     from ..study import Study
@@ -44,13 +46,14 @@ class Side:
     name: str
 
 
-def of_trials(first: Side, second: Side) -> Verdict:
+def of_trials(first: Side, second: Side, *, resamples: int = 1000) -> Verdict:
     """Returns whether the difference of two trials' values may be noise.
 
     Replicates are told apart by Welch's t-test of their means and spreads. Else both networks are judged on the same
-    validation rows: by McNemar's exact test where the metric is accuracy, by a paired bootstrap of the metric where it
-    is another. That tells of these networks and rows like these; it doesn't tell what training them again would give,
-    nor that the better one was chosen among many for being lucky on these very rows.
+    validation rows: by McNemar's exact test where the metric is accuracy, or the outputs of classes are too many to
+    compute another one so often; else by a paired bootstrap of the metric, of so many `resamples`. That tells of these
+    networks and rows like these; it doesn't tell what training them again would give, nor that the better one was
+    chosen among many for being lucky on these very rows.
     """
     for side in (first, second):
         if side.trial.state != "complete":
@@ -69,9 +72,10 @@ def of_trials(first: Side, second: Side) -> Verdict:
         return _unknown(f"nothing is kept of what {missing.name} says of its validation rows")
     if not _same_rows(one, other):
         return _unknown("they were validated on different rows")
-    if first.study.metric_name == "accuracy":
+    accuracy = first.study.metric_name == "accuracy" and first.study.metric in (None, "accuracy")  # not a user's own
+    if accuracy or (one.classes is not None and one.outputs.size > LARGEST):
         return _by_mcnemar(first, second, one, other)
-    return _by_bootstrap(first, second, one, other)
+    return _by_bootstrap(first, second, one, other, resamples)
 
 
 def of_studies(first: Study, second: Study) -> Verdict:
@@ -86,7 +90,7 @@ def of_studies(first: Study, second: Study) -> Verdict:
         return _unknown(reason)
     values = [[trial.value for trial in study.trials if trial.state == "complete"] for study in (first, second)]
     one, other = ([value for value in found if value is not None] for found in values)
-    if not one or not other or 2 / comb(len(one) + len(other), len(one)) > ALPHA:
+    if not one or not other or 2 / math.comb(len(one) + len(other), len(one)) > ALPHA:
         return _unknown(f"{len(one)} and {len(other)} complete trials are too few to tell studies apart")
     from scipy.stats import mannwhitneyu
 
@@ -101,8 +105,10 @@ def _by_mcnemar(first: Side, second: Side, one: Predictions, other: Predictions)
     return _told(found.p, f"{rows}, {second.name} alone {found.second}", "McNemar's exact test")
 
 
-def _by_bootstrap(first: Side, second: Side, one: Predictions, other: Predictions) -> Verdict:
+def _by_bootstrap(first: Side, second: Side, one: Predictions, other: Predictions, resamples: int) -> Verdict:
     import torch
+
+    from ...trainers.worker import threads
 
     assert first.study.trainer is not None
     metric = first.study.trainer.metric(first.study.metric)
@@ -111,7 +117,10 @@ def _by_bootstrap(first: Side, second: Side, one: Predictions, other: Prediction
         return metric(torch.from_numpy(outputs), torch.from_numpy(targets))
 
     targets = one.targets if one.classes is not None else one.targets.reshape(-1, 1)
-    found = paired_bootstrap(score, other.outputs, one.outputs, targets)
+    with threads(1):  # of what is so small a second one only waits
+        found = paired_bootstrap(score, other.outputs, one.outputs, targets, resamples=resamples)
+    if not math.isfinite(found.low + found.high):  # of a rare class some redraws have no row
+        return _unknown(f"{first.study.metric_name} is no number on some redraws of the validation rows")
     verdict = "This may be noise" if found.noise else "This is more than noise"
     what = f"{first.study.metric_name} of {second.name} less that of {first.name}"
     told = (
@@ -143,12 +152,16 @@ def _unknown(why: str) -> Verdict:
 
 
 def _replicates(side: Side) -> int:
+    if side.study.trainer is not None:
+        return side.study.trainer.replicates
     kept = side.study.attribute("settings")["trainer"]
     return int(kept["replicates"]) if kept else 1
 
 
 def _other_goal(first: Study, second: Study) -> str | None:
     """Returns why values of two studies aren't of one kind; None if they are."""
+    if first is second:
+        return None
     names = [f"{study.metric_name}, {'maximized' if study.maximize else 'minimized'}" for study in (first, second)]
     return None if names[0] == names[1] else f"{names[0]}, is another goal than {names[1]}"
 

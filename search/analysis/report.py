@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from ...errors import UsageError
 from ..trial import ENDED
+from ..words import duration, number, valued
 from .document import Document
 from .facts import Facts
-from .words import duration, number, valued
 
 if TYPE_CHECKING:
     from jinja2 import Environment

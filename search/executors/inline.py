@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...trainers.messages import Close, Command, Event, Job
+from ...errors import StudyError
+from ...trainers.messages import Close, Command, Event, Job, Unfit
 from ..scheduler import Scheduler, Work
 
 
@@ -14,9 +15,12 @@ class InlineChannel:
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
         self._said: list[Event] = []
+        self.unfit: Unfit | None = None
 
     def send(self, event: Event) -> None:
         self._said.append(event)
+        if isinstance(event, Unfit):
+            self.unfit = event
 
     def receive(self, *, wait: bool) -> list[Command]:
         commands = self.answers()
@@ -32,7 +36,13 @@ class InlineChannel:
 
 
 def run(work: Work, jobs: Sequence[Job], scheduler: Scheduler) -> None:
-    """Runs the work of the first job here. See `Executor`."""
+    """Runs the work of the first job here. See `Executor`.
+
+    Limits of time hold at epochs' ends, as nothing can be killed. Raises StudyError if the device fails: there is no
+    other process.
+    """
     channel = InlineChannel(scheduler)
     work.serve(jobs[0], channel)
     channel.answers()  # last words, to which no answer is awaited
+    if channel.unfit is not None:
+        raise StudyError(f"{channel.unfit.reason}. The study can be resumed, by another process")

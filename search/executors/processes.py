@@ -2,6 +2,10 @@
 
 Workers are started as `python -c`, not by multiprocessing, which would import the user's main script again: so a script
 needs no `if __name__ == "__main__"`. What they run is `leadline.trainers.remote`.
+
+A worker, and whatever processes it starts, are a process group of their own, led by a guard: a shell that waits for the
+driver's end of its pipe to close, be it that the driver closes it or that it is killed, and then kills the group. While
+the guard is there no other group can have that number; and it needs nothing of a worker that may hang.
 """
 
 from __future__ import annotations
@@ -9,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -19,6 +24,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from ...errors import StudyError
+from ...trainers.memory import MemoryKills, bytes_told, memory_limit
 from ...trainers.messages import Close, Command, Event, Job, Ready
 from ..scheduler import Scheduler, Work
 
@@ -30,27 +36,31 @@ sys.path[:] = json.loads(sys.argv[1])
 from leadline.trainers.remote import serve
 serve()
 """
+GUARD = "read _; kill -9 0"
 TICK = 0.1  # seconds between looks at the clock and at interrupts
 GRACE = 2.0  # seconds a worker has to leave once it is told to
 
 
 class WorkerProcess:
-    """A worker process and the driver's end of its pipe."""
+    """A worker process with its group, and the driver's end of its pipe."""
 
     def __init__(self, index: int, work: Work, job: Job) -> None:
         self.index, self.ready = index, False
         ours, theirs = socket.socketpair()
         of_driver = f"{job.driver}-" if job.driver else ""
         self.log = job.folder / f"worker-{of_driver}{index}.log" if job.folder else Path(os.devnull)
+        self.guard = subprocess.Popen(["sh", "-c", GUARD], stdin=subprocess.PIPE, process_group=0)
         with theirs, open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", WORKER, json.dumps(sys.path), str(theirs.fileno()), str(os.getpid())],
+                [sys.executable, "-c", WORKER, json.dumps(sys.path), str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 env={**ALLOCATION, **os.environ},
+                process_group=self.guard.pid,
             )
+        self.memory_kills, self.memory_limit = MemoryKills(self.process.pid), memory_limit(self.process.pid)
         self.connection = Connection(ours.detach())
         self.send((work, job))
 
@@ -67,20 +77,39 @@ class WorkerProcess:
                 events.append(self.connection.recv())
         return events
 
-    def last_words(self) -> str:
-        """Says how the process ended."""
+    @property
+    def is_silent(self) -> bool:
+        """Whether the process has said nothing that is unheard."""
+        return not self.connection.poll()
+
+    @property
+    def has_died(self) -> bool:
+        """Whether the process is gone, and nothing is unheard; a child of it may hold its end of the pipe open."""
+        return self.process.poll() is not None and self.is_silent
+
+    def kill(self) -> None:
+        """Kills the process and all of its group."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.guard.pid, signal.SIGKILL)
+
+    def last_words(self) -> tuple[str, bool]:
+        """Says how the process ended, and whether it was for want of memory."""
         code = self.process.wait()
+        if code == -signal.SIGKILL and self.memory_kills.happened:
+            peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024  # of the largest so far
+            how = f"peak {bytes_told(peak)}, limit {bytes_told(self.memory_limit)}"
+            return f"out of memory: the kernel killed the worker process (signal 9, SIGKILL); {how}", True
         how = f"killed by signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"exit status {code}"
-        return f"the worker process died: {how}. What it printed is in {self.log}"
+        return f"the worker process died: {how}. What it printed is in {self.log}", False
 
     def close(self, grace: float) -> None:
-        """Waits `grace` seconds for the process to leave by itself, then ends it."""
+        """Waits `grace` seconds for the process to leave by itself, then ends it, and whatever it has started."""
         self.connection.close()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(grace)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        self.kill()
+        self.process.wait()
+        self.guard.communicate()
 
 
 def run(work: Work, jobs: Sequence[Job], scheduler: Scheduler) -> None:
@@ -89,26 +118,31 @@ def run(work: Work, jobs: Sequence[Job], scheduler: Scheduler) -> None:
     stillborn = 0
     try:
         while workers and not scheduler.interrupted:
-            for connection in wait([worker.connection for worker in workers.values()], TICK):
-                worker = next(worker for worker in workers.values() if worker.connection is connection)
+            spoken = wait([worker.connection for worker in workers.values()], TICK)
+            for worker in [worker for worker in workers.values() if worker.connection in spoken or worker.has_died]:
                 try:
-                    events = worker.receive()
+                    events = worker.receive() if worker.connection in spoken else []
                 except (EOFError, ConnectionResetError):
-                    del workers[worker.index]
-                    last_words = worker.last_words()
-                    worker.close(0)
-                    if worker.index in scheduler.closed:
-                        continue
-                    stillborn += not worker.ready
-                    if stillborn > 1:
-                        raise StudyError(f"a worker can't start: {last_words}") from None
-                    _send(workers, scheduler.lost(worker.index, last_words))
-                    if scheduler.has_work or not worker.ready:
-                        workers[worker.index] = WorkerProcess(worker.index, work, jobs[worker.index])
-                else:
+                    events = []
+                if events:
                     worker.ready = worker.ready or isinstance(events[0], Ready)
                     _send(workers, scheduler.handle(worker.index, *events))
+                    continue
+                del workers[worker.index]
+                worker.kill()
+                last_words, for_memory = worker.last_words()
+                worker.close(0)
+                if worker.index in scheduler.closed:
+                    continue
+                stillborn += not worker.ready
+                if stillborn > 1:
+                    raise StudyError(f"a worker can't start: {last_words}")
+                _send(workers, scheduler.lost(worker.index, last_words, memory=for_memory))
+                if scheduler.has_work or not worker.ready:
+                    workers[worker.index] = WorkerProcess(worker.index, work, jobs[worker.index])
             _send(workers, scheduler.tick())
+            for index in scheduler.overdue([index for index, worker in workers.items() if worker.is_silent]):
+                workers[index].kill()
         _send(workers, [(index, Close()) for index in workers])
     finally:
         deadline = time.monotonic() + GRACE

@@ -47,7 +47,8 @@ class Tracking:
         if isinstance(given, str):
             return cls(uri=given)
         if not isinstance(given, Mapping):
-            text = f"`mlflow` must be an address, null, or a mapping of {', '.join(_NAMES)}, but got {given!r}"
+            got = without_password(repr(given))
+            text = f"`mlflow` must be an address, null, or a mapping of {', '.join(_NAMES)}, but got {got}"
             raise SettingsError([Problem(text)])
         problems = [
             Problem(f"`mlflow` has no option `{name}`. {suggestion(str(name), _NAMES)}", (name,))
@@ -58,7 +59,7 @@ class Tracking:
         for name, value in known.items():
             rule, holds = RULES[name]
             if not holds(value):
-                problems.append(Problem(f"`{name}` must be {rule}, but got {value!r}", (name,)))
+                problems.append(Problem(f"`{name}` must be {rule}, but got {without_password(repr(value))}", (name,)))
         if known.get("alias") is not None and known.get("register") is None:
             problems.append(Problem("`alias` names a version of a registered model: give `register` too", ("alias",)))
         if known.get("system_metrics") and find_spec("psutil") is None:

@@ -148,6 +148,8 @@ class Runs:
         self.log(run, metrics, params, tags)
         run.epochs = last
         if over:
+            if trial.traceback:
+                self.client.log_text(run.id, trial.traceback, "traceback.txt")
             ended = frozen.datetime_complete
             self.client.set_terminated(run.id, STATUS[trial.state], round(ended.timestamp() * 1000) if ended else None)
             run.ended = True

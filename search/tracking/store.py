@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..folder import Folder, without_password
+from ..folder import Folder, lives, without_password, without_passwords
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -52,7 +52,7 @@ def troubles() -> tuple[type[BaseException], ...]:
 
 def told(error: BaseException, uri: str) -> str:
     """Returns in a line what kept MLflow's store from taking something."""
-    text = str(error).splitlines()[0] if str(error) else ""
+    text = without_passwords(str(error).splitlines()[0], uri) if str(error) else ""
     if "Connection refused" in text or "Max retries exceeded" in text:
         return f"{without_password(uri)} can't be reached"
     if "timed out" in text.lower():
@@ -78,15 +78,5 @@ def _make_database(path: Path) -> None:
         new.unlink()
     for left in path.parent.glob(f"{path.name}.*"):
         process = left.suffix[1:].split("-")[0]
-        if process.isdigit() and not _lives(int(process)):  # what a crash left
+        if process.isdigit() and not lives(int(process)):  # what a crash left
             left.unlink(missing_ok=True)
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

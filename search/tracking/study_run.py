@@ -41,6 +41,7 @@ class StudyRun:
         self.study, self.ledger, self.options = study, ledger, study.tracking
         interval = study.tracking.interval
         self.monitor = None if interval is None else Monitor(workers, interval)
+        self.problem = ""  # what of the study couldn't be made, so that MLflow lacks it
         self._described = False  # whether this process has sent what describes the study
 
     def begin(self, runs: Runs) -> None:
@@ -105,7 +106,13 @@ class StudyRun:
         if runs.parent.tags.get(REPORT) == ended:
             return
         with TemporaryDirectory() as place:
-            write(Path(place))
+            try:
+                write(Path(place))
+            except (
+                Exception
+            ) as error:  # a plot's defect must not end what a long study found; `leadline report` shows it
+                self.problem = f"the report can't be written ({type(error).__name__}: {error})"
+                return
             runs.client.log_artifacts(runs.parent.id, place)
         runs.log(runs.parent, tags={REPORT: ended})
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ..listeners import Listener
+from ..log import TRACKER
 from ..trial import ENDED, STATES, Trial
 from .end import End
 from .facts import study_tags, trial_facts
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
     from ..ledger import Ledger
     from ..study import Study
 
-PAUSE = 1.0  # seconds between two passes, at least: what is reported meanwhile goes together
+PAUSE = 5.0  # seconds between two passes, at least: what is reported meanwhile goes together
 REST = 50  # ... and so many times as long as a pass takes: it shares processor and interpreter lock with the driver
-LONGEST = 30.0  # seconds between two tries to reach a store that is away
+RETRY, LONGEST = 1.0, 30.0  # seconds between the first two, and any two, tries to reach a store that is away
 
 
 class Tracker(Listener):
@@ -96,7 +97,7 @@ class Tracker(Listener):
     # The thread
 
     def _work(self) -> None:
-        pause = 0.0
+        pause, retry = 0.0, RETRY
         while True:
             closing = self._closing.wait(pause)
             try:
@@ -106,17 +107,19 @@ class Tracker(Listener):
                 self._send(self._runs)
                 if closing and self._end is not None:
                     self._study_run.conclude(self._runs, self._end)
-                self.problem = None
+                self.problem = self._study_run.problem or None
                 if closing:
                     return
-                pause = max(PAUSE, REST * (time.monotonic() - began))
+                pause, retry = max(PAUSE, REST * (time.monotonic() - began)), RETRY
             except troubles() as error:  # a busy database or a server that is away may be back at the next try
+                if self.problem is None:
+                    self.ledger.happened(TRACKER, problem=told(error, self.uri))
                 self.problem, self._runs = told(error, self.uri), None
                 if closing and time.monotonic() >= self._deadline:
                     return
                 if closing:
-                    time.sleep(PAUSE)
-                pause = min(LONGEST, 2 * max(PAUSE, pause))
+                    time.sleep(RETRY)
+                pause, retry = retry, min(LONGEST, 2 * retry)
             except BaseException as error:  # a defect, not trouble with the store: `close` raises it where it is seen
                 self._error = error
                 return

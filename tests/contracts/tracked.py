@@ -145,6 +145,11 @@ class Server:
             )
         wait_for(self.address, self.process, self.folder / "server.log")
 
+    def signal(self, number: signal.Signals) -> None:
+        """Sends a signal to all its processes."""
+        assert self.process is not None
+        os.killpg(self.process.pid, number)
+
     def kill(self) -> None:
         """Kills all its processes, whatever they are doing."""
         if self.process is not None:

@@ -173,18 +173,17 @@ class TestYamlTraps:
             ("a: *nowhere\n", r"study\.yaml:1: not valid YAML: .*nowhere"),
             ("a: !!python/object:os.system {}\n", r"study\.yaml"),
             ("a: 1\n---\nb: 2\n", r"study\.yaml:\d: not valid YAML"),
-            ("", r"study\.yaml: a study file is a mapping"),
-            ("# nothing\n", r"study\.yaml: a study file is a mapping"),
-            ("- 1\n- 2\n", r"study\.yaml: a study file is a mapping"),
-            ("just text\n", r"study\.yaml: a study file is a mapping"),
-            ("3\n", r"study\.yaml: a study file is a mapping"),
-            (b"\xff\xfe\x00", r"study\.yaml: not UTF-8 at byte 0"),
+            ("", r"study\.yaml:1: a study file is a mapping"),
+            ("# nothing\n", r"study\.yaml:1: a study file is a mapping"),
+            ("- 1\n- 2\n", r"study\.yaml:1: a study file is a mapping"),
+            ("just text\n", r"study\.yaml:1: a study file is a mapping"),
+            ("3\n", r"study\.yaml:1: a study file is a mapping"),
+            (b"\xff\xfe\x00", r"study\.yaml:1: not UTF-8 at byte 0"),
             ("a: 1\x00", r"study\.yaml"),
             ("a: [" * 60 + "]" * 60, r"study\.yaml.*"),
             ("[" * 5000, r"study\.yaml.*"),
             ("{a: " * 20_000 + "1" + "}" * 20_000, r"study\.yaml.*"),
-            ("x" * 1_000_001, r"larger than 1,000,000 bytes"),
-            ("a: 2024-13-45T99:99:99Z\n", r"study\.yaml"),
+            ("x" * 100_001, r"larger than 100,000 bytes"),
         ],
     )
     def test_what_is_no_study_file_is_told_in_one_line(self, write: Write, text: str | bytes, told: str) -> None:
@@ -192,15 +191,6 @@ class TestYamlTraps:
         with pytest.raises(SettingsError, match=told) as caught:
             study_from(*read(path))
         assert all(len(line) < 400 for line in str(caught.value).splitlines())
-
-    def test_a_small_file_cannot_become_a_huge_one(self, write: Write) -> None:
-        lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
-        lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 10)]
-        with pytest.raises(SettingsError, match="more than 100,000 values"):
-            read(write("\n".join(lines)))
-
-    def test_a_file_that_holds_itself_comes_to_an_end(self, write: Write) -> None:
-        assert read(write("a: &a\n  b: *a\n"))[0] == {"a": {"b": None}}
 
     @pytest.mark.parametrize(
         "text", [":", "1: 2", "null: 3", "true: 4", "[1, 2]: 5", "{a: 1}: 5", "1.5: 6", "2024-01-01: 7"]

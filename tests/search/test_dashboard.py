@@ -117,8 +117,9 @@ def test_a_studys_journal_is_opened_as_it_is_and_shows_history_curves_and_import
 
 
 def test_a_database_shows_all_its_studies_with_the_names_of_their_objectives(
-    digits: Make, plain: Make, tmp_path: Path
+    digits: Make, plain: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # where the weights of a study in a database are
     storage = f"sqlite:///{tmp_path}/studies.db"
     front = digits("front", metric=["accuracy", "parameters"], storage=storage).run(trials=4, progress=False)
 

@@ -3,7 +3,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import traceback
 from pathlib import Path
+from urllib.parse import unquote_plus
 
 import optuna
 import pytest
@@ -18,6 +20,7 @@ from leadline.search.folder import (
     root_of,
     study_names,
     without_password,
+    without_passwords,
 )
 
 
@@ -43,6 +46,20 @@ def test_a_name_that_can_be_a_folders_is_a_name(name: str) -> None:
         "-x",
         "a:b",
         "\0",
+        "a\0b",
+        "e\u0301",  # an accent of its own: file systems make one letter of the two
+        "\uff41",  # a wide `a`
+        "\u00b2",  # a high 2
+        "a\u202eb",  # turns what follows around
+        "a\u200bb",  # nothing to be seen
+        "a\u2024b",  # a dot that is none
+        "a\uff0e\uff0eb",
+        "\u4e2d" * 90,  # 270 bytes: more than a file's name may have
+        "a\u2215b",  # a slash that is none
+        "~",
+        "$HOME",
+        "a;b",
+        "%2e%2e",
         None,
         3,
         ["a"],
@@ -52,7 +69,73 @@ def test_anything_else_is_told_with_the_rule_and_the_value(name: object) -> None
     problem = name_problem(name)
     assert problem is not None
     assert "1 to 100 letters" in problem
-    assert repr(name) in problem
+    assert f"{name!r:.200}" in problem
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://ann:secret@host/studies", "postgresql://ann:***@host/studies"),
+        ("postgresql+psycopg://ann:p@ss/w:rd@host:5432/s?x=1", "postgresql+psycopg://ann:***@host:5432/s?x=1"),
+        ("postgresql://host/db?user=ann&password=hush&x=1", "postgresql://host/db?user=ann&password=***&x=1"),
+        ("postgresql://ann:a@h/db?sslpassword=b&passfile=c", "postgresql://ann:***@h/db?sslpassword=***&passfile=***"),
+        ("https://tracking.example/?api_key=abc#x", "https://tracking.example/?api_key=***#x"),
+        ("https://:token@tracking.example", "https://:***@tracking.example"),
+        ("http://127.0.0.1:5000 told me@host", "http://127.0.0.1:5000 told me@host"),
+        ("sqlite:////home/ann/studies.db", "sqlite:////home/ann/studies.db"),
+    ],
+)
+def test_an_address_is_shown_without_its_passwords(url: str, shown: str) -> None:
+    assert without_password(url) == shown
+
+
+@pytest.mark.parametrize("secret", ["hunter2!", "p%40ss%2Fword", "with+plus"])
+@pytest.mark.parametrize("url", ["postgresql://ann:{}@host/db", "postgresql://host/db?user=ann&password={}"])
+def test_what_others_say_of_an_address_loses_its_passwords_in_every_spelling(url: str, secret: str) -> None:
+    url = url.format(secret)
+    said = without_passwords(f"can't connect to {url} as ann with {secret} or {unquote_plus(secret)}: refused", url)
+    assert secret not in said
+    assert unquote_plus(secret) not in said
+    assert said.endswith("refused")
+
+
+def test_of_a_short_password_nothing_is_told_at_all() -> None:
+    assert "abc" not in without_passwords("the abc of it", "postgresql://ann:abc@host/db")
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://ann:{}@127.0.0.1:1/x", "nonsense://ann:{}@h/x", "postgresql://ann:{}@h:port/x"]
+)
+def test_a_database_that_cannot_be_opened_is_told_without_the_password(tmp_path: Path, url: str) -> None:
+    password = "hunt" + "er2!"  # a traceback shows lines of source too
+    with pytest.raises(SettingsError) as caught:
+        open_storage(url.format(password), Folder(tmp_path, "digits"), write=False)
+    assert password not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("text", ["", "\n", "x" * 31, "0" * 32 + "\n\n", "0" * 32, "\x00" * 33, "g" * 32 + "\n"])
+def test_a_damaged_mark_of_whose_folder_it_is_is_not_believed(tmp_path: Path, text: str) -> None:
+    folder = Folder(tmp_path, "digits")
+    folder.claim("0" * 32)
+    folder.require("0" * 32)
+    (folder.path / "id").write_text(text)
+    with pytest.raises(SettingsError, match=f"is damaged: .* write {'0' * 32} into it"):
+        folder.require("0" * 32)
+    (folder.path / "id").write_text("1" * 32 + "\n")
+    with pytest.raises(SettingsError, match="holds the files of another study"):
+        folder.require("0" * 32)
+
+
+def test_whatever_stands_in_the_lock_is_told_as_printable_text(tmp_path: Path) -> None:
+    folder = Folder(tmp_path, "digits")
+    with locked(None, folder):
+        (folder.path / "lock").write_bytes(b"\xff\x1b[31mprocess 7\n\x00")
+        with (
+            pytest.raises(SettingsError, match=r"is being run by .*process 7; one process") as caught,
+            locked(None, folder),
+        ):
+            pass
+    assert "\x1b" not in str(caught.value)
 
 
 def test_asking_where_files_are_creates_none(tmp_path: Path) -> None:

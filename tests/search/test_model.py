@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -70,7 +71,9 @@ def test_a_finished_run_leaves_weights_and_card_and_without_tracking_no_program(
     kept = load_file(study.folder.path / "model" / "weights.safetensors")
     assert kept.keys() == tensors.keys()
     assert all(torch.equal(kept[name], tensors[name]) for name in tensors)
-    assert card_of(study) == {"trial": study.best.number, "model": "mlp", "program": False, **card}
+    sha256 = hashlib.sha256((study.folder.path / "model" / "weights.safetensors").read_bytes()).hexdigest()
+    own = {"trial": study.best.number, "model": "mlp", "program": False, "sha256": sha256}
+    assert card_of(study) == {**own, **card}
 
 
 def test_the_card_tells_all_that_is_needed_to_use_the_network(make: Make) -> None:
@@ -140,7 +143,9 @@ def test_with_a_refit_the_model_is_the_network_trained_again(make: Make) -> None
     again, card = checkpoints.read(study.folder.weights(study.best.number, refitted=True)) or ({}, {})
     kept = load_file(study.folder.path / "model" / "weights.safetensors")
     assert all(torch.equal(kept[name], again[name]) for name in again)
-    assert card_of(study) == {"trial": study.best.number, "model": "mlp", "program": False, **card}
+    found = card_of(study)
+    own = {"trial": study.best.number, "model": "mlp", "program": False, "sha256": found["sha256"]}
+    assert found == {**own, **card}
     assert card_of(study)["refit"] is True
 
 
@@ -188,3 +193,15 @@ def test_weights_of_another_trial_or_none_are_refused(make: Make) -> None:
 
 def test_rescaling_is_linear() -> None:
     assert Rescale(10.0, 2.0)(torch.tensor([[0.0], [1.0], [-0.5]])).flatten().tolist() == [10.0, 12.0, 9.0]
+
+
+@pytest.mark.parametrize("name", ["card.json", "weights.safetensors"])
+def test_a_model_that_is_damaged_is_written_anew(make: Make, name: str) -> None:
+    study = make(blobs())
+    assert study.trainer is not None
+    folder = study.folder.path / "model"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for content in (before[name][:-9], before[name].replace(before[name][-40:-30], b"0123456789"), b"[" * 5000, b"3"):
+        (folder / name).write_bytes(content)
+        write_model(study.trainer, study.folder, study.best, program=False)
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

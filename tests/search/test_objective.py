@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections.abc import Callable
 from typing import Any
@@ -35,7 +36,7 @@ def ran(function: Callable[[ll.ActiveTrial], Any], x: float = 3.0, prune_at: int
 
 
 def test_it_takes_one_trial_at_a_time() -> None:
-    assert ran(lambda trial: 1.0).events[0] == Ready(1, "cpu")
+    assert ran(lambda trial: 1.0).events[0] == Ready(1, "cpu", os.getpid())
 
 
 def test_what_it_returns_is_the_value() -> None:
@@ -104,7 +105,7 @@ def test_it_cannot_change_what_the_study_holds_of_its_configuration() -> None:
 def test_it_ends_when_the_driver_closes() -> None:
     driver = Driver(Close())
     Objective(rising).serve(JOB, driver)
-    assert driver.events == [Ready(1, "cpu")]
+    assert driver.events == [Ready(1, "cpu", os.getpid())]
 
 
 def test_a_driver_that_closes_in_the_midst_of_a_trial_hears_of_no_end_so_that_it_stays_running() -> None:

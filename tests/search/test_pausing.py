@@ -242,7 +242,7 @@ def test_when_the_last_busy_worker_dies_the_idle_ones_are_seen_to(make: Make) ->
     played.step(0)
     assert scheduler.idle == {0}
     commands = scheduler.lost(1, "killed by signal 9")
-    assert commands == [(0, Start(0, {"x": 0}, frozenset({1, 2}))), (0, Go())]  # trial 0, the best of what is left
+    assert commands == [(0, Start(1, {"x": 1}, frozenset({1, 2}))), (0, Go())]  # the one that was lost
     assert scheduler.idle == set()
 
 

@@ -20,9 +20,11 @@ from leadline.search.pruners import make_pruner
 from leadline.search.scheduler import HOPELESS, SHARING, Scheduler
 from leadline.search.storage import JournalFile, Mirror
 from leadline.search.strategies import Strategy
+from leadline.search.watch import Watch
 from leadline.trainers.messages import (
     Adopt,
     AtRung,
+    AtWork,
     Broken,
     Close,
     Command,
@@ -34,7 +36,9 @@ from leadline.trainers.messages import (
     Report,
     Start,
     Stop,
+    Unfit,
 )
+from leadline.trainers.time_limits import TimeLimits
 
 HUNDRED = ll.Space(x=ll.Int(0, 99))
 Make = Callable[..., Scheduler]
@@ -183,15 +187,162 @@ def test_after_an_interrupt_nothing_new_begins_and_running_trials_stay_so(make: 
     assert not scheduler.has_work
 
 
-def test_a_lost_worker_fails_the_trials_it_had_and_no_others(make: Make) -> None:
+def test_the_trials_of_a_lost_worker_are_taken_up_again_each_by_itself_and_once(make: Make) -> None:
     scheduler = make(trials=4)
     scheduler.handle(0, Ready(2, "cpu"))
     scheduler.handle(1, Ready(1, "cpu"))
     scheduler.lost(0, "the worker process died: killed by signal 9 (SIGKILL)")
-    assert states(scheduler) == ["failed", "failed", "running", "waiting"]
-    assert "SIGKILL" in scheduler.ledger.trial(1).reason
+    assert states(scheduler) == ["running", "running", "running", "waiting"]
+    assert started(scheduler.handle(0, Ready(2, "cpu"))) == [(0, 0)], "by itself, though there is a lane for another"
+    assert scheduler.handle(0, complete(0))[0] == (0, Start(1, {"x": 1}, frozenset({2})))
+    scheduler.lost(0, "the worker process died: exit status 3")
+    assert states(scheduler) == ["complete", "failed", "running", "waiting"]
+    failed = scheduler.ledger.trial(1)
+    assert failed.reason == "the worker process died: exit status 3"
+    assert failed.faults == ("after epoch 0: the worker process died: killed by signal 9 (SIGKILL)",)
     assert started(scheduler.handle(0, Ready(2, "cpu"))) == [(0, 3)], "the one that takes its place goes on"
-    assert states(make(trials=4)) == ["failed", "failed", "running", "running"]
+
+
+def test_only_the_trials_that_a_lost_worker_was_at_are_to_blame(make: Make) -> None:
+    scheduler = make(trials=3)
+    scheduler.handle(0, Ready(3, "cpu"))
+    scheduler.handle(0, AtWork([0]), Report(0, 1, 0.5), Ended(0, "complete", "done", 0.5), AtWork([2]))
+    scheduler.lost(0, "killed")
+    assert [trial.faults for trial in scheduler.ledger.trials] == [(), (), ("after epoch 0: killed",)]
+    assert started(scheduler.handle(0, Ready(3, "cpu"))) == [(0, 1)]
+    assert scheduler.handle(0, complete(1))[0] == (0, Start(2, {"x": 2}, frozenset({2})))
+
+
+def test_no_trial_is_to_blame_for_a_machine_that_is_gone(make: Make) -> None:
+    scheduler = make(trials=2)
+    for _ in range(5):
+        assert started(scheduler.handle(0, Ready(2, "cpu"))) == [(0, 0), (0, 1)]
+        scheduler.handle(0, AtWork([0, 1]))
+        scheduler.lost(0, "its node is gone", blameless=True)
+    assert all(not trial.faults for trial in scheduler.ledger.trials)
+
+
+def test_memory_that_runs_out_is_the_matter_of_all_that_a_worker_holds(make: Make) -> None:
+    scheduler = make(trials=2)
+    scheduler.handle(0, Ready(2, "cpu"), AtWork([1]))
+    scheduler.lost(0, "out of memory: killed", memory=True)
+    assert started(scheduler.handle(0, Ready(2, "cpu"))) == [(0, 0)]
+
+
+def test_a_trial_that_takes_all_memory_by_itself_has_failed(make: Make) -> None:
+    scheduler = make(trials=1)
+    scheduler.handle(0, Ready(1, "cpu"), AtWork([0]))
+    scheduler.lost(0, "out of memory: killed", memory=True)
+    assert scheduler.ledger.trial(0).reason == "out of memory: killed"
+
+
+def test_a_trial_that_found_no_memory_beside_others_is_tried_once_more_without_them(make: Make) -> None:
+    scheduler = make(trials=3)
+    scheduler.handle(0, Ready(2, "cpu"))
+    full = Ended(1, "failed", "out of memory: 2 GB", beside_others=True)
+    assert started(scheduler.handle(0, full)) == [], "the other one is still there"
+    assert started(scheduler.handle(0, complete(0))) == [(0, 1)]
+    scheduler.handle(0, full)
+    assert (states(scheduler)[1], scheduler.ledger.trial(1).reason) == ("failed", "out of memory: 2 GB")
+
+
+def test_a_trial_goes_on_on_another_device_than_the_one_that_failed(make: Make) -> None:
+    scheduler = make(trials=9)
+    scheduler.handle(0, Ready(1, "cuda:0"))
+    scheduler.handle(1, Ready(1, "cuda:1"))
+    scheduler.handle(0, AtWork([0]), Unfit("cuda:0 failed: CUDA error"))
+    assert started(scheduler.handle(0, Ready(1, "cuda:0"))) == [(0, 2)]
+    assert started(scheduler.handle(1, complete(1))) == [(1, 0)]
+
+
+def test_a_second_chance_that_was_taken_is_not_had_again_after_a_crash_of_the_driver(make: Make) -> None:
+    scheduler = make(trials=2)
+    scheduler.handle(0, Ready(2, "cpu"), AtWork([0]))
+    scheduler.lost(0, "killed")
+    again = make(trials=2)
+    assert started(again.handle(0, Ready(2, "cpu"))) == [(0, 0)], "by itself"
+    again.lost(0, "killed again")
+    assert again.ledger.trial(0).reason == "killed again"
+
+
+class Clock:
+    """A clock that stands still until it is told to go on."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def timed(make: Make) -> Callable[..., tuple[Scheduler, Clock]]:
+    """Makes a scheduler with limits of time, and the clock that it looks at."""
+
+    def scheduler(**limits: float) -> tuple[Scheduler, Clock]:
+        made, clock = make(trials=3), Clock()
+        made.watch = Watch(TimeLimits(**limits), clock)
+        return made, clock
+
+    return scheduler
+
+
+Timed = Callable[..., tuple[Scheduler, Clock]]
+
+
+def test_a_trial_that_does_not_come_back_from_an_epoch_has_failed_and_its_neighbours_go_on(timed: Timed) -> None:
+    scheduler, clock = timed(epoch_seconds=60)
+    scheduler.handle(0, Ready(2, "cpu"), AtWork([1]))
+    clock.now = 59
+    assert scheduler.overdue([0]) == []
+    clock.now = 61
+    assert scheduler.overdue([0]) == [0]
+    scheduler.lost(0, "killed by signal 9")
+    reason = "time limit: `epoch_seconds <= 60` must hold, but epoch 1 has taken 61 s"
+    assert [(trial.state, trial.reason) for trial in scheduler.ledger.trials[:2]] == [
+        ("running", ""),
+        ("failed", reason),
+    ]
+    assert started(scheduler.handle(0, Ready(2, "cpu"))) == [(0, 0), (0, 2)], "beside others, as it was"
+    assert not scheduler.ledger.trial(0).faults
+
+
+def test_of_a_stack_that_does_not_come_back_each_trial_is_tried_by_itself(timed: Timed) -> None:
+    scheduler, clock = timed(epoch_seconds=60)
+    scheduler.handle(0, Ready(2, "cpu"), AtWork([0, 1]))
+    clock.now = 100  # 50 s each
+    assert scheduler.overdue([0]) == []
+    clock.now = 130
+    assert scheduler.overdue([0]) == [0]
+    scheduler.lost(0, "killed by signal 9")
+    assert started(scheduler.handle(0, Ready(2, "cpu"))) == [(0, 0)]
+    assert scheduler.ledger.trial(1).faults[0].startswith("after epoch 0: time limit: `epoch_seconds <= 60`")
+
+
+def test_a_trials_time_is_that_of_its_epochs_and_not_of_its_waiting(timed: Timed) -> None:
+    scheduler, clock = timed(seconds=100)
+    scheduler.handle(0, Ready(1, "cpu"), AtWork([0]))
+    clock.now = 40
+    scheduler.handle(0, Report(0, 1, 0.5, {"seconds": 40.0}), AtRung({0: 1}))
+    clock.now = 1000
+    assert scheduler.overdue([0]) == []
+    scheduler.handle(0, AtWork([0]))
+    clock.now = 1059
+    assert scheduler.overdue([0]) == []
+    clock.now = 1061
+    assert scheduler.overdue([0]) == [0]
+    scheduler.lost(0, "killed")
+    reason = "time limit: `seconds <= 100` must hold, but it has trained 101 s"
+    assert scheduler.ledger.trial(0).reason == reason
+
+
+def test_a_trial_taken_up_again_has_no_more_time_than_it_had(timed: Timed) -> None:
+    first, _ = timed()
+    first.handle(0, Ready(1, "cpu"), AtWork([0]), Report(0, 1, 0.5, {"seconds": 90.0}))
+    first.ledger.commit()
+    scheduler, clock = timed(seconds=100)
+    scheduler.handle(0, Ready(1, "cpu"), AtWork([0]))
+    clock.now = 11
+    assert scheduler.overdue([0]) == [0]
 
 
 def fail(scheduler: Scheduler, commands: list[tuple[int, Command]]) -> int:

@@ -114,9 +114,16 @@ def test_a_file_with_any_byte_wrong_reads_as_none(file, change):
 
 
 def test_a_state_that_looks_like_the_checksum_is_no_matter(file):
-    state = {"crc32": "00000000", '"crc32":"': '"crc32":"00000000"'}
-    write(file, {"crc32": torch.ones(2)}, state)
-    assert_holds(file, {"crc32": torch.ones(2)}, state)
+    state = {"checked": "00000000", '"checked":"': '"checked":"00000000'}
+    write(file, {"checked": torch.ones(2)}, state)
+    assert_holds(file, {"checked": torch.ones(2)}, state)
+
+
+def test_what_is_written_twice_is_the_same_to_the_byte(file):
+    write(file, TENSORS, STATE)
+    content = file.read_bytes()
+    write(file, TENSORS, STATE)
+    assert file.read_bytes() == content
 
 
 def test_a_header_that_claims_more_than_there_is_takes_no_memory(file):

@@ -71,6 +71,83 @@ def test_a_module_beside_the_study_file_with_the_name_of_an_imported_one_is_refu
         resolve("calendar:build", base)
 
 
+@pytest.fixture
+def elsewhere(tmp_path_factory):
+    """A folder beside the study's, with modules that leave a mark when they are imported."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    mark = f"from pathlib import Path\nPath({str(folder)!r}, 'imported').touch()\ndef build(): return 'theirs'\n"
+    (folder / "evil.py").write_text(mark)
+    (folder / "evil_package").mkdir()
+    (folder / "evil_package/__init__.py").write_text(mark)
+    (folder / "evil_package/inner.py").write_text(mark)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("link", "target", "reference"),
+    [
+        ("linked.py", "evil.py", "linked:build"),
+        ("linked", "evil_package", "linked:build"),
+        ("linked", "evil_package", "linked.inner:build"),
+        ("linked", ".", "linked.evil:build"),
+        ("my_package/linked.py", "evil.py", "my_package.linked:build"),
+        ("my_package/inner/linked", "evil_package", "my_package.inner.linked.inner:build"),
+    ],
+)
+def test_a_link_that_leads_out_of_the_folder_is_not_followed(base, elsewhere, link, target, reference):
+    (base / link).symlink_to(elsewhere / target)
+    with pytest.raises(SettingsError, match=r"there is no module .* in .* \(it leads to .*elsewhere"):
+        resolve(reference, base)
+    assert not (elsewhere / "imported").exists()
+
+
+def test_a_link_within_the_folder_is_followed(base):
+    (base / "linked.py").symlink_to(base / "my_networks.py")
+    assert resolve("linked:build", base)() == "built"
+
+
+def test_a_package_that_looks_for_its_modules_elsewhere_is_not_followed(base, elsewhere):
+    (base / "wide").mkdir()
+    (base / "wide/__init__.py").write_text(f"__path__.append({str(elsewhere)!r})\n")
+    with pytest.raises(SettingsError, match=r"`wide\.evil` in .* \(it leads to"):
+        resolve("wide.evil:build", base)
+    assert not (elsewhere / "imported").exists()
+
+
+def test_no_path_leads_out_of_the_folder(base, elsewhere):
+    for path in (f"../{elsewhere.name}/evil", "..evil", f"{elsewhere}/evil", "my_package/../evil", "my_package...evil"):
+        assert not is_reference(f"{path}:build")
+
+
+@pytest.mark.parametrize("name", ["os", "subprocess", "antigravity", "this", "builtins", "sys"])
+@pytest.mark.parametrize("beside", [True, False])
+def test_python_s_own_modules_are_neither_had_nor_replaced(base, name, beside, capsys):
+    if beside:
+        (base / f"{name}.py").write_text("def build(): return 'mine'\nraise SystemExit\n")
+    before = sys.modules.get(name)
+    with pytest.raises(SettingsError, match=rf"there is no module `{name}` in .* `--allow {name}`"):
+        resolve(f"{name}:build", base)
+    assert sys.modules.get(name) is before
+    assert capsys.readouterr().out == ""
+    assert str(base) not in sys.path
+
+
+def test_an_installed_module_is_not_even_loaded_to_see_where_it_lies(base):
+    assert "wsgiref" not in sys.modules
+    assert "mlflow.gateway" not in sys.modules
+    for reference in ("wsgiref:build", "mlflow.gateway:build", "cmaes_nothing:build"):
+        with pytest.raises(SettingsError):
+            resolve(reference, base)
+    assert "wsgiref" not in sys.modules
+    assert "mlflow.gateway" not in sys.modules
+
+
+def test_a_module_that_replaces_itself_by_another_one_is_refused(base):
+    (base / "changeling.py").write_text("import sys, subprocess\nsys.modules[__name__] = subprocess\n")
+    with pytest.raises(SettingsError, match="was found outside"):
+        resolve("changeling:run", base)
+
+
 def test_two_study_files_each_have_their_own_module_of_one_name(base, tmp_path_factory):
     other = tmp_path_factory.mktemp("other")
     (other / "my_networks.py").write_text("def build(): return 'another'\n")

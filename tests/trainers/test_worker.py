@@ -15,6 +15,7 @@ from leadline.trainers import checkpoints
 from leadline.trainers.messages import (
     Adopt,
     AtRung,
+    AtWork,
     Broken,
     Close,
     Decision,
@@ -86,12 +87,13 @@ def deciding(prune_at=None, pause_at=None):
 
 
 def test_a_worker_says_first_that_it_is_ready():
-    assert serve(trainer(), Driver(), lanes=3).events == [Ready(3, "cpu")]
+    assert serve(trainer(), Driver(), lanes=3).events == [Ready(3, "cpu", os.getpid())]
 
 
 def test_each_epoch_is_reported_in_order_and_then_the_end():
     driver = serve(trainer(), Driver(Start(0, SMALL)))
-    assert [type(event) for event in driver.events] == [Ready, Planned, Report, Report, Report, Report, Ended]
+    kinds = [type(event) for event in driver.events]
+    assert kinds == [Ready, AtWork, Planned, *[AtWork, Report] * 4, Ended]
     assert [report.epoch for report in driver.reports(0)] == [1, 2, 3, 4]
     for report in driver.reports(0):
         assert set(report.metrics) == {"train/loss", "train/accuracy", "valid/loss", "valid/accuracy", "seconds"}
@@ -592,7 +594,7 @@ def test_a_fold_that_diverges_fails_its_trial_and_no_other():
 
 @pytest.mark.parametrize(("lanes", "trials"), [(1, 1), (3, 1), (5, 1), (6, 2), (12, 4)])
 def test_a_worker_takes_as_many_trials_as_their_lanes_have_room_for(lanes, trials):
-    assert serve(trainer(folds=3), Driver(), lanes=lanes).events == [Ready(trials, "cpu")]
+    assert serve(trainer(folds=3), Driver(), lanes=lanes).events == [Ready(trials, "cpu", os.getpid())]
 
 
 @pytest.mark.parametrize("word", range(1, 7))
@@ -813,7 +815,7 @@ def test_why_a_network_is_looped_is_proposed_with_it():
 def test_with_as_many_lanes_as_pay_it_says_again_that_it_is_ready_with_more():
     driver = serve(trainer(), Driver(Start(0, SMALL), Start(1, SMALL)), lanes=None, most_lanes=4)
     kinds = [type(event) for event in driver.events]
-    assert kinds[:3] == [Ready, Planned, Ready]
+    assert kinds[:4] == [Ready, AtWork, Planned, Ready]
     assert [event.lanes for event in driver.events if isinstance(event, Ready)] == [1, 4]
 
 
@@ -830,7 +832,8 @@ def test_with_as_many_lanes_as_pay_a_looped_network_is_trained_alone():
 def test_a_known_plan_tells_at_once_how_many_lanes_pay():
     name = planned(serve(trainer(), Driver(Start(0, SMALL))))[0]
     driver = serve(trainer(), Driver(Start(0, SMALL)), lanes=None, most_lanes=16, plans={name: ("fused", 6)})
-    assert driver.events[:2] == [Ready(1, "cpu"), Ready(6, "cpu")]
+    ready = [event for event in driver.events if isinstance(event, Ready)]
+    assert [event.lanes for event in ready] == [1, 6]
 
 
 def test_a_study_that_closes_instead_of_adopting_ends_the_worker():
@@ -841,7 +844,7 @@ def test_a_study_that_closes_instead_of_adopting_ends_the_worker():
                 self.inbox = [Close()]
 
     driver = serve(trainer(), Closing(Start(0, SMALL), Start(1, SMALL), stack="fused"), lanes=2)
-    assert [type(event) for event in driver.events] == [Ready, Planned]
+    assert [type(event) for event in driver.events] == [Ready, AtWork, Planned]
 
 
 # Widths that share a stack

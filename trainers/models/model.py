@@ -10,13 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..data.source import chunks_of
+from ..data.source import chunks
 from .inputs import InputSpec
 
 if TYPE_CHECKING:
     from .predictor import Predictor
 
 Program = Callable[[Tensor], Tensor]
+LEAST = 2**12  # values that an example is taken for: batches are of 256 at most, where convolutions are fastest
 
 
 class Model:
@@ -51,6 +52,6 @@ class Model:
     def batches(self, inputs: NDArray[Any]) -> Iterator[NDArray[np.float32]]:
         """Yields what `predict` returns in batches, for inputs that `InputSpec.taken` has let through."""
         with torch.no_grad():
-            for rows in chunks_of(inputs):
+            for rows in chunks(len(inputs), max(LEAST, inputs.size // max(1, len(inputs)))):
                 batch = self.inputs.cast(inputs[rows], first=rows.start)
                 yield self.program(torch.from_numpy(batch)).numpy()

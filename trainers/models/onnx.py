@@ -33,7 +33,7 @@ def write_onnx(predictor: Predictor, card: Mapping[str, Any], path: Path) -> Non
     with exporting("onnx"), _quiet():
         made = torch.onnx.export(program, dynamo=True, verbose=False)
         assert made is not None
-        graph = made.model.graph
+        graph: Any = made.model.graph
         graph.inputs[0].name, graph.outputs[0].name = "inputs", "probabilities" if card["classes"] else "values"
         for end in (graph.inputs[0], graph.outputs[0]):
             assert end.shape is not None

@@ -8,20 +8,20 @@ from typing import Any
 
 def usage(card: Mapping[str, Any], format: str, name: str) -> str:
     """Returns the lines for a file called `name`."""
-    return f"{_LINES[format](card, name)}\n# {signature(card)}"
+    return "\n".join([_LINES[format](card, name), *(f"# {line}" for line in signature(card))])
 
 
-def signature(card: Mapping[str, Any]) -> str:
-    """Returns what a model takes and gives, in a line.
+def signature(card: Mapping[str, Any]) -> tuple[str, str]:
+    """Returns what a model takes, and what it gives.
 
     >>> signature({"inputs": {"shape": [28, 28], "dtype": "uint8", "columns": None}, "classes": ["a", "b"]})
-    'inputs: uint8 (n, 28, 28), as the data hold them; it gives probabilities (n, 2)'
+    ('inputs: uint8 (n, 28, 28), as the data hold them', 'answers: float32 (n, 2), probabilities')
     """
-    inputs = card["inputs"]
+    inputs, classes = card["inputs"], card["classes"]
     shape = ", ".join(map(str, inputs["shape"]))
-    what = "a table's encoded columns, see the card's `inputs`" if inputs["columns"] else "as the data hold them"
-    gives = f"probabilities (n, {len(card['classes'])})" if card["classes"] else "values (n,)"
-    return f"inputs: {inputs['dtype']} (n, {shape}), {what}; it gives {gives}"
+    what = "a table's encoded columns, as the card has them" if inputs["columns"] else "as the data hold them"
+    gives = f"(n, {len(classes)}), probabilities" if classes else "(n,), values in the targets' own units"
+    return f"inputs: {inputs['dtype']} (n, {shape}), {what}", f"answers: float32 {gives}"
 
 
 def _program(card: Mapping[str, Any], name: str) -> str:

@@ -6,7 +6,9 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from ...errors import Problem, SettingsError, suggestion
 from ...spaces import Space
@@ -51,8 +53,8 @@ def build(model: str | Builder, *, in_shape: tuple[int, ...], classes: int, **ar
     """Returns a network as a trial would build it.
 
     `model` is a family's name or a builder, `in_shape` the shape of one example without the batch, `classes` the number
-    of outputs, `architecture` the builder's other arguments. Raises SettingsError for an unknown family or argument,
-    and what the builder raises.
+    of outputs, `architecture` the builder's other arguments. Lazy modules are given their shapes. Raises SettingsError
+    for an unknown family or argument, and what the builder raises.
 
     >>> import leadline as ll
     >>> network = ll.build("mlp", in_shape=(1, 8, 8), classes=10, depth=2, feature_maps=32)
@@ -63,7 +65,12 @@ def build(model: str | Builder, *, in_shape: tuple[int, ...], classes: int, **ar
     problems = architecture_problems(builder, architecture)
     if problems:
         raise SettingsError(problems)
-    return builder(in_shape=in_shape, classes=classes, **architecture)
+    network = builder(in_shape=in_shape, classes=classes, **architecture)
+    if any(is_lazy(tensor) for tensor in (*network.parameters(), *network.buffers())):
+        with torch.no_grad():
+            network.eval()(torch.zeros(1, *in_shape))  # lazy modules learn their shapes from the first inputs they see
+        network.train()
+    return network
 
 
 def family(name: str) -> Builder:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..footprint import FEW, kept_bytes, saved_bytes
+from ..memory import bytes_told
 from ..plan import Build
 from ..recipe import Recipe
 from ..stack import Bench, predict
@@ -136,17 +137,3 @@ def duration(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds / size:.1f} {unit}"
     return f"{seconds:.2g} s"
-
-
-def bytes_told(count: int) -> str:
-    """Returns a size for people.
-
-    >>> bytes_told(1_500_000), bytes_told(12)
-    ('1.5 MB', '12 B')
-    """
-    size = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} TB"

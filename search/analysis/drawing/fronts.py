@@ -38,12 +38,16 @@ def front(
     across, upward = [costs[place] for place in along], [float(clipped[place]) for place in along]
     axes.plot(across, upward, drawstyle="steps-post", color=BEST, linewidth=1.6, zorder=3)
     axes.scatter(across, upward, s=26, color=BEST, linewidths=0, zorder=4, label="the front")
-    step = max(1, -(-len(along) // LABELS))
-    for place in [*along[::step], *along[-1:]]:
-        left = scale.unit(costs[place]) > 0.12  # there the front has nothing beyond it
+    at: dict[tuple[float, float], list[int]] = {}  # which trials are where
+    for place in along:
+        at.setdefault((costs[place], float(clipped[place])), []).append(numbers[place])
+    points = list(at)
+    step = -(-len(points) // LABELS)
+    for point in dict.fromkeys([*points[:: max(1, step)], *points[-1:]]):
+        left = scale.unit(point[0]) > 0.12  # there the front has nothing beyond it
         axes.annotate(
-            str(numbers[place]),
-            (costs[place], float(clipped[place])),
+            ", ".join(map(str, at[point][:3])) + (", …" if len(at[point]) > 3 else ""),
+            point,
             xytext=(-4 if left else 4, 4 if maximize else -4),
             textcoords="offset points",
             fontsize=8,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....spaces import Choice, Float, Int
-from ..words import setting
+from ...words import setting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,7 +14,6 @@ from xml.etree import ElementTree
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.colors import ListedColormap
     from matplotlib.figure import Figure
 
 INK, FAINT, GRID, PAPER, ON_DARK = "#22262b", "#676e77", "#e3e6ea", "#fffffe", "#fdfdfe"
@@ -90,13 +89,6 @@ def whole_numbers(axes: Axes) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
-
-
-def shades() -> ListedColormap:
-    """Returns the colours from the worst to the best."""
-    from matplotlib.colors import ListedColormap
-
-    return ListedColormap(SHADES, name="leadline")
 
 
 def inline(figure: Figure, name: str, label: str) -> str:

@@ -6,11 +6,11 @@ import math
 from collections import Counter
 
 from ...trial import Trial
+from ...words import capital, counted, duration, listed, number, share
 from ..document import Block, Plot, Section, Table
 from ..drawing import course
 from ..facts import Facts, reason_of
 from ..timeline import timeline
-from ..words import capital, counted, duration, listed, number, share
 
 EARLY = ("pruned", "failed", "running", "paused")
 
@@ -153,7 +153,7 @@ def _steps(facts: Facts, place: int) -> Table:
 
 
 def _standing(facts: Facts) -> dict[str, tuple[list[float], list[float]]]:
-    """Returns at each rung the values of those that went on and of those that ended there, by the rung's epoch."""
+    """Returns at each rung the values of those that went on and of those that ended there; nothing if none ended."""
     found = {}
     for rung in facts.rungs:
         there = [trial for trial in facts.trials if rung in trial.curve]
@@ -161,7 +161,7 @@ def _standing(facts: Facts) -> dict[str, tuple[list[float], list[float]]]:
         ended = [trial.curve[rung] for trial in there if max(trial.curve) == rung]
         if on or ended:
             found[f"epoch {rung}"] = (on, ended)
-    return found
+    return found if any(ended for _, ended in found.values()) else {}
 
 
 def _numbers(trials: list[Trial]) -> str:

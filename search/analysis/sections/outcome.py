@@ -6,6 +6,7 @@ import numpy as np
 
 from ... import pareto
 from ...goals import COSTS
+from ...words import capital, counted, number, valued
 from ..advice import advice as told
 from ..document import Block, Items, Plot, Section, Table, Text
 from ..drawing import fronts
@@ -13,7 +14,6 @@ from ..drawing import mistakes as drawing
 from ..facts import Facts
 from ..mistakes import Mistakes
 from ..mistakes import mistakes as found_mistakes
-from ..words import capital, counted, number, valued
 
 MISTAKES = "What the best one gets wrong"
 MOST_CLASSES = 20  # of a confusion matrix that can be read
@@ -79,14 +79,14 @@ def ranking(facts: Facts) -> Section | None:
     near, best = facts.runners_up, facts.best
     if not near or best is None:
         return None
-    verdicts = {True: "may be noise", False: "more than noise", None: ""}
     rows = [
         (str(one.trial.number), valued(one.trial.value, one.trial.spread), number(one.behind),
-         ", ".join(one.differs) or "hardly anything", verdicts[one.noise], one.evidence, number(one.trial.parameters))
+         ", ".join(one.differs) or "hardly anything", "" if one.verdict.noise is None else one.verdict.told,
+         number(one.trial.parameters))
         for one in near
     ]  # fmt: skip
-    first = (str(best.number), valued(best.value, best.spread), "", "the best", "", "", number(best.parameters))
-    header = ("trial", facts.metric, "behind by", "what differs", "is it noise?", "because", "parameters")
+    first = (str(best.number), valued(best.value, best.spread), "", "the best", "", number(best.parameters))
+    header = ("trial", facts.metric, "behind by", "what differs", "is it noise?", "parameters")
     return Section("runners-up", "The runners-up", _noise(facts), (Table(header, (first, *rows)),))
 
 
@@ -102,10 +102,10 @@ def advice(facts: Facts) -> Section | None:
 def _noise(facts: Facts) -> str:
     """Returns how many of the runners-up can be told from the best trial."""
     near = facts.runners_up
-    alike, known = (sum(one.noise is value for one in near) for value in (True, False))
+    alike, known = (sum(one.verdict.noise is value for one in near) for value in (True, False))
     if not alike and not known:
-        how = "`replicates: 3` in the trainer would tell." if facts.settings["trainer"] else ""
-        return f"Whether these are worse can't be told from one value each. {how}".strip()
+        one = "Whether these are worse can't be told from one value each."
+        return near[0].verdict.told if facts.settings["trainer"] else one
     if not alike:
         return "All of these are worse than the best by more than noise would explain."
     which = f"None of these {len(near)}" if alike == len(near) else f"{known} of these {len(near)}"
@@ -118,8 +118,8 @@ def _noise(facts: Facts) -> str:
 def _of_classes(trial: int, found: Mistakes) -> Section:
     classes = found.predictions.classes or ()
     wrong, pairs = int((~found.predictions.right).sum()), list(found.mixed_up())
-    lead = f"Of {len(found.predictions.rows):,} validation rows trial {trial} gets {wrong:,} wrong." if wrong \
-        else f"Trial {trial} gets all {len(found.predictions.rows):,} validation rows right."  # fmt: skip
+    many = f"{len(found.predictions.rows):,} validation rows"
+    lead = f"Of {many} trial {trial} gets {wrong:,} wrong." if wrong else f"Trial {trial} gets all {many} right."
     if pairs:
         truth, taken, count, of = pairs[0]
         lead += f" Most often {truth} is taken for {taken}: {count:,} of {of:,}."

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from ...budget import Budget
+from ...fragment import as_yaml
+from ...study_file import study_file
+from ...words import counted, duration, listed, number, setting, valued
 from ..document import Block, Code, Section, Table, Text
 from ..facts import Facts
-from ..words import counted, duration, listed, number, setting, valued
 
 SPLIT = ("train", "valid", "test")
-OWN = ("data", "model")  # settings of a trainer that stand at a study file's top
 
 
 def question(facts: Facts) -> Section:
@@ -86,14 +86,15 @@ def reproduction(facts: Facts) -> Section:
         ("study's identity", facts.attributes.get("id") or ""),
     ]
     blocks: list[Block] = [Table((), tuple(row for row in rows if row[1]))]
-    trainer = facts.settings["trainer"]
-    name = facts.name
-    if trainer is None:
+    budget = Budget(**(facts.attributes.get("budget") or {}))
+    name, file = facts.name, study_file(facts.study, budget) if facts.study.trainer is not None else None
+    if file is None:
         lead = (
-            "This study searched an objective of its own script (or was asked and told): run that script again, with "
-            "these settings, in a storage that doesn't hold this study."
+            "This study searched what only its own script knows: run that script again, with these settings, in a "
+            "storage that doesn't hold this study."
         )
-        blocks.append(Code(study_file(facts), "yaml"))
+        settings = {key: value for key, value in facts.settings.items() if value is not None}
+        blocks.append(Code(as_yaml({**settings, **budget.as_json()}).rstrip(), "yaml"))
     else:
         lead = (
             f"Save this as {name}.yaml and run it where there is no study of that name. On a CPU with one lane a study "
@@ -101,59 +102,8 @@ def reproduction(facts: Facts) -> Section:
             "configurations are proposed may depend on which trial ended first."
         )
         commands = f"leadline run {name}.yaml\nleadline best {name}\nleadline test {name}"
-        blocks += [Code(study_file(facts), "yaml"), Code(commands, "sh")]
+        blocks += [Code(file.rstrip(), "yaml"), Code(commands, "sh")]
     return Section("reproduce", "How to reproduce it", lead, tuple(blocks))
-
-
-def study_file(facts: Facts) -> str:
-    """Returns the study's settings as a study file has them; those that are as they come are left out."""
-    from ...settings import trainer_defaults
-
-    settings, trainer = facts.settings, facts.settings["trainer"]
-    written: dict[str, Any] = {"study": settings["name"]}
-    if trainer is not None:
-        written |= {name: trainer[name] for name in OWN}
-    written["space"] = settings["space"]
-    if trainer is not None:
-        usual = trainer_defaults()
-        changed = {name: value for name, value in trainer.items() if name not in OWN and value != usual.get(name)}
-        written |= {"trainer": changed} if changed else {}
-    names = ["metric", "strategy", "pruner", "limits", "warm_start"]
-    if trainer is None or str(settings["metric"]).startswith("<"):  # else it is the metric's own
-        names.insert(1, "direction")
-    written |= {name: value for name in names if (value := settings.get(name)) is not None}
-    written |= {name: value for name, value in (facts.attributes.get("budget") or {}).items() if value is not None}
-    return _yaml({**written, "seed": settings["seed"]})
-
-
-def _yaml(settings: Mapping[str, Any]) -> str:
-    """Returns settings as YAML: a line each, and one for each parameter of the space."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.comments import CommentedMap
-
-    top = CommentedMap()
-    for name, value in settings.items():
-        top[name] = _flowing(value) if name != "space" else CommentedMap(
-            {parameter: _flowing(described) for parameter, described in value.items()}
-        )  # fmt: skip
-    yaml, file = YAML(typ="rt"), io.StringIO()
-    yaml.width = 1000
-    yaml.dump(top, file)
-    return file.getvalue().rstrip()
-
-
-def _flowing(value: Any) -> Any:
-    """Returns a setting so that it is written in one line."""
-    from ruamel.yaml.comments import CommentedMap, CommentedSeq
-
-    if isinstance(value, Mapping):
-        found: Any = CommentedMap({name: _flowing(part) for name, part in value.items()})
-    elif isinstance(value, list | tuple):
-        found = CommentedSeq([_flowing(part) for part in value])
-    else:
-        return value
-    found.fa.set_flow_style()
-    return found
 
 
 def _of_training(facts: Facts) -> Iterator[tuple[str, str]]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...trial import Trial
+from ...words import capital, counted, listed, number, setting, share
 from ..document import Block, Items, Plot, Section, Table, Text
 from ..drawing import space as drawing
 from ..drawing.course import limits
@@ -17,7 +18,6 @@ from ..drawing.style import COMPLETE, FAILED, PRUNED, RUNNING
 from ..facts import Facts
 from ..importance import Compared, Importance
 from ..surface import surface
-from ..words import capital, counted, listed, number, setting, share
 
 MOST_BARS, MOST_SLICES, MOST_PAIRS = 12, 6, 6
 MATTERS = 0.05  # the least part of what is drawn, where anything has more
@@ -91,7 +91,7 @@ def importance(facts: Facts) -> Section | None:
 
 def landscape(facts: Facts) -> Section | None:
     """Returns values against each parameter that matters, and over each pair of these."""
-    names = mattering(facts.importances[0])
+    names = [name for name in mattering(facts.importances[0]) if name in facts.space.parameters]  # no fixed ones
     if not names or len(facts.ended) < 3:
         return None
     blocks: list[Block] = [*_slices(facts, names[:MOST_SLICES])]

@@ -9,7 +9,7 @@ import leadline as ll
 from leadline.search.analysis import noise
 from leadline.search.analysis.comparison import compare, compare_studies, compare_trials, print_comparison, side_of
 from leadline.search.analysis.noise import of_studies, of_trials
-from leadline.search.analysis.significance import mcnemar
+from leadline.search.analysis.significance import Interval, mcnemar
 from leadline.search.predictions import kept_predictions
 
 LOG_LR = ll.Float(1e-5, 1e-1, log=True)
@@ -124,6 +124,13 @@ class TestTwoTrials:
         verdict = of_trials(side_of(study, "0"), side_of(study, "1"))
         low, high = verdict.interval
         assert low < study.trials[1].value - study.trials[0].value < high < 0
+
+    def test_a_metric_that_is_no_number_on_some_redraws_tells_nothing(self, folder, monkeypatch):
+        study = study_of(folder, "f1", metric="f1", first=[{"lr": 1e-5}, {"lr": 0.01}])
+        monkeypatch.setattr(noise, "paired_bootstrap", lambda *_, **__: Interval(0.1, float("nan"), float("nan")))
+        verdict = of_trials(side_of(study, "0"), side_of(study, "1"))
+        assert verdict.noise is None
+        assert "f1 is no number on some redraws" in verdict.told
 
     def test_replicates_are_told_apart_by_their_spread(self, folder):
         study = study_of(folder, "thrice", first=[{"lr": 1e-5}, {"lr": 0.01}], replicates=3)

@@ -288,7 +288,7 @@ def test_a_regression_shows_its_worst_rows(folder, tmp_path):
     text = " ".join(page_of(study, tmp_path / "report.html").text)
     assert "Half of the 20 validation rows" in text
     assert "predicted" in figures(study)
-    assert "rows redrawn" in text  # the runners-up are compared by the metric itself
+    assert "Welch's t-test" in text  # the runners-up are compared by their replicates
     assert "±" in text
 
 
@@ -408,3 +408,14 @@ def test_the_page_is_whole_in_a_browser(written, chromium, screenshots, width, s
     )
     assert overlapping == []
     context.close()
+
+
+def test_the_page_can_be_printed(written, chromium, screenshots):
+    page = chromium.new_page(viewport={"width": 720, "height": 1000})
+    page.emulate_media(media="print")
+    page.goto(written.as_uri())
+    page.screenshot(path=screenshots / "report-print.png", full_page=True)
+    hidden = "[...document.querySelectorAll('.scroll')].filter(part => part.scrollWidth > part.clientWidth + 1).length"
+    assert page.evaluate(hidden) == 0  # paper doesn't scroll
+    assert page.evaluate("getComputedStyle(document.querySelector('nav')).display") == "none"
+    page.close()

@@ -14,7 +14,7 @@ def test_they_come_in_order_with_what_differs_from_the_best(told):
     first, second = runners_up(Facts.of(told(SPACE, ended)))
     assert (first.trial.number, first.differs) == (1, ())
     assert (second.trial.number, second.differs) == (2, ("x 0.9", "kind b", "only 0.25"))
-    assert first.noise is None
+    assert first.verdict.noise is None
     assert round(second.behind, 9) == 0.2
 
 
@@ -38,8 +38,8 @@ def test_classifiers_are_compared_on_the_rows_that_one_of_them_has_right(digits)
     study.run(progress=False)
     near, far = runners_up(Facts.of(study))
     assert far.trial.params["lr"] == 1e-5
-    assert far.noise is False
-    assert "(McNemar)" in near.evidence
+    assert far.verdict.noise is False
+    assert "McNemar" in near.verdict.told
 
 
 def test_replicates_alone_tell_by_their_spread(folder):
@@ -49,5 +49,4 @@ def test_replicates_alone_tell_by_their_spread(folder):
     for path in folder.glob("digits/trials/*/valid.safetensors"):
         path.unlink()
     (found,) = runners_up(Facts.of(ll.load_study("digits", folder)))
-    assert found.noise is False
-    assert "standard error" in found.evidence
+    assert found.verdict.test == "Welch's t-test"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -43,7 +44,7 @@ CALLS = (
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Has the tracker send each epoch by itself, and try again at once."""
-    for name in ("PAUSE", "REST", "LONGEST"):
+    for name in ("PAUSE", "REST", "RETRY", "LONGEST"):
         monkeypatch.setattr(f"{TRACKER}.{name}", 0.01)
 
 
@@ -102,6 +103,31 @@ def test_a_server_that_is_killed_again_and_again_gets_all_of_it_once_and_in_orde
     assert_mlflow_holds(study, server.address)
     assert_in_order(tmp_path / "mlflow.db")
     assert_registered_once(server.address)
+
+
+def test_a_server_that_stops_answering_is_not_waited_for_and_what_it_does_later_leaves_nothing_twice(
+    digits: Make, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    stopped: list[int] = []
+
+    def on_epoch(trial: ll.Trial, epoch: int, metrics: Mapping[str, float]) -> None:
+        if (trial.number, epoch) == (2, 1):
+            server.signal(signal.SIGSTOP)  # what is asked of it now, it does when it goes on
+            stopped.append(trial.number)
+
+    tracking = {"uri": server.address, "wait": 0, "report": False}
+    study = enqueued(digits(space=RATES, epochs=3, mlflow=tracking, on_epoch=on_epoch))
+    study.run(trials=TRIALS, progress=False)
+    assert stopped
+    assert study.tracking_problem is not None
+    assert "127.0.0.1" in study.tracking_problem
+    server.signal(signal.SIGCONT)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
+    study.run(trials=TRIALS, progress=False)
+    assert study.tracking_problem is None
+    assert_mlflow_holds(study, server.address)
+    assert_in_order(tmp_path / "mlflow.db")
 
 
 class Lossy(BaseHTTPRequestHandler):

@@ -113,6 +113,19 @@ def test_the_report_is_written_again_when_there_are_more_trials(
     assert {"report-2.html", "report-3.html"} <= artifacts(client, parent.info.run_id)
 
 
+def test_a_report_that_cannot_be_written_is_told_and_everything_else_is_there(
+    plain: Make, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(study: ll.Study, folder: Path) -> None:
+        raise KeyError("lr")
+
+    monkeypatch.setattr("leadline.search.run.write_report_and_plots", broken)
+    study = plain(mlflow="auto").run(lambda trial: 1.0, trials=2, progress=False)
+    assert study.tracking_problem == "the report can't be written (KeyError: 'lr')"
+    parent, _ = runs_of(MlflowClient(store(folder)), "plain")
+    assert parent.info.status == "FINISHED"
+
+
 def test_the_studys_run_tells_how_far_it_has_come_once_a_step(plain: Make, folder: Path) -> None:
     study = plain(mlflow={"report": False})
     for trials in (2, 2, 5):

@@ -65,6 +65,21 @@ def own_generator():
         yield
 
 
+# Any network
+
+
+def test_lazy_modules_are_given_their_shapes_and_nothing_else():
+    def build(in_shape, classes):
+        return nn.Sequential(nn.Flatten(), nn.LazyLinear(5), nn.LazyBatchNorm1d(), nn.Linear(5, classes))
+
+    network = ll.build(build, in_shape=(1, 4, 4), classes=3)
+    assert [tuple(parameter.shape) for parameter in network.parameters()][:2] == [(5, 16), (5,)]
+    assert network[2].num_batches_tracked == 0
+    assert all(module.training for module in network.modules())
+    with torch.device("meta"):
+        assert ll.build(build, in_shape=(1, 4, 4), classes=3)[1].weight.shape == (5, 16)
+
+
 # Every family
 
 

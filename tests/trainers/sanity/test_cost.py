@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from leadline.trainers.sanity.cost import bytes_told, cost, duration
+from leadline.trainers.memory import bytes_told
+from leadline.trainers.sanity.cost import cost, duration
 
 MODULE = import_module("leadline.trainers.sanity.cost")  # by its name the package has the function
 

@@ -155,8 +155,11 @@ def _members(path: Path) -> dict[str, Callable[[], bytes]]:
         with opened(path) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
             for member in archive:
                 check_member(str(path), member.name)
-                if not (member.isfile() or member.isdir()):
-                    raise DataError(f"{path}: the member {member.name!r} is a link or a device. Don't trust this file.")
+                if not (member.isfile() or member.isdir()) or member.issparse():  # sparse: zeros that nobody packed
+                    raise DataError(
+                        f"{path}: the member {member.name!r:.200} is a link, a device or a sparse file. "
+                        "Don't trust this file."
+                    )
                 name = PurePosixPath(member.name).name
                 if not member.isfile() or name not in _FILES:
                     continue

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from ....errors import DataError
 from .optional import one_line
-from .packed import opened
+from .packed import check_width, opened
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -54,6 +54,7 @@ def read_delimited(
                 f"{path}: a table needs two lines and two columns at least, and the first lines of one length, but "
                 f"with delimiter {delimiter!r} its first lines have {[len(cells) for cells in rows[:2]]} cells."
             )
+        check_width(str(path), len(rows[0]))
         header = _is_header(rows, label) if header is None else header
         if header:
             _check_names(path, rows[0])

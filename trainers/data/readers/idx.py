@@ -18,6 +18,7 @@ from ..arrays import from_arrays
 from ..source import Data, Task
 from .packed import count_rest, opened, read_all
 
+_MOST = 32  # dimensions, of which images have three
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
 
@@ -51,7 +52,7 @@ def read_idx(path: Path) -> NDArray[Any]:
     """
     with opened(path) as stream:
         begin = stream.read(4)
-        if len(begin) < 4 or begin[:2] != b"\0\0" or begin[2] not in _DTYPES or begin[3] == 0:
+        if len(begin) < 4 or begin[:2] != b"\0\0" or begin[2] not in _DTYPES or not 1 <= begin[3] <= _MOST:
             raise DataError(
                 f"{path}: an IDX file starts with 00 00, its type and dimensions, but got {begin.hex(' ')}."
             )

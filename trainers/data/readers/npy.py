@@ -24,7 +24,7 @@ _MAGIC = b"\x93NUMPY"
 _LONGEST = 10_000
 _HEADER = re.compile(
     r"\s*\{\s*'descr':\s*'([<>|=]?[a-zA-Z?]\d*)',\s*'fortran_order':\s*(True|False),\s*"
-    r"'shape':\s*\(((?:\d+L?,?\s*)*)\),?\s*\}\s*"
+    r"'shape':\s*\(((?:\d{1,18}L?,\s*){0,31}(?:\d{1,18}L?)?)\),?\s*\}\s*"
 )
 
 
@@ -96,6 +96,6 @@ def stored_npy(path: Path) -> Stored:
 def _dtype(text: str) -> np.dtype[Any] | None:
     try:
         dtype = np.dtype(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return dtype if dtype.kind in "biufU" and dtype.itemsize else None

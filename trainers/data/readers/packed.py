@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 MOST_EXPANSION = 200
 """Data of more than `FREE` bytes that were packed smaller than this are taken for a bomb, not for data."""
 FREE = 2**30
+MOST_COLUMNS = 50_000
 _PIECE = 2**20
 
 
@@ -36,6 +37,12 @@ def check_expansion(where: str, size: int, packed: int) -> None:
             f"{where}: {packed} packed bytes unpack to {size} or more, over {MOST_EXPANSION} times as many: "
             "that is taken for a bomb. Unpack it yourself if it is data."
         )
+
+
+def check_width(where: str, columns: int) -> None:
+    """Raises `DataError` where a table has so many columns that each row would cost more than it could tell."""
+    if columns > MOST_COLUMNS:
+        raise DataError(f"{where}: a table may have {MOST_COLUMNS:,} columns, but this has {columns:,}. Give an array.")
 
 
 def read_all(stream: BinaryIO, size: int) -> bytearray:

@@ -197,6 +197,17 @@ def a_parquet_column_of_lists(folder):
     return folder / "t.parquet"
 
 
+@broken(says=r"a table may have 50,000 columns, but this has 60,001\. Give an array", file="table.csv")
+def a_table_of_too_many_columns(folder):
+    return text(folder, ("," * 60_000 + "\n") * 3)
+
+
+@broken(says=r"t\.parquet: \d+ packed bytes unpack to \d+ or more", file="t.parquet")
+def a_parquet_bomb(folder):
+    pandas.DataFrame({"x": np.zeros(5_000_000), "y": np.zeros(5_000_000)}).to_parquet(folder / "t.parquet")
+    return folder / "t.parquet"
+
+
 # Arrays
 
 
@@ -224,6 +235,45 @@ def lengths_that_differ(folder):
 def a_header_that_claims_terabytes(folder):
     content = npy(IMAGES)
     return npz(folder, x=content.replace(b"(4, 6, 5), }" + b" " * 12, b"(4000000, 6000000, 5), }"), y=LABELS)
+
+
+def npy_with(header):
+    text = header.ljust(118).encode()
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text
+
+
+@broken(says=r"its header is damaged or not that of a plain array", file="inputs.npy")
+def a_header_of_a_hundred_dimensions(folder):
+    text(folder, npy(LABELS), "targets.npy")
+    head = npy_with("{'descr': '|u1', 'fortran_order': False, 'shape': (4, " + "1, " * 100 + ")}")
+    return text(folder, head + bytes(4), "inputs.npy").parent
+
+
+@broken(says=r"its header is damaged or not that of a plain array", file="inputs.npy")
+def a_header_with_a_number_of_thousands_of_digits(folder):
+    text(folder, npy(LABELS), "targets.npy")
+    head = npy_with("{'descr': '|u1', 'fortran_order': False, 'shape': (4, " + "9" * 5000 + ")}")
+    return text(folder, head + bytes(4), "inputs.npy").parent
+
+
+@broken(says=r"its header is damaged or not that of a plain array", file="inputs.npy")
+def a_header_with_code_in_it(folder):
+    text(folder, npy(LABELS), "targets.npy")
+    head = npy_with("{'descr': __import__('os').abort(), 'fortran_order': False, 'shape': (4, 1)}")
+    return text(folder, head + bytes(4), "inputs.npy").parent
+
+
+@broken(says=r"its header is damaged or not that of a plain array", file="inputs.npy")
+def a_header_with_items_of_exabytes(folder):
+    text(folder, npy(LABELS), "targets.npy")
+    head = npy_with("{'descr': '<U99999999999999999999', 'fortran_order': False, 'shape': (4, 1)}")
+    return text(folder, head + bytes(4), "inputs.npy").parent
+
+
+@broken(says=r"an IDX file starts with 00 00, its type and dimensions, but got 00 00 08 c8", file="train-images")
+def an_idx_file_of_two_hundred_dimensions(folder):
+    images = struct.pack(">HBB200I", 0, 8, 200, 4, *[1] * 199) + bytes(4)
+    return mnist(folder, images, idx(LABELS.astype(np.uint8)))
 
 
 @broken(says=r"the archive can't be read: ", file="mine.npz")
@@ -359,14 +409,31 @@ def a_tar_member_with_an_absolute_path(folder):
     return tar(folder, ("/tmp/data_batch_1", b"x", tarfile.REGTYPE))
 
 
-@broken(says=r"the member 'a/data_batch_1' is a link or a device", file="cifar.tar.gz")
+@broken(says=r"the member 'a/data_batch_1' is a link, a device or a sparse file", file="cifar.tar.gz")
 def a_tar_member_that_is_a_link(folder):
     return tar(folder, ("a/data_batch_1", b"", tarfile.SYMTYPE))
 
 
-@broken(says=r"the member 'a/test_batch' is a link or a device", file="cifar.tar.gz")
+@broken(says=r"the member 'a/test_batch' is a link, a device or a sparse file", file="cifar.tar.gz")
 def a_tar_member_that_is_a_hard_link(folder):
     return tar(folder, ("a/batches.meta", b"x", tarfile.REGTYPE), ("a/test_batch", b"", tarfile.LNKTYPE))
+
+
+@broken(says=r"the member 'a/data_batch_1' is a link, a device or a sparse file", file="cifar.tar.gz")
+def a_tar_member_that_is_a_device(folder):
+    return tar(folder, ("a/data_batch_1", b"", tarfile.CHRTYPE))
+
+
+@broken(says=r"the member 'a/data_batch_1' is a link, a device or a sparse file", file="cifar.tar")
+def a_tar_member_of_terabytes_of_nothing(folder):
+    member = tarfile.TarInfo("a/data_batch_1")
+    member.type, member.size = tarfile.GNUTYPE_SPARSE, 0
+    head = bytearray(member.tobuf(tarfile.GNU_FORMAT))
+    head[386:410] = b"%011o\0%011o\0" % (0, 0)  # one piece: nothing of nothing
+    head[483:495] = b"77777777777\0"  # what it claims to be: 8 GiB, the most that octal digits say
+    head[148:156] = b" " * 8
+    head[148:156] = b"%06o\0 " % sum(head)
+    return text(folder, bytes(head) + bytes(1024), "cifar.tar")
 
 
 @broken(says=r"the archive is damaged|the gzip file is damaged", file="cifar.tar.gz")
