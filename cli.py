@@ -63,8 +63,11 @@ Data = Annotated[
 Model = Annotated[
     str | None, typer.Option(help="A network family, or module:function.", autocompletion=among(completion.MODELS))
 ]
-Executor = Annotated[str | None, typer.Option(help="inline, processes.", autocompletion=among(completion.EXECUTORS))]
-Workers = Annotated[str | None, typer.Option(help="Worker processes on each device: auto or a number.")]
+Executor = Annotated[
+    str | None, typer.Option(help="inline, processes, ray.", autocompletion=among(completion.EXECUTORS))
+]
+Address = Annotated[str | None, typer.Option(help="HOST:PORT of the Ray cluster. [default: the one that runs here]")]
+Workers = Annotated[str | None, typer.Option(help="Workers on each device (ray: in all): auto or a number.")]
 Device = Annotated[
     str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...", autocompletion=among(completion.DEVICES))
 ]
@@ -104,6 +107,7 @@ def run(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="The study's seed.")] = None,
     executor: Executor = None,
+    address: Address = None,
     workers: Workers = None,
     storage: Storage = None,
     enqueue: Annotated[Path | None, typer.Option(help="A JSON list of configurations to run first.")] = None,
@@ -134,6 +138,7 @@ def run(
         "plan": plan,
         "seed": seed,
         "executor": executor,
+        "address": address,
         "workers": _number(workers),
         "storage": storage,
         "warm_start": warm_start or None,
@@ -184,6 +189,7 @@ def resume(
     stall: Stall = None,
     device: Device = None,
     executor: Executor = None,
+    address: Address = None,
     workers: Workers = None,
     lanes: Lanes = None,
     storage: Storage = None,
@@ -195,7 +201,7 @@ def resume(
     from .errors import StudyError
     from .search.budget import UNBOUNDED, Budget
 
-    options = _given(devices=device, executor=executor, workers=_number(workers), lanes=_number(lanes))
+    options = _given(devices=device, executor=executor, address=address, workers=_number(workers), lanes=_number(lanes))
     with _status("Opening the study ..."):
         study = _load(name, storage, allow or [], **options)
     if study.trainer is None:
@@ -231,12 +237,24 @@ def list_studies(storage: Storage = None, as_json: Json = False, debug: Debug = 
 
 
 @app.command()
-def show(name: Name, storage: Storage = None, as_json: Json = False, debug: Debug = False) -> None:
+def show(
+    name: Name,
+    number: Annotated[
+        int | None, typer.Option("--trial", help="This one alone: its configuration, and what went wrong.")
+    ] = None,
+    storage: Storage = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
     """Show a study's trials, each with its curve."""
+    from .search.analysis.detail import print_trial, trial_of
     from .search.analysis.overview import print_overview
 
     study = _load(name, storage)
-    if as_json:
+    if number is not None:
+        trial = trial_of(study, number)
+        print_json(trial.as_json()) if as_json else print_trial(study, trial)
+    elif as_json:
         print_json(whole(study))
     else:
         print_overview(study)
@@ -356,6 +374,7 @@ def ablate(
     epochs: Annotated[int | None, typer.Option(help="Epochs of each. [default: as the study]")] = None,
     device: Device = None,
     executor: Executor = None,
+    address: Address = None,
     workers: Workers = None,
     lanes: Lanes = None,
     storage: Storage = None,
@@ -366,7 +385,7 @@ def ablate(
     """Train the best configuration without this and that: what is each layer worth?"""
     from .search.analysis.ablation import ablate
 
-    options = _given(devices=device, executor=executor, workers=_number(workers), lanes=_number(lanes))
+    options = _given(devices=device, executor=executor, address=address, workers=_number(workers), lanes=_number(lanes))
     with _status("Opening the study ..."):
         study = _load(name, storage, allow or [])
     ablation, variants = ablate(
@@ -564,10 +583,10 @@ def _stopping(study: Study) -> Iterator[list[int]]:
     received: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
-        if received or not study.running:
-            sys.exit(128 + number)
         received.append(number)
-        study.stop()
+        study.stop()  # in any case: C code that asks for an attribute may lose what is raised here
+        if len(received) > 1 or not study.running:
+            sys.exit(128 + number)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -30,15 +30,15 @@ def run_problems(study: Study, objective: Callable[..., Any] | None, budget: Bud
     found += [] if study.trainer_problems else limit_problems(study)
     with gathered(found, "warm_start"):
         _ = study.earlier
-    missing = device_problems(study.devices)
+    missing = [] if study.executor == "ray" else device_problems(study.devices)
     found += missing
     if study.goals.several and not missing and not study.trainer_problems:
         found += goal_problems(study, devices_of(study))
     work = study.work(objective) if objective or study.trainer else None
-    if work is not None and study.executor == "processes" and not study.travels(work):
+    if work is not None and study.executor in ("processes", "ray") and not study.travels(work):
         found.append(
             Problem(
-                "`executor: processes` needs model, data, loss, metric and objective that another process can "
+                f"`executor: {study.executor}` needs model, data, loss, metric and objective that another process can "
                 "import: move your functions into a module of their own and give data by a path or a function,"
                 ' or use executor="inline"',
                 ("executor",),

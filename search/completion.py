@@ -19,7 +19,7 @@ STRATEGIES = (
     *("random", "qmc", "grid", "bohb", "thaw", "pbt"),
 )
 PRUNERS = ("none", "median", "asha", "hyperband", "thaw")
-EXECUTORS = ("inline", "processes")
+EXECUTORS = ("inline", "processes", "ray")
 DEVICES = ("auto", "cpu", "cuda")
 PLANS = ("auto", "fused", "padded", "looped")
 

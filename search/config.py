@@ -65,6 +65,7 @@ class StudyFile(BaseModel):
     seed: StrictInt = 0
     storage: StrictStr | None = None
     executor: StrictStr = HOW["executor"]
+    address: StrictStr | None = HOW["address"]
     device: StrictStr | list[StrictStr] = HOW["device"]
     workers: StrictStr | StrictInt = HOW["workers"]
     lanes: StrictStr | StrictInt = HOW["lanes"]
@@ -146,6 +147,8 @@ def study_from(settings: dict[str, Any], source: Source, allow: Collection[str] 
         metric = settings.get("metric")
         problems += trainer.check(space, metric[0] if isinstance(metric, list) and metric else metric, 0)
         problems += file.budget.problems() if file else []
+    if file is not None and file.address is not None and file.executor != "ray":
+        problems.append(Problem("`address` is a Ray cluster's: it goes with `executor: ray`", ("address",)))
     if problems or study is None or file is None:
         raise source.error(problems)
     return study, file
@@ -187,7 +190,7 @@ def _space(settings: Mapping[str, Any], problems: list[Problem]) -> Space:
         from ..trainers.networks import SPACES
 
         model = settings.get("model")
-        if model in SPACES:
+        if isinstance(model, str) and model in SPACES:
             return SPACES[model]()
         problems.append(Problem("`space` is needed: only the network families bring one of their own", ("model",)))
     described = dict(settings["space"]) if isinstance(settings.get("space"), dict) else {}

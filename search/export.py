@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import StudyError
+from ..errors import SettingsError, StudyError
 from .model import rebuild, trainer_of
 
 if TYPE_CHECKING:
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     from .study import Study
     from .trial import Trial
 
+CARD, WEIGHTS, PROGRAM = "card.json", "weights.safetensors", "model.pt2"  # of the best network, in a study's folder
+
 
 def model_of(study: Study, trial: int | None = None) -> Model:
     """Returns the network of a trial, by default the best, ready to predict; with `refit` that which was trained again.
@@ -25,8 +30,7 @@ def model_of(study: Study, trial: int | None = None) -> Model:
     """
     trainer = trainer_of(study)
     chosen = study.best if trial is None else _complete(study, trial)
-    refitted = trainer.refit and study.attribute("refit_failed") != chosen.number
-    refitted = refitted and study.folder.weights(chosen.number, refitted=True).exists()
+    refitted = _refitted(study, chosen.number)
     if not study.folder.weights(chosen.number, refitted=refitted).exists():
         raise StudyError(_not_kept(study, chosen.number))
     network, card = rebuild(trainer, study.folder, chosen, refitted=refitted)
@@ -36,6 +40,35 @@ def model_of(study: Study, trial: int | None = None) -> Model:
     how += ", trained again on train and validation rows" if refitted else ""
     scores = {"valid": chosen.value, "spread": chosen.spread, "test": _tested(study, chosen.number)}
     return assembled(study, [(network, described(trainer, chosen, card))], scores, how)
+
+
+def write_model(study: Study, trial: Trial, *, program: bool) -> Path:
+    """Writes the network of `trial`, trained again if the trainer refits, to the study's `model/` folder; returns it.
+
+    `weights.safetensors` and `card.json` (builder, configuration, classes, preparation of inputs, the weights' SHA-256)
+    are always there; with `program`, which takes seconds, also `model.pt2`, the file that `export` writes, where torch
+    can export the module; where it can't, the card says why.
+    """
+    from safetensors.torch import save_file
+
+    from ..trainers.models import save
+
+    trainer, target = trainer_of(study), study.folder.path / "model"
+    network, card = rebuild(trainer, study.folder, trial, refitted=_refitted(study, trial.number))
+    card = {"trial": trial.number, "model": trainer.describe()["model"], "program": program, **card}
+    if _holds(target, card):
+        return target
+    target.mkdir(exist_ok=True)
+    (target / PROGRAM).unlink(missing_ok=True)
+    if program:
+        try:
+            save(model_of(study, trial.number), target / PROGRAM)
+        except SettingsError as error:  # the weights are kept
+            card["not_exported"] = str(error)
+    save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, target / WEIGHTS)
+    card["sha256"] = _sha256(target / WEIGHTS)
+    (target / CARD).write_text(json.dumps(card, indent=2) + "\n")  # last: it says that the rest is there
+    return target
 
 
 def assembled(
@@ -105,3 +138,23 @@ def _reading(trainer: Trainer) -> dict[str, Any]:
     """Returns the options by which a table's file is read, as far as they concern all such files."""
     _, options = trainer.source
     return {name: options[name] for name in ("delimiter", "header") if options.get(name) is not None}
+
+
+def _refitted(study: Study, number: int) -> bool:
+    """Tells whether a trial's configuration was trained again on train and validation rows, which then counts."""
+    wanted = trainer_of(study).refit and study.attribute("refit_failed") != number
+    return wanted and study.folder.weights(number, refitted=True).exists()
+
+
+def _holds(target: Path, card: Mapping[str, Any]) -> bool:
+    """Tells whether a card is there, and is this one, with its weights: the model needn't be written again."""
+    try:
+        kept = json.loads((target / CARD).read_text())
+        whole = isinstance(kept, dict) and kept.get("sha256") == _sha256(target / WEIGHTS)
+    except (FileNotFoundError, ValueError, RecursionError):  # not there, cut short, or damaged
+        return False
+    return whole and bool({name: kept.get(name) for name in card} == json.loads(json.dumps(card)))
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -16,12 +16,12 @@ from ..errors import SettingsError, StudyError
 from ..trainers.messages import Job
 from . import settings
 from .budget import Budget
-from .executors import EXECUTORS
+from .executors import EXECUTORS, ray
+from .export import write_model
 from .faults import Faults
 from .ledger import Ledger
 from .listeners import Callbacks, Keeper, Sizes, Tracebacks
 from .log import BEGAN, ENDED, FAILED, Log
-from .model import write_model
 from .objective import Objective
 from .pruners.wrapped import NoPruner
 from .refit import refit
@@ -95,7 +95,7 @@ class Run:
         """
         while True:
             if self.scheduler.has_work:
-                EXECUTORS[self._executor()](self.work, self._jobs(), self.scheduler)
+                self._execute()
             self.ledger.refresh(now=True)
             left = self.ledger.others_at_work or (self.ledger.orphaned and self.scheduler.has_work)
             if self.scheduler.interrupted or not (left and self.ledger.leads):
@@ -129,6 +129,15 @@ class Run:
             name = self.study.name
             raise SettingsError(f"the data of `{name}` have changed since it began; give the study another name")
 
+    def _execute(self) -> None:
+        if self._executor() != "ray":
+            EXECUTORS[self._executor()](self.work, self._jobs(), self.scheduler)
+            return
+        given = [self.study.workers] if isinstance(self.study.workers, int) else []
+        most = min([*given, *([] if self.trials is None else [self.trials])], default=None)
+        jobs = [self._job(device) for device in devices_on_cluster(self.study)]
+        ray.run(self.work, jobs, self.scheduler, address=self.study.address, most=most)
+
     @property
     def _seconds_left(self) -> float | None:
         minutes = self.budget.minutes
@@ -144,12 +153,11 @@ class Run:
         return frozenset() if trainer is None else self.study.pruner.rungs(number, trainer.recipe(params).epochs)
 
     def _jobs(self) -> list[Job]:
-        jobs = []
-        for device in devices_of(self.study):
-            most = self._most_lanes(device)
-            job = job_for(self.study, self.ledger, device)
-            jobs += [replace(job, most_lanes=most)] * self._workers(device, most)
-        return jobs
+        jobs = [self._job(device) for device in devices_of(self.study)]
+        return [job for job in jobs for _ in range(self._workers(job.device, job.most_lanes))]
+
+    def _job(self, device: str) -> Job:
+        return replace(job_for(self.study, self.ledger, device), most_lanes=self._most_lanes(device))
 
     @property
     def _results_matter(self) -> bool:
@@ -252,7 +260,7 @@ class Run:
             return
         study, best, model = self.study, self._best, None
         if finished and best is not None and study.trainer is not None and study.folder.weights(best.number).exists():
-            model = write_model(study.trainer, study.folder, best, program=tracker is not None)
+            model = write_model(study, best, program=tracker is not None)
         if tracker is not None:
             wanted = finished and best is not None and tracker.options.report
             report = partial(write_report_and_plots, study) if wanted else None
@@ -269,11 +277,16 @@ def write_report_and_plots(study: Study, folder: Path) -> None:
 
 
 def devices_of(study: Study) -> list[str]:
-    """Returns the names of the devices that the study's trials are trained on, where each is CUDA's or the CPU."""
+    """Returns the names of this machine's devices for the study's trials, where each is CUDA's or the CPU."""
     devices = [study.devices] if isinstance(study.devices, str) else list(study.devices)
-    if devices == ["auto"]:
+    if devices == ["auto"] or study.executor == "ray":
         devices = (_cuda_devices() if study.trainer else []) or ["cpu"]
     return devices
+
+
+def devices_on_cluster(study: Study) -> list[str]:
+    """Returns the devices of a Ray cluster that the study may be trained on, the better first."""
+    return ["cuda", "cpu"] if study.devices == "auto" else [str(study.devices)]
 
 
 def job_for(study: Study, ledger: Ledger, device: str) -> Job:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # How a study file has its study run where it doesn't say
 HOW: dict[str, Any] = {
     "executor": "processes",
+    "address": None,
     "device": "auto",
     "workers": "auto",
     "lanes": "auto",
@@ -43,19 +44,25 @@ def own_problems(study: Study) -> list[Problem]:
     must(study.executor in executors, "executor", f"one of {', '.join(executors)}")
     must(study.workers == "auto" or _integer(study.workers, 1), "workers", '"auto" or an integer >= 1')
     must(study.executor != "inline" or study.workers in ("auto", 1), "workers", "1 with `executor: inline`")
+    must(study.address is None or isinstance(study.address, str), "address", "a Ray cluster's HOST:PORT")
     must(_integer(study.keep, 1), "keep", "an integer >= 1")
     must(study.lanes == "auto" or _integer(study.lanes, 1), "lanes", '"auto" or an integer >= 1')
     must(study.plan in ("auto", "fused", "padded", "looped"), "plan", '"auto", "fused", "padded" or "looped"')
     named = [study.devices] if isinstance(study.devices, str) else study.devices
     if not isinstance(named, list | tuple) or not named or not all(isinstance(name, str) for name in named):
         found.append(Problem(f"`device` must be a device's name or a list of them, but got {named!r}", ("device",)))
+    elif study.executor == "ray" and named not in (["auto"], ["cpu"], ["cuda"]):
+        rule = '"auto", "cpu" or "cuda" with `executor: ray`, which has a GPU, or a core, a worker'
+        found.append(Problem(f"`device` must be {rule}, but got {study.devices!r}", ("device",)))
     return found
 
 
 def options(study: Study) -> dict[str, Any]:
     """Returns how the study is run, as JSON: what it goes on with unless it is told otherwise."""
     trainer = study.trainer
-    own: dict[str, Any] = {name: getattr(study, name) for name in ("executor", "workers", "lanes", "plan", "keep")}
+    own: dict[str, Any] = {
+        name: getattr(study, name) for name in ("executor", "address", "workers", "lanes", "plan", "keep")
+    }
     own["devices"] = study.devices if isinstance(study.devices, str) else list(study.devices)
     own["limits"] = study.limits.times
     own["mlflow"] = study.tracking.describe() if study.tracking else None

@@ -58,8 +58,9 @@ class Study:
     name and options, or an Optuna sampler; `pruner` the same (`leadline.search.pruners.PRUNERS`, an Optuna pruner).
     `limits` are the most `parameters`, `flops` (of predicting an example) and `memory` (bytes of training it, or
     "8GB") that a network may take: what would take more is never proposed. `storage` is a folder
-    (`leadline-studies` by default), a database's URL, or an Optuna storage. `executor` is "inline", "processes" or
-    "auto": processes where all that is trained can be imported, else inline. `devices` is "auto", or a device's
+    (`leadline-studies` by default), a database's URL, or an Optuna storage. `executor` is "inline", "processes",
+    "ray" (the cluster at `address`, HOST:PORT, by default the one that runs here) or "auto": processes where all that
+    is trained can be imported, else inline. `devices` is "auto", or a device's
     name or several; `workers` is how many processes train on each ("auto": one a GPU; on a CPU one a core where
     neither strategy nor pruner looks at results, else one, as more would make the study's course depend on the
     clock). `lanes` is how many trials a worker trains at once ("auto": as many as pay), `plan` how: "fused" into
@@ -96,6 +97,7 @@ class Study:
         seed: int = 0,
         storage: str | Path | BaseStorage | None = None,
         executor: str = "auto",
+        address: str | None = None,
         devices: str | Collection[str] = "auto",
         lanes: str | int = "auto",
         plan: str = "auto",
@@ -107,7 +109,7 @@ class Study:
     ) -> None:
         space = _default_space(trainer) if space is None else space
         self.name, self.space, self.trainer, self.seed = name, space, trainer, seed
-        self.storage, self.executor, self.devices = storage, executor, devices
+        self.storage, self.executor, self.address, self.devices = storage, executor, address, devices
         self.lanes, self.plan, self.workers, self.keep, self.mlflow = lanes, plan, workers, keep, mlflow
         problems = settings.own_problems(self)
         several = any(isinstance(given, list | tuple) and len(given) > 1 for given in (metric, direction))
@@ -135,6 +137,7 @@ class Study:
         self._held = ExitStack()
         self._book: Ledger | None = None
         self._going_on: Run | None = None
+        self._stopped = False  # whether that run, or the next one, is to end
         self.budget = UNBOUNDED  # of the last run
         self.ended_by = ""  # what ended the last run: a part of the budget, "space" or "interrupt"
         self.goes_on = False  # whether other drivers went on with the study after the last run
@@ -195,13 +198,15 @@ class Study:
         self.budget = budget
         with self._writing() as ledger:
             self._going_on = Run(self, ledger, work, budget)
+            if self._stopped:
+                self._going_on.interrupt()
             try:
                 self._going_on.go(progress=progress)
             finally:
                 self.ended_by, self.tracking_problem = self._going_on.ended_by, self._going_on.tracking_problem
                 self.faults, self.refit_problem = self._going_on.faults, self._going_on.refit_problem
                 self.goes_on = not ledger.leads
-                self._going_on = None
+                self._going_on, self._stopped = None, False
         return self
 
     @property
@@ -210,7 +215,8 @@ class Study:
         return self._going_on is not None
 
     def stop(self) -> None:
-        """Ends the run that is going on, from a callback or a signal handler; the study can be resumed."""
+        """Ends the run that is going on, else the next one, from a callback or a signal handler; it can be resumed."""
+        self._stopped = True
         if self._going_on is not None:
             self._going_on.interrupt()
 

@@ -7,6 +7,7 @@ anything is made of it. It is YAML 1.2: `1e-4` is a number, `on` and `2024-01-31
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -49,12 +50,14 @@ def parse(text: str, name: str) -> tuple[dict[str, Any], dict[Place, int]]:
     `name` is what errors call the file. Raises SettingsError with file and line where it isn't YAML, or more than that.
     """
     from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+    from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 
     yaml = YAML(typ="safe", pure=True)
     try:
         _check_size(YAML(typ="safe", pure=True), text, name)
-        root = yaml.compose(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ReusedAnchorWarning)  # YAML lets an anchor be given anew
+            root = yaml.compose(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         told = " ".join(str(part).strip() for part in (error.context, error.problem) if part)

@@ -30,6 +30,8 @@ NOT_RUN = {  # calls that a test can't make, and why
     "pytest": "runs these tests",
     "leadline ui": "serves until it is interrupted",
     "leadline --install-completion": "changes the shell's own files",
+    "ray start": "starts a cluster",
+    "--executor ray": "needs a cluster",
     "imagenet": "needs ImageNet",
 }
 SMALL = {  # what makes each command small

@@ -14,7 +14,7 @@ from torch import nn
 from .blueprint import blueprint
 from .capacity import capacity
 from .data import Dataset, Subset
-from .reasons import told
+from .reasons import device_failed, told
 from .recipe import Recipe
 from .stack import Bench, FusedStack, Lane, LoopedStack, Stack
 from .stack.dropout import replace_dropout
@@ -123,8 +123,12 @@ def _obstacle(bench: Bench, build: Build, recipe: Recipe) -> str | None:
         except torch.OutOfMemoryError:
             return None  # the device is full for the moment; that says nothing of the network
         except Exception as error:  # the network is the user's: what it does to torch.func is known by trying
+            if device_failed(error):
+                raise  # nor does that
             return _told(error) if kind is FusedStack else None
         if epoch.error is not None:
+            if device_failed(epoch.error):
+                raise epoch.error
             # What fails alone too isn't an obstacle to fusing; the trial will tell of it.
             return _told(epoch.error) if kind is FusedStack else None
         if comparable and blueprint(network) != before:

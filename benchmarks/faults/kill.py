@@ -35,6 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20, help="at random moments")
     parser.add_argument("--steps", type=int, default=1, help="kills at each named step")
+    parser.add_argument("--only", choices=STEPS, nargs="*", default=[*STEPS], metavar="STEP", help="of the steps")
     parser.add_argument("--trials", type=int, default=50)
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
@@ -48,7 +49,7 @@ def main() -> None:
         totals = {"kills": 0, "kills with a trial running": 0, "studies": 0, **dict.fromkeys(COUNTS, 0)}
         moments = deque((draws.uniform(0.05, 0.35) * seconds, {}) for _ in range(args.kills))
         survive(Path(name) / "moments", text, moments, wanted, totals)
-        steps = deque(at_step(step, draws) for step in STEPS for _ in range(args.steps))
+        steps = deque(at_step(step, draws) for step in args.only for _ in range(args.steps))
         draws.shuffle(steps)
         survive(Path(name) / "steps", text, steps, wanted, totals)
     print(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..study import Study
     from ..trial import Trial
 
-WAYS_TO_RUN = ("executor", "devices", "workers", "lanes", "plan")
+WAYS_TO_RUN = ("executor", "address", "devices", "workers", "lanes", "plan")
 Configuration = Mapping[str, Any]
 
 

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from ...trainers.messages import Job
 from ..scheduler import Scheduler, Work
-from . import inline, processes
+from . import inline, processes, ray
 
 
 class Executor(Protocol):
@@ -20,4 +20,4 @@ class Executor(Protocol):
         """Returns when all is done. Raises what the scheduler raises; no worker outlives the call."""
 
 
-EXECUTORS: dict[str, Executor] = {"inline": inline.run, "processes": processes.run}
+EXECUTORS: dict[str, Executor] = {"inline": inline.run, "processes": processes.run, "ray": ray.run}

@@ -8,21 +8,21 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from ..model import rebuild_whole
+from ..export import CARD, PROGRAM, WEIGHTS, model_of
+from ..model import trainer_of
 from .options import Tracking
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
     from mlflow.tracking import MlflowClient
 
-    from ...trainers.trainer import Trainer
-    from ..folder import Folder
+    from ..study import Study
     from ..trial import Trial
     from .runs import Run
 
 NAME = "model"  # of the logged model: `mlflow.pytorch.load_model("runs:/.../model")`
 DIGEST = "leadline.digest"  # tag: that of the files of which the model was made
-FILES = ("card.json", "weights.safetensors")  # what goes beside the program, and alone where there is none
+FILES = (CARD, WEIGHTS)  # what goes beside the program, and alone where there is none
 EXAMPLES = 2  # torch takes a dimension of one example for a constant
 
 
@@ -35,11 +35,11 @@ class ModelLogger:
     def __init__(self, client: MlflowClient, experiment_id: str, run: Run, options: Tracking) -> None:
         self.client, self.experiment_id, self.run, self.options = client, experiment_id, run, options
 
-    def log(self, trainer: Trainer, folder: Folder, trial: Trial, model: Path) -> str:
+    def log(self, study: Study, trial: Trial, model: Path) -> str:
         """Logs the model, unless MLflow has it; registers it, unless it is. Returns the digest of its files."""
         digest = hashlib.sha256(b"".join((model / name).read_bytes() for name in FILES)).hexdigest()
-        if (model / "model.pt2").exists():
-            logged = self._found(digest) or self._logged(trainer, folder, trial, model, digest)
+        if (model / PROGRAM).exists():
+            logged = self._found(digest) or self._logged(study, trial, model, digest)
             if self.options.register is not None:
                 self._register(self.options.register, logged)
         elif self.run.tags.get(DIGEST) != digest:
@@ -56,17 +56,17 @@ class ModelLogger:
                 found = model
         return found
 
-    def _logged(self, trainer: Trainer, folder: Folder, trial: Trial, model: Path, digest: str) -> LoggedModel:
+    def _logged(self, study: Study, trial: Trial, model: Path, digest: str) -> LoggedModel:
         from mlflow.entities import LoggedModelOutput
 
         tags = {DIGEST: digest, "leadline.trial": str(trial.number)}
         params = {name: str(value) for name, value in trial.params.items()}
         made = self.client.create_logged_model(
-            self.experiment_id, NAME, self.run.id, tags=tags, params=params, model_type=trainer.task
+            self.experiment_id, NAME, self.run.id, tags=tags, params=params, model_type=trainer_of(study).task
         )
         with TemporaryDirectory() as place:
             target = Path(place) / NAME
-            write_mlflow_model(trainer, folder, trial, target, made.model_id, self.run.id)
+            write_mlflow_model(study, trial, target, made.model_id, self.run.id)
             for name in FILES:
                 shutil.copy(model / name, target)
             self.client.log_model_artifacts(made.model_id, str(target))
@@ -94,13 +94,11 @@ class ModelLogger:
             self.client.set_registered_model_alias(name, alias, version.version)
 
 
-def write_mlflow_model(
-    trainer: Trainer, folder: Folder, trial: Trial, target: Path, model_id: str, run_id: str
-) -> None:
+def write_mlflow_model(study: Study, trial: Trial, target: Path, model_id: str, run_id: str) -> None:
     """Writes a trial's network as a model of MLflow's `pytorch` flavor: a program that takes batches of any size.
 
-    Its inputs are prepared ones, float32 (n, *in_shape), two of the validation rows being the example; its outputs are
-    logits (n, classes), or targets (n, 1) in their own units.
+    It takes and gives what an exported one does (`trainers.models.Predictor`): inputs as the data's source holds them,
+    two of the validation rows being the example, and probabilities (n, classes), or values (n,).
     """
     import mlflow.pytorch
     import numpy as np
@@ -108,21 +106,19 @@ def write_mlflow_model(
     from mlflow.models import Model, ModelSignature
     from mlflow.types import Schema, TensorSpec
 
-    from ...trainers.data.preparation import Preparation
-
-    network, card = rebuild_whole(trainer, folder, trial)
-    rows = trainer.split(0).valid[:EXAMPLES]
-    examples = Preparation.from_description(card["preparation"]).apply(trainer.loaded.inputs, rows)
+    trainer, model = trainer_of(study), model_of(study, trial.number)
+    rows = trainer.loaded.rows(trainer.split(study.seed).valid[:EXAMPLES])
+    examples = torch.from_numpy(model.inputs.cast(model.inputs.taken(rows)))
     with torch.no_grad():
-        outputs = network(examples)
-    inputs, returned = (Schema([TensorSpec(np.dtype(np.float32), (-1, *one.shape[1:]))]) for one in (examples, outputs))
+        answers = model.program(examples)
+    inputs, returned = (Schema([TensorSpec(one.numpy().dtype, (-1, *one.shape[1:]))]) for one in (examples, answers))
     mlflow.pytorch.save_model(
-        network,
+        model.program,
         str(target),
         mlflow_model=Model(model_id=model_id, run_id=run_id),
         signature=ModelSignature(inputs, returned),
         input_example=examples.numpy(),
         pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}", f"numpy=={np.__version__}"],
         serialization_format="pt2",
-        metadata={"trial": trial.number, "classes": card["classes"], "preparation": "card.json"},
+        metadata={"trial": trial.number, "classes": model.card["classes"], "card": CARD},
     )

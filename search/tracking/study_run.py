@@ -93,7 +93,7 @@ class StudyRun:
             self._tag_front(runs)
         if end.model is not None and end.best is not None and self.study.trainer is not None:
             logger = ModelLogger(runs.client, runs.experiment_id, runs.parent, self.options)
-            tags[DIGEST] = logger.log(self.study.trainer, self.study.folder, end.best, end.model)
+            tags[DIGEST] = logger.log(self.study, end.best, end.model)
         runs.log(runs.parent, tags=tags)
         runs.delete_doubles()
         runs.client.set_terminated(runs.parent.id, STATUS[end.state])

@@ -51,3 +51,13 @@ def endless(trial: ll.ActiveTrial) -> float:
     while time.monotonic() < deadline:
         time.sleep(0.1)
     return 0.0
+
+
+def waits_for_the_file_go(trial: ll.ActiveTrial) -> float:
+    """Leaves a mark in `folder` that it has begun, and ends once there is a file `go`."""
+    folder = Path(trial.params["folder"])
+    (folder / f"began-{trial.number}").touch()
+    deadline = time.monotonic() + 100
+    while not (folder / "go").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return float(trial.params["x"])

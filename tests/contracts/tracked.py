@@ -23,7 +23,6 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 import leadline as ll
-from leadline.search.model import rebuild
 
 # mlflow 3.17 with SQLAlchemy 2.1 uses what that deprecates; and MLflow never closes the connections of its store.
 WARNINGS = [
@@ -118,11 +117,10 @@ def assert_the_model_there_is_the_best(study: ll.Study, uri: str) -> None:
         loaded = mlflow.pytorch.load_model(f"runs:/{parent.info.run_id}/model")
     finally:
         mlflow.set_tracking_uri(None)
-    assert study.trainer is not None
-    network, card = rebuild(study.trainer, study.folder, study.best)
+    model = study.model()
     for size in (1, 2, 7):
-        inputs = torch.rand(size, *card["in_shape"], generator=torch.Generator().manual_seed(size))
-        torch.testing.assert_close(loaded(inputs), network(inputs), rtol=0, atol=1e-6)
+        inputs = torch.rand(size, *model.inputs.shape, generator=torch.Generator().manual_seed(size))
+        torch.testing.assert_close(loaded(inputs), model.program(inputs), rtol=0, atol=1e-6)
 
 
 class Server:

@@ -250,6 +250,12 @@ seed: x
             assert any(f"`{key}` is missing" in text for text in told)
         assert any("`space` is needed" in text for text in told)
 
+    @pytest.mark.parametrize(
+        "text", ["study: a\nmodel: mlp\n", "study: a\nmodel: [mlp]\n", "model: {a: 1}\ndata: digits\n"]
+    )
+    def test_what_is_missing_is_told_beside_what_is_wrong(self, write: Write, text: str) -> None:
+        assert any("is missing" in text for text in problems_of(write(text)))
+
     def test_a_family_brings_a_space_of_its_own(self, write: Write) -> None:
         study, _ = study_from(*read(write("study: own\ndata: digits\nmodel: resnet\n")))
         assert study.space == SPACES["resnet"]()

@@ -168,8 +168,18 @@ def test_forgetting_takes_all_of_a_trial_but_what_is_named(tmp_path: Path) -> No
     assert (folder.weights(3).exists(), folder.predictions(3).exists(), checkpoint.exists()) == (True, True, False)
     folder.forget(3, but=("valid",))
     assert (folder.weights(3).exists(), folder.predictions(3).exists()) == (False, True)
+    half_written = folder.trial(3) / "checkpoint.safetensors.4711"
+    half_written.write_bytes(b"x")
     folder.forget(3)
     assert not folder.trial(3).exists()
+
+
+def test_a_traceback_is_not_forgotten(tmp_path: Path) -> None:
+    folder = Folder(tmp_path, "digits")
+    folder.trial(3).mkdir(parents=True)
+    folder.traceback(3).write_text("Traceback ...")
+    folder.forget(3)
+    assert folder.traceback(3).exists()
 
 
 class TestTheLock:

@@ -36,6 +36,9 @@ class Heard(Listener):
     def reported(self, trial: Trial, epoch: int, metrics: Mapping[str, float]) -> None:
         self.told.append(("reported", trial.number, epoch, dict(metrics)))
 
+    def faulted(self, trial: Trial, what: str) -> None:
+        self.told.append(("faulted", trial.number, what))
+
     def ended(self, trial: Trial) -> None:
         self.told.append(("ended", trial.number, trial.state))
 
@@ -73,6 +76,22 @@ def test_what_was_committed_is_there_after_a_reopening(reopen: Open) -> None:
     assert (kept.trials[0].value, kept.trials[0].reason, kept.trials[0].parameters) == (0.7, "done", 10)
     assert kept.attribute("plan") == {"stack": "looped"}
     assert kept.attribute("unknown") is None
+
+
+def test_faults_and_the_last_checkpoint_are_kept_with_a_trial(reopen: Open) -> None:
+    ledger = reopen()
+    ledger.listeners.append(heard := Heard())
+    number = ledger.propose().number
+    assert (ledger.saved_epoch(number), ledger.retried(number)) == (None, False)
+    ledger.report(number, 1, 0.5)
+    ledger.saved(number, 1, "0badcafe")
+    ledger.fault(number, "its checkpoint was gone")
+    ledger.fault(number, "its worker died", retried=True)
+    ledger.commit()
+    kept = reopen()
+    assert (kept.saved_epoch(number), kept.retried(number)) == (1, True)
+    assert kept.trial(number).faults == ("after epoch 1: its checkpoint was gone", "after epoch 1: its worker died")
+    assert heard.told[1:] == [("faulted", number, "its checkpoint was gone"), ("faulted", number, "its worker died")]
 
 
 def test_a_report_is_recorded_once_and_its_decision_repeated_after_a_reopening(reopen: Open) -> None:

@@ -194,3 +194,41 @@ class TestAStudyWithLimits:
         assert found["takes"].startswith("592 to 300,032 flops an example, ")
         assert found["limits"] == "parameters <= 10,000, memory <= 1 MB: 16% of 64 random configurations are within"
         assert "limits" not in checked(digits(space=WIDE))
+
+
+class TestTimes:
+    @pytest.mark.parametrize(
+        ("given", "seconds"), [(90, 90), (0.5, 0.5), ("90s", 90), ("10m", 600), ("10 min", 600), ("1h30m", 5400)]
+    )
+    def test_they_are_seconds_or_as_people_say_them(self, given: Any, seconds: float) -> None:
+        assert Limits.parse({"seconds": given}).time.seconds == seconds
+
+    @pytest.mark.parametrize("given", [0, -1, "soon", "", "5", "10x", True, None, float("inf")])
+    def test_what_is_no_time_is_an_error_with_an_example(self, given: Any) -> None:
+        with pytest.raises(ll.SettingsError, match="`epoch_seconds` must be a time > 0, as 90"):
+            Limits.parse({"epoch_seconds": given})
+
+    def test_they_need_no_trainer_and_no_network_counts_against_them(self, plain: Make) -> None:
+        study = plain(limits={"seconds": "1h"}).run(lambda trial: 1.0, trials=2, progress=False)
+        assert [trial.state for trial in study.trials] == ["complete"] * 2
+        assert study.allowed is None
+
+    def test_a_later_run_may_have_others_and_else_goes_on_with_those_it_had(self, plain: Make, folder: Path) -> None:
+        plain(limits={"seconds": 5}).run(lambda trial: 1.0, trials=1, progress=False)
+        assert ll.load_study("plain", folder).limits.time.seconds == 5
+        plain(limits={"seconds": "1m"}).run(lambda trial: 1.0, trials=2, progress=False)
+        assert ll.load_study("plain", folder).limits.times == {"seconds": 60}
+
+    def test_within_the_drivers_process_they_hold_at_the_ends_of_epochs(self, digits: Make) -> None:
+        study = digits(limits={"epoch_seconds": 1e-9}, epochs=3).run(trials=1, progress=False)
+        (trial,) = study.trials
+        assert (trial.state, len(trial.curve)) == ("failed", 1)
+        assert trial.reason.startswith("time limit: ")
+
+    def test_an_objectives_time_is_told_by_its_reports(self, plain: Make) -> None:
+        def slow(trial: ll.ActiveTrial) -> float:
+            trial.report(1.0)
+            raise AssertionError("it goes on")
+
+        study = plain(limits={"seconds": 1e-9}).run(slow, trials=1, progress=False)
+        assert study.trials[0].reason.startswith("time limit: `seconds <= 1e-09`")

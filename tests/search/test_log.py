@@ -13,7 +13,10 @@ import pytest
 
 import leadline as ll
 from leadline.search import log
+from leadline.search.budget import Budget
+from leadline.search.faults import Faults
 from leadline.search.log import Log, read_log
+from leadline.search.scheduler import Scheduler
 from leadline.trainers.messages import Ready
 
 
@@ -109,8 +112,7 @@ def test_a_worker_that_is_lost_is_told_and_counted(plain: Callable[..., ll.Study
         scheduler.lost(0, "killed by signal 9")
         lost = next(line for line in read_log(study.folder.path) if line["event"] == "worker lost")
         assert (lost["worker"], lost["reason"], lost["trials"]) == (0, "killed by signal 9", [0])
-        assert faults.lost == ["killed by signal 9"]
-        assert (faults.retried, faults.failed) == ([0], {})
+        assert faults.lines() == ["1 worker lost: killed by signal 9", "1 trial given another go"]
         scheduler.handle(1, Ready(lanes=1, device="cpu"))
         scheduler.lost(1, "killed by signal 9")
         assert (len(faults.lost), faults.retried, list(faults.failed)) == (2, [0], [0])

@@ -31,6 +31,7 @@ pruner: asha
 trials: {TRIALS}
 mlflow: null
 """
+WORKER = "from leadline.trainers.remote import serve"  # in a worker's command line
 MOMENTS = (0.02, 0.3, 0.6, 0.9)  # of the undisturbed journal: hardly begun, two in mid-study, nearly done
 
 
@@ -62,7 +63,7 @@ def ended(folder: Path) -> dict[int, dict[str, Any]]:
 
 
 def unclocked(folder: Path) -> list[dict[str, Any]]:
-    clocked = ("seconds", "peak_memory")
+    clocked = ("seconds", "peak_memory", "faults")
     return [{name: v for name, v in trial.as_json().items() if name not in clocked} for trial in trials(folder)]
 
 
@@ -93,3 +94,27 @@ def test_a_study_killed_at_four_moments_ends_with_the_trials_of_one_that_was_lef
     assert unclocked(disturbed) == unclocked(alone)
     assert running, "no kill met a trial under way: the moments are badly chosen"
     assert not list(disturbed.glob("leadline-studies/digits/trials/*/checkpoint*")), "a checkpoint was left behind"
+
+
+def workers(driver: int) -> list[int]:
+    """Returns the worker processes of a driver."""
+    stats = (place.read_text().rsplit(")", 1) for place in Path("/proc").glob("[0-9]*/stat") if place.exists())
+    children = [int(name.split()[0]) for name, rest in stats if int(rest.split()[1]) == driver]
+    return [child for child in children if WORKER in Path(f"/proc/{child}/cmdline").read_text()]
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="workers are found in Linux's /proc")
+def test_a_study_whose_worker_is_killed_comes_out_as_one_that_was_left_alone(tmp_path: Path) -> None:
+    alone, disturbed = tmp_path / "alone", tmp_path / "disturbed"
+    finish(alone)
+    process = start(disturbed)
+    for moment in MOMENTS[1:3]:
+        deadline = time.monotonic() + 60
+        while lines(disturbed) < moment * lines(alone) or not workers(process.pid):
+            assert process.poll() is None, (disturbed / "output").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        os.kill(workers(process.pid)[0], signal.SIGKILL)
+    assert process.wait(100) == 0, (disturbed / "output").read_text()
+    assert unclocked(disturbed) == unclocked(alone)
+    assert any("SIGKILL" in fault for trial in trials(disturbed) for fault in trial.faults)

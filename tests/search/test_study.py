@@ -227,6 +227,14 @@ class TestGoingOn:
         assert [trial.state for trial in study.trials] == ["complete", "complete"]
         assert epochs == [(0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (1, 3)]
 
+    def test_a_stop_before_a_run_ends_it_before_its_first_trial_and_no_other(self, digits: Make) -> None:
+        study = digits()
+        study.stop()
+        study.run(trials=1, progress=False)
+        assert (study.trials, study.ended_by) == ([], "interrupt")
+        study.run(trials=1, progress=False)
+        assert [trial.state for trial in study.trials] == ["complete"]
+
     def test_load_study_opens_one_by_its_name_alone(self, digits: Make, folder: Path) -> None:
         made = digits(strategy={"name": "bayes", "startup": 3}, pruner="asha", seed=5).run(trials=2, progress=False)
         loaded = ll.load_study("digits", folder, executor="inline", mlflow=None)

@@ -58,6 +58,11 @@ def test_what_is_nested_too_deep_is_told_where_it_is(text: str) -> None:
     assert "nested 50 deep" in line or "not valid YAML" in line
 
 
+def test_an_anchor_may_be_given_anew(recwarn: pytest.WarningsRecorder) -> None:
+    assert parse("a: &x 1\nb: *x\nc: &x 2\nd: *x\n", "study.yaml")[0] == {"a": 1, "b": 1, "c": 2, "d": 2}
+    assert not recwarn.list
+
+
 def test_an_alias_inside_what_it_names_is_refused() -> None:
     assert told("a: &a\n  b: *a\n").startswith("study.yaml:1: an alias may not stand inside what it names")
     assert told("a: 1\nb: &b [1, *b]\n").startswith("study.yaml:2: ")

@@ -43,6 +43,15 @@ def test_a_second_writing_replaces_the_first(file):
     assert_holds(file, {"other": torch.ones(1)}, {})
 
 
+def test_the_one_before_may_be_kept_beside_it(file):
+    before = file.with_name("before.safetensors")
+    write(file, TENSORS, STATE, before=before)
+    assert not before.exists()
+    write(file, {"other": torch.ones(1)}, {}, before=before)
+    assert_holds(file, {"other": torch.ones(1)}, {})
+    assert_holds(before, TENSORS, STATE)
+
+
 def test_parameters_are_written_without_their_gradients(file):
     write(file, {"weights": torch.nn.Parameter(torch.ones(2))}, {})
     assert_holds(file, {"weights": torch.ones(2)}, {})

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from leadline import SettingsError
-from leadline.trainers.reasons import PACKAGE, told
+from leadline.trainers.reasons import PACKAGE, device_failed, told
 
 
 def caught(function):
@@ -47,3 +47,22 @@ def test_out_of_memory_is_told_in_plain_words(error):
 
 def test_what_leadline_raises_speaks_for_itself():
     assert told(SettingsError("`lr > 0` must hold, but got 0")) == "`lr > 0` must hold, but got 0"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.AcceleratorError("CUDA error: device-side assert triggered"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling ..."),
+        RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"),
+    ],
+)
+def test_an_error_after_which_a_device_cannot_go_on_is_the_devices(error):
+    assert device_failed(error)
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory"), ValueError("CUDA error"), KeyError("x")]
+)
+def test_want_of_memory_and_a_users_error_are_not(error):
+    assert not device_failed(error)

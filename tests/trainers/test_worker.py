@@ -20,15 +20,19 @@ from leadline.trainers.messages import (
     Close,
     Decision,
     Ended,
+    Fault,
     Job,
     Planned,
     Ready,
     Report,
+    Saved,
     Start,
     Stop,
+    Unfit,
 )
 from leadline.trainers.stack import FusedStack, LoopedStack
 from leadline.trainers.stack.rows import Rows
+from leadline.trainers.time_limits import TimeLimits
 
 SMALL = {"depth": 1, "feature_maps": 8, "dropout": 0.2, "batch_norm": True}
 
@@ -490,6 +494,53 @@ def test_with_a_torn_checkpoint_a_trial_begins_again_and_comes_to_the_same(tmp_p
     assert_as_undisturbed(serve(trainer(), Driver(Start(0, SMALL)), folder=tmp_path), tmp_path, undisturbed)
 
 
+@pytest.mark.parametrize("damage", [lambda file: file.unlink(), lambda file: file.write_bytes(file.read_bytes()[:-10])])
+def test_with_its_last_checkpoint_damaged_a_trial_goes_on_from_the_one_before_and_says_so(
+    damage, tmp_path, undisturbed
+):
+    first = serve(trainer(), Driver(Start(0, SMALL), answer=on_report(3, Close())), folder=tmp_path)
+    assert [event.epoch for event in first.events if isinstance(event, Saved)] == [1, 2, 3]
+    damage(tmp_path / "trials/00000/checkpoint.safetensors")
+    second = serve(trainer(), Driver(Start(0, SMALL, saved=3)), folder=tmp_path)
+    faults = [event for event in second.events if isinstance(event, Fault)]
+    assert faults == [Fault(0, "the checkpoint of epoch 3 is gone or damaged: it goes on from that of epoch 2")]
+    assert second.reports(0)[:2] == first.reports(0)[:2], "repeated, not trained"
+    assert second.reports(0)[2] != first.reports(0)[2], "trained anew, in other seconds"
+    assert_as_undisturbed(second, tmp_path, undisturbed)
+
+
+def test_a_trial_whose_checkpoints_are_all_gone_begins_again_and_says_so(tmp_path, undisturbed):
+    driver = serve(trainer(), Driver(Start(0, SMALL, saved=2)), folder=tmp_path)
+    faults = [event for event in driver.events if isinstance(event, Fault)]
+    assert faults == [Fault(0, "the checkpoint of epoch 2 is gone or damaged: it goes on from its beginning")]
+    assert_as_undisturbed(driver, tmp_path, undisturbed)
+
+
+def test_what_the_study_is_told_of_a_checkpoint_is_the_files_own_checksum(tmp_path):
+    driver = serve(trainer(), Driver(Start(0, SMALL), answer=on_report(2, Close())), folder=tmp_path)
+    saved = [event for event in driver.events if isinstance(event, Saved)]
+    place = tmp_path / "trials/00000"
+    for event, name in zip(saved, ("checkpoint-before", "checkpoint"), strict=True):
+        assert f'"crc32":"{event.checksum}"'.encode() in (place / f"{name}.safetensors").read_bytes()
+
+
+def test_a_disk_that_is_full_breaks_the_worker_and_leaves_the_last_checkpoint(tmp_path, monkeypatch):
+    serve(trainer(), Driver(Start(0, SMALL), answer=on_report(2, Close())), folder=tmp_path)
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        driver = serve(trainer(), Driver(Start(0, SMALL)), folder=tmp_path)
+    broken = driver.events[-1]
+    assert isinstance(broken, Broken)
+    assert not broken.settings
+    found = checkpoints.read(tmp_path / "trials/00000/checkpoint.safetensors")
+    assert found is not None
+    assert found[1]["epoch"] == 2
+
+
 def test_patience_counts_on_over_a_kill(tmp_path):
     patient = {"epochs": 50, "patience": 3, "lr": 1e-9}
     params = {**SMALL, "batch_norm": False}
@@ -606,6 +657,43 @@ def test_a_trial_with_folds_killed_at_any_word_is_made_whole(word, tmp_path):
     again = serve(made, Driver(Start(0, SMALL)), folder=tmp_path, lanes=2)
     assert_as_undisturbed(again, tmp_path, (undisturbed, best_of(tmp_path / "undisturbed")))
     assert again.ended(0).facts["spread"] == undisturbed.ended(0).facts["spread"]
+
+
+# Time
+
+
+def test_a_trial_whose_time_is_up_has_failed_at_the_end_of_its_epoch_and_no_other(tmp_path):
+    limits = TimeLimits(seconds=1e-9)
+    driver = serve(trainer(), Driver(Start(0, SMALL)), limits=limits, folder=tmp_path)
+    ended = driver.ended(0)
+    assert (ended.outcome, ended.value, len(driver.reports(0))) == ("failed", None, 1)
+    assert ended.reason.startswith("time limit: `seconds <= 1e-09` must hold, but it has trained ")
+
+
+def test_a_trial_that_ends_with_an_epoch_that_took_too_long_is_complete():
+    driver = serve(trainer(epochs=1), Driver(Start(0, SMALL)), limits=TimeLimits(epoch_seconds=1e-9))
+    assert driver.ended(0).outcome == "complete"
+
+
+def test_an_epoch_that_took_too_long_fails_its_trial():
+    driver = serve(trainer(), Driver(Start(0, SMALL)), limits=TimeLimits(epoch_seconds=1e-9))
+    assert driver.ended(0).reason.startswith("time limit: `epoch_seconds <= 1e-09` must hold, but epoch 1 has taken ")
+
+
+# Devices
+
+
+def test_a_worker_whose_device_fails_says_that_it_is_unfit_and_blames_no_trial(monkeypatch):
+    def failing(stack):
+        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(FusedStack, "_train", failing)
+    driver = serve(trainer(), Driver(Start(0, SMALL)))
+    assert driver.events[-1] == Unfit(
+        "cpu failed: AcceleratorError: CUDA error: an illegal memory access was encountered (test_worker.py:"
+        f"{failing.__code__.co_firstlineno + 1})"
+    )
+    assert not [event for event in driver.events if isinstance(event, Ended)]
 
 
 # Out of memory

@@ -95,18 +95,6 @@ class Maxout(nn.Module):
         return torch.unflatten(inputs, 1, (-1, self.pieces)).amax(dim=2)
 
 
-class Rescale(nn.Module):
-    """Outputs in the targets' own units, where a network learned standardized ones: x * deviation + mean."""
-
-    def __init__(self, mean: float, deviation: float) -> None:
-        super().__init__()
-        self.mean, self.deviation = mean, deviation
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Returns inputs (B, 1) rescaled."""
-        return inputs * self.deviation + self.mean
-
-
 class Subsample(nn.Module):
     """The shortcut without weights (option A of He et al., 2016): every `stride`-th pixel, new maps being zero."""
 

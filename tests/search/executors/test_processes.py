@@ -5,13 +5,13 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from contracts.executor import ExecutorContract
 from contracts.objectives import endless, process_number, three_kills_its_process
+from contracts.waiting import eventually, lives
 
 import leadline as ll
 
@@ -20,24 +20,6 @@ Make = Callable[..., ll.Study]
 
 class TestProcesses(ExecutorContract):
     executor = "processes"
-
-
-def lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 30) -> bool:
-    """Looks until `condition` holds or the time is up; returns whether it holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def test_a_killed_worker_fails_the_trial_it_had_with_the_signals_name_and_the_study_goes_on(plain: Make) -> None:

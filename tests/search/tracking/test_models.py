@@ -17,7 +17,6 @@ from mlflow.tracking import MlflowClient
 from torch import nn
 
 import leadline as ll
-from leadline.search.model import rebuild_whole
 
 pytestmark = [*WARNINGS, pytest.mark.usefixtures("used")]
 Make = Callable[..., ll.Study]
@@ -37,19 +36,18 @@ def tracked(**options: Any) -> dict[str, Any]:
 def test_the_registered_model_has_signature_example_and_card_and_takes_any_batch(digits: Make, uri: str) -> None:
     study = digits(**tracked()).run(trials=2, progress=False)
     assert study.tracking_problem is None
-    assert study.trainer is not None
-    network, card = rebuild_whole(study.trainer, study.folder, study.best)
+    program = study.model().program
     loaded = mlflow.pytorch.load_model("models:/digits@champion")
     for size in (1, 2, 7):
-        inputs = torch.rand(size, *card["in_shape"], generator=torch.Generator().manual_seed(size))
-        torch.testing.assert_close(loaded(inputs), network(inputs), rtol=0, atol=1e-6)
+        inputs = torch.rand(size, 1, 8, 8, generator=torch.Generator().manual_seed(size))
+        torch.testing.assert_close(loaded(inputs), program(inputs), rtol=0, atol=1e-6)
     model = mlflow.pyfunc.load_model("models:/digits@champion")
     assert model.metadata.signature.inputs.inputs[0].shape == (-1, 1, 8, 8)
     assert model.metadata.signature.outputs.inputs[0].shape == (-1, 10)
     example = model.input_example
     assert example.shape == (2, 1, 8, 8)
     assert np.ptp(example) > 0  # of the data, no zeros
-    np.testing.assert_allclose(model.predict(example), network(torch.from_numpy(example)).detach(), atol=1e-6)
+    np.testing.assert_allclose(model.predict(example), program(torch.from_numpy(example)).detach(), atol=1e-6)
     client = MlflowClient(uri)
     parent, _ = runs_of(client, "digits")
     kept = json.loads(Path(client.download_artifacts(parent.info.run_id, "model/card.json")).read_text())
