@@ -10,7 +10,7 @@ leadline-studies/
                                       before, while it is running; traceback.txt if it raised an error
         model/                        the best trial's network, ready to be taken elsewhere
         ensemble/                     the weights of those that answer together
-        worker-0.log                  what a worker printed
+        worker-0.log                  what a worker printed; with the driver's id where several run the study
 """
 
 from __future__ import annotations
