@@ -94,6 +94,13 @@ class Ledger:
         """Whether other drivers have trials that haven't ended."""
         return False
 
+    def stays(self) -> bool:
+        """Tells whether this driver, with nothing left to begin, is still needed to take up what others leave.
+
+        The one that leads is as long as others have trials; another one until it has seen that the leading one lives.
+        """
+        return False
+
     def refresh(self, *, now: bool = False) -> list[Trial]:
         """Sees what other drivers did, `now` or if the last look is old; returns their trials that changed."""
         return []

@@ -89,16 +89,12 @@ class Run:
                     self._conclude(tracker, finished=finished)
 
     def _train(self) -> None:
-        """Has trials trained until there is nothing left to do; where this driver leads, for the others either.
-
-        They may leave, or die, with trials that haven't ended.
-        """
+        """Has trials trained until there is nothing left to do, nor anything that other drivers may still leave."""
         while True:
             if self.scheduler.has_work:
                 self._execute()
-            self.ledger.refresh(now=True)
-            left = self.ledger.others_at_work or (self.ledger.orphaned and self.scheduler.has_work)
-            if self.scheduler.interrupted or not (left and self.ledger.leads):
+            stays = self.ledger.stays() or (self.ledger.shared and self.scheduler.has_work)
+            if self.scheduler.interrupted or not stays:
                 return
             time.sleep(PAUSE)
             self.scheduler.tick()

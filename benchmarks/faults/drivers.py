@@ -181,7 +181,7 @@ def faults(
         together = Drivers(server.url, f"faults-{studies}", folder, drivers, sleep=1.0)
         studies += 1
         together.go()
-        wait_for(lambda together=together: len(together.notes.all("began")) >= drivers, 120)
+        wait_for(lambda together=together: len({note["pid"] for note in together.notes.all("began")}) == drivers, 120)
         while due and len(together.alive) == drivers and len(together.notes.all("began")) < TRIALS - drivers:
             time.sleep(moments.uniform(0.0, 0.5))
             kind = due.pop()

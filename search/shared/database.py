@@ -61,7 +61,9 @@ def open_postgresql(url: str) -> RDBStorage:
                 making.execute(text(DRIVERS))
         return storage
 
-    return retried(opened, lambda error: getattr(getattr(error, "orig", None), "sqlstate", None) in STARTING)
+    return retried(
+        opened, lambda error: getattr(getattr(error.__cause__ or error, "orig", error), "sqlstate", "") in STARTING
+    )
 
 
 def is_lost(error: BaseException) -> bool:

@@ -12,6 +12,7 @@ import os
 import socket
 import threading
 import uuid
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, Row, text
@@ -48,7 +49,7 @@ OWN = text(
     "AND other.driver = mine.fenced_by WHERE mine.study_id = :study AND mine.driver = :driver"
 )
 ALL = text(
-    f"SELECT driver, place, host, pid, {_UNTIL} < clock_timestamp() AS expired FROM leadline_drivers "
+    f"SELECT driver, place, host, pid, {_UNTIL} < clock_timestamp() AS expired, expires FROM leadline_drivers "
     "WHERE study_id = :study AND fenced_by IS NULL ORDER BY place"
 )
 # A row that is locked is that of a driver in the middle of a commit: alive, or hung up on by the server soon
@@ -67,6 +68,7 @@ class Driver(NamedTuple):
     host: str
     pid: int
     expired: bool
+    expires: datetime  # another one after each sign of life
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}"

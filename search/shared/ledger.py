@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from optuna.trial import FrozenTrial, TrialState
@@ -13,6 +14,7 @@ from ...errors import SettingsError
 from ..folder import open_storage, quiet, release
 from ..ledger import AllBegun, Ledger
 from ..trial import DRIVER, PAUSED, Trial
+from .database import retried
 from .leases import Lease
 from .mirror import SharedMirror
 
@@ -41,6 +43,7 @@ class SharedLedger(Ledger):
         self.limit: int | None = None  # how many trials may have begun
         self._looked = time.monotonic()
         self._leads = False
+        self._sign: tuple[str, datetime] | None = None  # of life, the last that the leading driver gave
         self._led: list[Callable[[], None]] = []  # what is to be done once this driver leads
 
     @property
@@ -84,6 +87,14 @@ class SharedLedger(Ledger):
         others = self.mirror.lease.living - {self.id}
         return any(self._holder(frozen) in others for frozen in self._frozen(TrialState.RUNNING))
 
+    def stays(self) -> bool:
+        self.refresh(now=True)
+        first = self.mirror.lease.drivers[0]
+        if self.leads:
+            return self.others_at_work
+        known, self._sign = self._sign, (first.id, first.expires)
+        return known is None or known[0] != first.id or known == self._sign
+
     def refresh(self, *, now: bool = False) -> list[Trial]:
         if not now and time.monotonic() - self._looked < LOOK:
             return []
@@ -126,6 +137,10 @@ class SharedLedger(Ledger):
             return self.plans[blueprint]
         return self.exclusively(lambda: super(SharedLedger, self).adopt(blueprint, stack, lanes, reason))
 
+    def began(self, trial: Trial, place: Mapping[str, Any] | None = None) -> None:
+        self._sign = None
+        super().began(trial, place)
+
     def _claim(self, given: Mapping[str, Any] | None) -> Trial:
         if self.limit is not None and self.begun >= self.limit:
             raise AllBegun
@@ -166,7 +181,7 @@ def joined(study: Study, agree: Callable[[Ledger], None]) -> Iterator[Ledger]:
     with quiet():
         storage = open_storage(study.storage, study.folder, write=True)
         try:
-            mirror = SharedMirror.open(storage, study.name, study.goals.directions)
+            mirror = retried(lambda: SharedMirror.open(storage, study.name, study.goals.directions))
             mirror.lease = Lease(mirror.durable.engine, mirror.stored)
             kind = Ledger if study.pruner.alone else SharedLedger
             mirror.lease.join()

@@ -63,7 +63,7 @@ class SharedMirror(Mirror):
         self._study_version: object = None
         self._doubtful: set[int] = set()  # trials in memory that may be other than in the database
         self._alone = False  # whether this driver holds the study's lock
-        self._begun = 0  # how many trials there were before what is being done exclusively
+        self._begun = 0  # how many trials the database had before what is being done exclusively
 
     @property
     def stored(self) -> int:
@@ -110,7 +110,6 @@ class SharedMirror(Mirror):
                     return  # it was done, and only the answer was lost
                 self._undo()
                 self._refresh(connection)
-                self._begun = self._count
                 done[:] = [act()]
                 self._new.clear()
                 for write in list(self._pending):
@@ -146,10 +145,11 @@ class SharedMirror(Mirror):
         self.exclusively(create)
 
     def refresh(self) -> None:
-        """Takes over what others have changed since. Raises StudyError if the database is away for too long."""
+        """Takes over what others have changed since, and gives a sign of life. Raises as `commit`."""
 
         def attempt() -> None:
             with transaction(self.durable, leases.LEASE) as connection:
+                self.lease.renew(connection)
                 self._refresh(connection)
 
         retried(attempt)
@@ -196,6 +196,7 @@ class SharedMirror(Mirror):
             if trial_id is None:
                 trial_id = super(Mirror, self).create_new_trial(self.study_id, stored)
                 self._durable_trials[trial_id] = durable_id
+                self._begun = self._count
             else:
                 stored._trial_id = trial_id
                 self._set_trial(trial_id, stored)
