@@ -10,7 +10,7 @@ leadline-studies/
                                       before, while it is running; traceback.txt if it raised an error
         model/                        the best trial's network, ready to be taken elsewhere
         ensemble/                     the weights of those that answer together
-        worker-0.log                  what a worker printed
+        worker-0.log                  what a worker printed; with the driver's id where several run the study
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ class Folder:
         self.require(identity)
         mark = self.path / "id"
         if not mark.exists():
-            new = self.path / f"id.{os.getpid()}"
+            new = self.path / f"id.{socket.gethostname()}.{os.getpid()}"
             new.write_text(identity + "\n")
             fsync(new)
             os.replace(new, mark)  # whole, or not there
@@ -214,6 +214,11 @@ def is_url(storage: Any) -> bool:
     return isinstance(storage, str) and "://" in storage
 
 
+def is_shared(storage: Any) -> bool:
+    """Tells whether several drivers may run a study in `storage` together: in a PostgreSQL, by its address."""
+    return is_url(storage) and re.match(r"postgres(ql)?(\+\w+)?://", storage) is not None
+
+
 def open_storage(storage: str | Path | BaseStorage | None, folder: Folder, *, write: bool) -> BaseStorage:
     """Returns the Optuna storage: a database's by its URL, the one given, or the journal in the study's folder.
 
@@ -228,8 +233,10 @@ def open_storage(storage: str | Path | BaseStorage | None, folder: Folder, *, wr
     if is_url(storage):
         from sqlalchemy.exc import SQLAlchemyError
 
+        from .shared.database import open_postgresql
+
         try:
-            return RDBStorage(str(storage))
+            return open_postgresql(str(storage)) if is_shared(storage) else RDBStorage(str(storage))
         except (SQLAlchemyError, ImportError, ValueError) as error:
             reason = without_passwords((str(error).splitlines() or [type(error).__name__])[0], str(storage))
             text = f"the storage {without_password(str(storage))} can't be opened: {reason}"

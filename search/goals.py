@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from optuna.study import StudyDirection
+
 from ..errors import Problem, SettingsError, UsageError, suggestion
 from ..trainers.references import describe
 from . import pareto
@@ -42,6 +44,11 @@ class Goals:
     def several(self) -> bool:
         """Whether there is more than one."""
         return len(self) > 1
+
+    @property
+    def directions(self) -> list[StudyDirection]:
+        """The directions as Optuna has them."""
+        return [StudyDirection.MAXIMIZE if more else StudyDirection.MINIMIZE for more in self.maximize]
 
     @property
     def metrics(self) -> tuple[str, ...]:

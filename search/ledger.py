@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
@@ -22,12 +22,18 @@ from .strategies import Strategy
 from .strategies.proposer import Proposer
 from .trial import EPOCH, FAULTS, PARENT, PAUSED, SAVED, Trial
 
+_Result = TypeVar("_Result")
+
 OUTCOMES = {
     "complete": TrialState.COMPLETE,
     "pruned": TrialState.PRUNED,
     "stopped": TrialState.PRUNED,
     "failed": TrialState.FAIL,
 }
+
+
+class AllBegun(Exception):
+    """As many trials have begun as may, by this driver and the others."""
 
 
 class Ledger:
@@ -52,6 +58,61 @@ class Ledger:
         self._committed = time.monotonic()
         self._ended: list[Trial] = []  # trials whose end isn't durable yet
         self._records: dict[int, tuple[FrozenTrial, Trial]] = {}  # the memory replaces a trial that changes
+
+    # What is more than this where several drivers run the study: see `shared/ledger.py`
+
+    shared = False  # whether others may run it too
+    id = ""  # the driver's, where others may
+
+    @property
+    def leads(self) -> bool:
+        """Whether this driver is the one that sees to what is there once: the tracker's runs, the best network."""
+        return True
+
+    def when_leading(self, act: Callable[[], None]) -> None:
+        """Calls `act` as soon as this driver leads."""
+        act()
+
+    def exclusively(self, act: Callable[[], _Result]) -> _Result:
+        """Returns what `act` does in view of all that other drivers did, while none of them does such."""
+        return act()
+
+    def reserve(self, trials: int | None) -> None:
+        """Lets as many trials begin in all, of all drivers; None sets no bound."""
+
+    def owns(self, number: int) -> bool:
+        """Tells whether the trial is this driver's."""
+        return True
+
+    @property
+    def orphaned(self) -> bool:
+        """Whether a driver that lives no more left a trial running."""
+        return False
+
+    @property
+    def others_at_work(self) -> bool:
+        """Whether other drivers have trials that haven't ended."""
+        return False
+
+    def stays(self) -> bool:
+        """Tells whether this driver, with nothing left to begin, is still needed to take up what others leave.
+
+        The one that leads is as long as others have trials; another one until it has seen that the leading one lives.
+        """
+        return False
+
+    def refresh(self, *, now: bool = False) -> list[Trial]:
+        """Sees what other drivers did, `now` or if the last look is old; returns their trials that changed."""
+        return []
+
+    def take_up(self) -> list[Trial]:
+        """Makes a trial that another driver left running this one's, if there is one; returns it."""
+        return []
+
+    def put_back(self, trial: Trial) -> None:
+        """Puts a trial that was proposed and won't be begun back in line."""
+
+    # Trials
 
     @property
     def trials(self) -> list[Trial]:
@@ -145,7 +206,7 @@ class Ledger:
     def propose(self, given: Mapping[str, Any] | None = None) -> Trial:
         """Returns a new trial with every parameter set, those `given` to their values, and the others in view of them.
 
-        Raises SpaceExhausted if the study has had them all.
+        Raises SpaceExhausted if the study has had them all, AllBegun if no more may begin.
         """
         enqueued = [frozen for frozen in self._frozen(TrialState.WAITING) if not frozen.params]
         number = enqueued[0].number if enqueued else len(self._frozen())

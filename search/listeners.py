@@ -33,6 +33,9 @@ class Listener:
     def ended(self, trial: Trial) -> None:
         """A trial ended."""
 
+    def elsewhere(self, trial: Trial) -> None:
+        """A trial of another driver changed in some way."""
+
     def happened(self, event: str, facts: Mapping[str, Any]) -> None:
         """Something happened that no trial's record tells: a worker is ready or lost, MLflow is away, ..."""
 
@@ -79,7 +82,8 @@ class Tracebacks(Listener):
 class Keeper(Listener):
     """Keeps the weights of the best `keep` complete trials, so that hundreds of networks don't fill the disk.
 
-    What they say of the validation rows is kept of all complete ones.
+    What they say of the validation rows is kept of all complete ones. Of a study that others run too it may not know
+    all trials; but what isn't among the best of some isn't among the best of all.
     """
 
     def __init__(self, folder: Folder, trials: list[Trial], keep: int, *, maximize: bool) -> None:
@@ -98,3 +102,7 @@ class Keeper(Listener):
         for _, number in self._kept[self._keep :]:
             self._folder.forget(number, but=("valid",))
         del self._kept[self._keep :]
+
+    def elsewhere(self, trial: Trial) -> None:
+        if trial.state in ENDED:
+            self.ended(trial)

@@ -113,6 +113,10 @@ def print_outcome(study: Study, ended: list[Trial], *, new: int, waiting: int) -
     from .tracking import store_of
 
     where = f"{study.name}{storage_option(study)}"
+    if study.goes_on:
+        print(f"\n{study.name}: nothing is left for this driver, {counted(ended)}; others go on with the rest.")
+        print(f"`leadline show {where}` shows how far they are.")
+        return
     exhausted = "the grid is complete" if study.strategy.name == "grid" else "the space is exhausted"
     why = {"space": exhausted, "trials": "done" if new else "was finished already"}.get(study.ended_by)
     why = why or study.budget.words(study.ended_by)

@@ -91,6 +91,11 @@ class Progress(Listener):
         if not self.console.is_terminal:
             self.console.print(Text(self._line(trial)), soft_wrap=True)
 
+    def elsewhere(self, trial: Trial) -> None:
+        if trial.state in ENDED:
+            self.counts[trial.state] += 1
+            self._compare(trial)
+
     def _compare(self, trial: Trial) -> None:
         if trial.state != "complete" or trial.value is None:
             return

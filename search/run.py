@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 
 LANES = {"cpu": 16, "cuda": 256}  # where lanes are "auto"; more hardly raise the throughput (benchmarks/README.md)
+PAUSE = 0.5  # seconds between looks at what other drivers still do
 ROUNDS = 10  # so often at least a strategy that learns sees what came of its proposals, where lanes are "auto"
 
 
@@ -77,18 +79,29 @@ class Run:
         with self._logged():
             try:
                 with self._listening(tracker, shown if progress else None):
-                    if self.scheduler.has_work:
-                        self._execute()
+                    self._train()
                     self.scheduler.conclude()
-                if not self.scheduler.interrupted:
+                if not self.scheduler.interrupted and self.ledger.leads:
                     self._refit(shown)
                     finished = not self.scheduler.interrupted
             finally:
                 with shown.status("Writing the best network, and to MLflow what it lacks, with a report ..."):
                     self._conclude(tracker, finished=finished)
 
+    def _train(self) -> None:
+        """Has trials trained until there is nothing left to do, nor anything that other drivers may still leave."""
+        while True:
+            if self.scheduler.has_work:
+                self._execute()
+            stays = self.ledger.stays() or (self.ledger.shared and self.scheduler.has_work)
+            if self.scheduler.interrupted or not stays:
+                return
+            time.sleep(PAUSE)
+            self.scheduler.tick()
+
     def _set_up(self) -> None:
         """Keeps with the study what every run of it must share: the split, and how its stacks are run."""
+        self.ledger.reserve(self.trials)
         self.ledger.set_attribute("budget", asdict(self.budget))
         self.ledger.set_attribute("ended_by", None)
         self.ledger.set_attribute("options", settings.options(self.study))
@@ -199,7 +212,7 @@ class Run:
         listeners.append(Tracebacks(study.folder))
         if tracker is not None:
             listeners.append(tracker)
-            tracker.start()
+            self.ledger.when_leading(tracker.start)
         try:
             if shown is None:
                 yield
@@ -235,7 +248,12 @@ class Run:
                 self.ledger.commit()
 
     def _conclude(self, tracker: Tracker | None, *, finished: bool) -> None:
-        """Writes the best network of a run that wasn't interrupted, and has the tracker send what is left."""
+        """Writes the best network of a run that wasn't interrupted, and has the tracker send what is left.
+
+        Where several drivers run the study the one that leads does.
+        """
+        if not self.ledger.leads:
+            return
         study, best, model = self.study, self._best, None
         if finished and best is not None and study.trainer is not None and study.folder.weights(best.number).exists():
             model = write_model(study, best, program=tracker is not None)
@@ -285,6 +303,7 @@ def job_for(study: Study, ledger: Ledger, device: str) -> Job:
         widths=study.trainer.widths(study.space) if study.trainer else {},
         plans=ledger.plans,
         folder=study.folder.path,
+        driver=ledger.id,
         keep=study.keep,
         split_digest=split["digest"] if split else None,
         limits=study.limits.time,

@@ -32,7 +32,7 @@ from ..trainers.messages import (
 )
 from ..trainers.time_limits import ANY_TIME, TimeLimits
 from .budget import Budget, Tally
-from .ledger import Ledger
+from .ledger import AllBegun, Ledger
 from .log import LOST, RETRY, WORKER
 from .pruners.base import Begin, End, Move, Resume
 from .trial import ENDED, Trial
@@ -149,6 +149,7 @@ class Scheduler:
                 if worker not in self.workers:
                     self.ledger.happened(WORKER, worker=worker, device=event.device, lanes=event.lanes)
                 self.workers[worker] = event
+                self.closed.discard(worker)
                 return self._fill(worker) + self._wake()
             case Planned(blueprint, stack, lanes, reason):
                 return [(worker, Adopt(blueprint, *self.ledger.adopt(blueprint, stack, lanes, reason)))]
@@ -221,8 +222,10 @@ class Scheduler:
 
     def tick(self) -> list[tuple[int, Command]]:
         """Looks at the budget: when it is used up all trials end with their epoch, unless it is one of trials."""
-        if time.monotonic() - self.noted > NOTED:
+        if time.monotonic() - self.noted > NOTED and self.ledger.leads:
             self.note_time()
+        for trial in self.ledger.refresh():
+            self.tally.take(trial)
         ended_by = self.budget.used_up(self.tally, self.seconds / 60)
         if self.over or self.interrupted or ended_by in (None, "trials"):
             return []
@@ -250,11 +253,21 @@ class Scheduler:
         """Whether there may be another trial to start."""
         if self.interrupted or self.over:
             return False
-        return bool(self.first or self.pool or self._may_propose or self._moves())
+        return bool(self.first or self.pool or self._may_propose or self.ledger.orphaned or self._moves())
 
     def conclude(self) -> None:
-        """Ends the trials that are still paused, unless the run was interrupted, and notes what ended it, and when."""
+        """Ends the trials that are still paused, unless the run was interrupted, and notes what ended it, and when.
+
+        A driver that doesn't lead leaves all that to the one that does.
+        """
+        for trial in self.pool:
+            self.ledger.put_back(trial)
+        if not self.ledger.leads:
+            self.ledger.commit()
+            return
         if not self.interrupted:
+            while self.over and (left := self.ledger.take_up()):
+                self.first += left
             for trial in self.ledger.paused:
                 self.ledger.end_early(trial.number, f"paused at epoch {trial.epochs}: others did better")
             for trial in self.first if self.over else []:  # left by a crash, and there is no budget to go on with them
@@ -320,10 +333,14 @@ class Scheduler:
 
     def _moves(self) -> list[Move]:
         """Returns what the pruner would have done with paused trials now."""
-        pruner, last = self.ledger.pruner, not (self.running or self.pool or self._may_propose)
-        return (pruner.last_moves if last else pruner.moves)(self.ledger.trials)
+        pruner, busy = self.ledger.pruner, self.running or self.pool or self._may_propose
+        last = not (busy or self.ledger.others_at_work)
+        moves = (pruner.last_moves if last else pruner.moves)(self.ledger.trials)
+        return [move for move in moves if isinstance(move, Begin) or self.ledger.owns(move.number)]
 
     def _make_moves(self) -> None:
+        if not self.first:
+            self.first += self.ledger.take_up()
         for move in self._moves() if not self.first else []:
             match move:
                 case Resume(number):
@@ -345,7 +362,8 @@ class Scheduler:
                     group = self._group(worker)
                     self.batches[worker] = (given, left - 1) if left else (self._varying(trial), group - 1)
         else:
-            ahead = AHEAD if self.trials is not None else 1  # what is left when the time is up stays in line
+            # What is left when the time is up stays in line; what one driver has ahead the others have not
+            ahead = AHEAD if self.trials is not None and not self.ledger.shared else 1
             while len(self.pool) < ahead * lanes and self._propose() is not None:
                 pass
 
@@ -367,6 +385,8 @@ class Scheduler:
             if given:
                 return None  # nothing is left of that structure
             self.ended_by = "space"
+            return None
+        except AllBegun:
             return None
         self.pool.append(trial)
         return trial

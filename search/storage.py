@@ -19,13 +19,14 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 from optuna.distributions import check_distribution_compatibility
+from optuna.exceptions import DuplicatedStudyError
 from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.storages.journal import BaseJournalBackend
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from ..errors import StudyError
 from ..trainers.disk import fsync
@@ -165,7 +166,7 @@ def _record(line: bytes) -> dict[str, Any] | None:
 
 
 @dataclass
-class _Write:
+class Write:
     """A call of the durable storage, still to be made; `owner` is the study's or trial's id in memory."""
 
     method: str
@@ -191,10 +192,15 @@ def _noted(method: _Method) -> _Method:
             if creation:  # takes it along: the memory replaces trials, so the one taken here won't change any more
                 creation.arguments = (self._get_trial(owner),)
             elif result is not False:  # False: `set_trial_state_values` left the trial as it was
-                self._pending.append(_Write(name, owner, tuple(arguments)))
+                self._pending.append(Write(name, owner, tuple(arguments)))
         return result
 
     return cast(_Method, noting)
+
+
+def _is_blank(trial: FrozenTrial) -> bool:
+    """Tells whether a trial is one of the budget that no driver has claimed: see `shared/mirror.py`."""
+    return trial.state == TrialState.WAITING and not trial.params and not trial.system_attrs
 
 
 def _as_stored(value: Any) -> Any:
@@ -225,13 +231,13 @@ class Mirror(InMemoryStorage):
     def __init__(self, durable: BaseStorage) -> None:
         super().__init__()
         self.durable = durable
-        self._pending: deque[_Write] = deque()
-        self._new: dict[int, _Write] = {}  # by trial id, the creations that came after the last commit began
+        self._pending: deque[Write] = deque()
+        self._new: dict[int, Write] = {}  # by trial id, the creations that came after the last commit began
         self._durable_studies: dict[int, int] = {}  # the durable storage's ids, by the memory's
         self._durable_trials: dict[int, int] = {}
 
     @classmethod
-    def open(cls, durable: BaseStorage, name: str, directions: Sequence[StudyDirection] | None = None) -> Mirror:
+    def open(cls, durable: BaseStorage, name: str, directions: Sequence[StudyDirection] | None = None) -> Self:
         """Returns a mirror of the study called `name`, which is created, durably and at once, if there is none.
 
         Args:
@@ -248,7 +254,10 @@ class Mirror(InMemoryStorage):
         except KeyError:
             if directions is None:
                 raise KeyError(f"There is no study called {name!r}.") from None
-            stored = durable.create_new_study(directions, name)
+            try:
+                stored = durable.create_new_study(directions, name)
+            except DuplicatedStudyError:  # another process was faster
+                stored = durable.get_study_id_from_name(name)
         mirror._load(stored)
         return mirror
 
@@ -294,7 +303,7 @@ class Mirror(InMemoryStorage):
                 for name, distribution in template_trial.distributions.items():
                     check_distribution_compatibility(known.setdefault(name, distribution), distribution)
             trial_id = super().create_new_trial(study_id, template_trial)
-            self._new[trial_id] = _Write("create_new_trial", study_id, (self._get_trial(trial_id),))
+            self._new[trial_id] = Write("create_new_trial", study_id, (self._get_trial(trial_id),))
             self._pending.append(self._new[trial_id])
             return trial_id
 
@@ -316,12 +325,15 @@ class Mirror(InMemoryStorage):
         self._durable_studies[study_id] = stored
         study.user_attrs = self.durable.get_study_user_attrs(stored)
         study.system_attrs = self.durable.get_study_system_attrs(stored)
-        for trial in self.durable.get_all_trials(stored, deepcopy=False):
+        trials = self.durable.get_all_trials(stored, deepcopy=False)
+        while trials and _is_blank(trials[-1]):
+            trials.pop()
+        for trial in trials:
             self._durable_trials[super().create_new_trial(study_id, trial)] = trial._trial_id
             study.param_distribution.update(trial.distributions)
         return study_id
 
-    def _perform(self, write: _Write) -> None:
+    def _perform(self, write: Write) -> None:
         ids = self._durable_trials if write.method.startswith("set_trial_") else self._durable_studies
         result = getattr(self.durable, write.method)(ids[write.owner], *write.arguments)
         if write.method == "create_new_trial":

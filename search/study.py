@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from .budget import UNBOUNDED, Budget
 from .checks import run_problems
 from .export import model_of
 from .faults import Faults
-from .folder import Folder, is_there, locked, open_storage, quiet, release, root_of, shown
+from .folder import Folder, is_shared, is_there, locked, open_storage, quiet, release, root_of, shown
 from .goals import ONE, Goals, goals_of
 from .ledger import Ledger
 from .limits import NO_NETWORKS, Allowed, Limits, require_within_limits
@@ -141,6 +141,7 @@ class Study:
         self._stopped = False  # whether that run, or the next one, is to end
         self.budget = UNBOUNDED  # of the last run
         self.ended_by = ""  # what ended the last run: a part of the budget, "space" or "interrupt"
+        self.goes_on = False  # whether other drivers went on with the study after the last run
         self.faults = Faults()  # of the last run
         self.tracking_problem: str | None = None
         self.refit_problem: str | None = None
@@ -205,6 +206,7 @@ class Study:
             finally:
                 self.ended_by, self.tracking_problem = self._going_on.ended_by, self._going_on.tracking_problem
                 self.faults, self.refit_problem = self._going_on.faults, self._going_on.refit_problem
+                self.goes_on = not ledger.leads
                 self._going_on, self._stopped = None, False
         return self
 
@@ -453,7 +455,7 @@ class Study:
     @cached_property
     def earlier(self) -> list[dict[str, Any]]:
         """The trials of earlier studies that this one starts from, as they were when it began."""
-        return earlier_trials(self, self._reading(), load_study)
+        return earlier_trials(self, self._reading(), load_study) if self.warm_start else []
 
     @property
     def allowed(self) -> Allowed | None:
@@ -466,12 +468,10 @@ class Study:
     # Opening
 
     def _open(self, *, write: bool) -> Ledger:
-        kinds = optuna.study.StudyDirection
-        directions = [kinds.MAXIMIZE if more else kinds.MINIMIZE for more in self.goals.maximize]
         with quiet():
             storage = open_storage(self.storage, self.folder, write=write)
             try:
-                mirror = Mirror.open(storage, self.name, directions if write else None)
+                mirror = Mirror.open(storage, self.name, self.goals.directions if write else None)
             finally:
                 if not write:
                     release(storage)
@@ -515,10 +515,16 @@ class Study:
                     raise SettingsError([Problem(text, (where,))])
         if self._book is None:
             earlier = self.earlier  # before anything is created
-            self._held.enter_context(locked(self.storage, self.folder))
+            agree = partial(self._agree, earlier=earlier)
             try:
-                self._book = self._open(write=True)
-                self._agree(self._book, earlier)
+                if is_shared(self.storage):
+                    from .shared.ledger import joined
+
+                    self._book = self._held.enter_context(joined(self, agree))
+                else:
+                    self._held.enter_context(locked(self.storage, self.folder))
+                    self._book = self._open(write=True)
+                    agree(self._book)
                 self.strategy.earlier = self._book.attribute("warm_start") or ()
             except BaseException:
                 self.close()

@@ -14,6 +14,7 @@ ENDED = ("complete", "pruned", "failed")  # the states that no trial leaves
 # System attributes of a trial
 EPOCH = "leadline:epoch:"  # with the epoch's number: its metrics, when it was, and what the pruner said
 PAUSED = "leadline:paused"  # whether it is: Optuna, which knows no such state, has it running
+DRIVER = "leadline:driver"  # the id of the driver that has it, where several run the study
 PARENT = "leadline:parent"  # the number of the trial from whose state it began
 SAVED = "leadline:checkpoint"  # the last one that is known to be on the disk: its epoch and checksum
 FAULTS = "leadline:faults"  # what went wrong with it and was made good: what, after which epoch, when, whether retried

@@ -49,6 +49,7 @@ class Job:
     widths: Mapping[str, Sequence[int]] = field(default_factory=dict)  # what the space may give a family's widths
     plans: Mapping[str, tuple[str, int]] = field(default_factory=dict)  # stack and lanes that were adopted already
     folder: Path | None = None  # the study's folder for weights and checkpoints; None keeps nothing
+    driver: str = ""  # the id of the driver, where others share the folder
     keep: int | None = None  # of how many of the best trials weights are kept; None: of all
     study: str = ""  # the study's identity, whatever its name
     split_digest: str | None = None  # what the study recorded of its split; the worker's must agree

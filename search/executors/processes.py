@@ -47,7 +47,8 @@ class WorkerProcess:
     def __init__(self, index: int, work: Work, job: Job) -> None:
         self.index, self.ready = index, False
         ours, theirs = socket.socketpair()
-        self.log = job.folder / f"worker-{index}.log" if job.folder else Path(os.devnull)
+        of_driver = f"{job.driver}-" if job.driver else ""
+        self.log = job.folder / f"worker-{of_driver}{index}.log" if job.folder else Path(os.devnull)
         self.guard = subprocess.Popen(["sh", "-c", GUARD], stdin=subprocess.PIPE, process_group=0)
         with theirs, open(self.log, "ab") as log:
             self.process = subprocess.Popen(

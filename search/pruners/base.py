@@ -55,6 +55,7 @@ class Pruner(ABC):
     """
 
     pauses = False  # whether a verdict of it may be "pause"
+    alone = False  # whether it needs one driver, which sees all trials end
     showing = ""  # how strategies are shown trials of different lengths beside it: see `strategies.multifidelity`
 
     def bind(self, study: Study) -> None:  # noqa: B027 (not abstract: most have nothing to do)

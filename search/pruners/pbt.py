@@ -33,6 +33,7 @@ class PopulationBasedTraining(Pruner):
     """
 
     pauses = True
+    alone = True  # a generation begins when the one before has ended
 
     def __init__(
         self,

@@ -75,6 +75,12 @@ class Tracker(Listener):
             self._durable.add(trial.number)
             self._dirty.add(trial.number)
 
+    def elsewhere(self, trial: Trial) -> None:
+        if trial.state in ENDED:
+            self.ended(trial)
+        elif trial.state != "waiting":
+            self._mark(trial.number)
+
     def close(self, end: End) -> None:
         """Sends what is left, the study's own facts and its best model, and waits until MLflow has them.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,26 @@ def one_core() -> Iterator[None]:
 def own_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keeps the tests off a tracking server that the developer may have."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+@pytest.fixture(scope="session")
+def faults() -> Iterator[Any]:
+    """The benchmarks of faults, as modules by name: `faults("drivers")`."""
+    place = str(Path(__file__).parents[2] / "benchmarks" / "faults")
+    sys.path.insert(0, place)
+    yield importlib.import_module
+    sys.path.remove(place)
+
+
+@pytest.fixture(scope="session")
+def postgresql(faults: Any) -> Iterator[Any]:
+    """A server of the tests' own, on 127.0.0.1; see `benchmarks/faults/postgresql.py`."""
+    pytest.importorskip("psycopg")
+    kind = faults("postgresql").Server
+    if lacking := kind.lacking():
+        pytest.skip(lacking)
+    with kind() as server:
+        yield server
 
 
 @pytest.fixture

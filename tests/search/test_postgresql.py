@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import gc
-import os
-import shutil
-import socket
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -18,53 +14,21 @@ import leadline as ll
 from leadline.search.folder import study_names
 from leadline.search.study import Study
 
-PASSWORD = "s3cr3t-of-ann"
-BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-AS_POSTGRES = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
-
 pytestmark = [
-    pytest.mark.skipif(not BINARIES, reason="PostgreSQL isn't installed (no /usr/lib/postgresql/*/bin/initdb)"),
     # Optuna's own functions (`optuna.load_study`, ...) leave the connections of a URL to the garbage collector.
     pytest.mark.filterwarnings("ignore:.*was deleted while still open:ResourceWarning"),
     pytest.mark.filterwarnings("ignore:.*BaseConnection.__del__:pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.skipif(bool(AS_POSTGRES) and not shutil.which("runuser"), reason="root can't start PostgreSQL"),
 ]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """The address of a fresh server on 127.0.0.1, with a database `studies` that `ann` opens with a password."""
-    pytest.importorskip("psycopg")
-    binaries = BINARIES[-1].parent
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        port = listening.getsockname()[1]
-    folder = Path(tempfile.mkdtemp(prefix="leadline-postgresql-"))  # short, and the server's own user reaches it
-    folder.chmod(0o777)
-    (folder / "password").write_text(PASSWORD)
+PASSWORD = "s3cr3t-of-ann"
 
-    def call(program: str, *arguments: str) -> None:
-        command = [*AS_POSTGRES, str(binaries / program), *arguments]
-        # into a file: the server inherits the output and would keep a pipe open
-        with open(folder / "output", "ab") as output:
-            ran = subprocess.run(
-                command, cwd=folder, stdout=output, stderr=output, stdin=subprocess.DEVNULL, timeout=60
-            )
-        assert ran.returncode == 0, (folder / "output").read_text()
 
-    data = str(folder / "data")
-    try:
-        call(
-            "initdb", "-D", data, "-U", "ann", "-A", "scram-sha-256", "--pwfile", str(folder / "password"), "--no-sync"
-        )
-        options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-        call("pg_ctl", "-D", data, "-o", options, "-l", str(folder / "data/server.log"), "-w", "start")
-        try:
-            yield f"postgresql+psycopg://ann:{PASSWORD}@127.0.0.1:{port}/postgres"
-        finally:
-            call("pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+@pytest.fixture
+def server(postgresql: Any) -> str:
+    """The address of a database that `ann` opens with a password."""
+    assert PASSWORD in postgresql.url
+    return str(postgresql.url)
 
 
 @pytest.fixture

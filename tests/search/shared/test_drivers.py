@@ -1,0 +1,61 @@
+"""Real processes on one study, and a real PostgreSQL that fails them: short forms of `benchmarks/faults/drivers.py`."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from leadline.search.shared import leases
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning"),  # what forks trains nothing
+    pytest.mark.filterwarnings("ignore:.*BaseConnection.__del__:pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture
+def drivers(faults: Any, postgresql: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.chdir(tmp_path)
+    module: ModuleType = faults("drivers")
+    return module
+
+
+def test_processes_that_open_a_new_study_together_run_each_trial_once(
+    drivers: Any, postgresql: Any, tmp_path: Path
+) -> None:
+    found = drivers.cold(postgresql, tmp_path, rounds=2, drivers=4)
+    assert found["errors"] == []
+    assert not any(found["wrong"].values()), found
+
+
+def test_a_server_that_hangs_up_and_restarts_loses_nothing(faults: Any, drivers: Any, tmp_path: Path) -> None:
+    with faults("postgresql").Server() as own:  # the others' connections are left alone
+        found = drivers.faults(own, tmp_path, terminations=4, restarts=2, drivers=2)
+    assert (found["terminate"], found["restart"]) == (4, 2)
+    assert not any(found["wrong"].values()), found
+
+
+def test_a_driver_that_slept_writes_nothing_late(drivers: Any, postgresql: Any, tmp_path: Path) -> None:
+    found = drivers.sleep(postgresql, tmp_path, rounds=1)
+    assert not any(found["wrong"].values()), found
+    assert found["sleeper"] == {"told it was fenced": 1}
+
+
+def test_the_trials_of_a_driver_that_was_killed_are_run_by_the_others(
+    drivers: Any, postgresql: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "LEASE", 2.0)
+    together = drivers.Drivers(postgresql.url, "killed", tmp_path, 2, sleep=0.3, trials=12)
+    together.go()
+    drivers.wait_for(lambda: len({note["pid"] for note in together.notes.all("began")}) == 2, 60)
+    killed = together.processes[0]
+    os.kill(killed.pid, signal.SIGKILL)
+    together.join(90)
+    assert not together.alive
+    wrong = together.wrong(begun_once=False)
+    assert not any(wrong.values()), wrong
