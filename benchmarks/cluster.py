@@ -129,10 +129,10 @@ def scaling(each: int, seconds: float) -> None:
 
 
 class Simulated:
-    """An executor whose workers are numbers: each reports its trial's epochs at once, one turn an epoch for all."""
+    """An executor whose workers are numbers, that take no time; `together` of their messages are answered at once."""
 
-    def __init__(self, workers: int, epochs: int) -> None:
-        self.workers, self.epochs = workers, epochs
+    def __init__(self, workers: int, epochs: int, together: int) -> None:
+        self.workers, self.epochs, self.together = workers, epochs, together
         self.seconds = 0.0  # of the scheduler
         self.reports = self.trials = 0
 
@@ -141,11 +141,11 @@ class Simulated:
         told: list[tuple[int, list[Event]]] = [(worker, [Ready(1, "cpu")]) for worker in range(self.workers)]
         while told:
             again: list[tuple[int, list[Event]]] = []
-            for worker, events in told:
+            for place in range(0, len(told), self.together):
                 began = time.perf_counter()
-                commands = scheduler.handle(worker, *events)
+                commands = scheduler.handle_all(told[place : place + self.together])
                 self.seconds += time.perf_counter() - began
-                for _, command in commands:
+                for worker, command in commands:
                     if isinstance(command, Start):
                         at[worker] = command.number, 0
                     if isinstance(command, Close):
@@ -165,20 +165,21 @@ class Simulated:
 def feeding(workers: int, epochs: int) -> None:
     """Answers simulated workers."""
     space = ll.Space(depth=ll.Int(1, 5), dropout=ll.Float(0.0, 0.6), lr=ll.Float(1e-4, 1e-1, log=True))
-    for strategy in ("random", "tpe"):
-        simulated: dict[int, Simulated] = {}
+    for strategy, together in (("random", 1), ("random", 100), ("tpe", 100)):
+        seconds: dict[int, Simulated] = {}
         for reported in (1, epochs):
-            simulated[reported] = executors.EXECUTORS["inline"] = Simulated(workers, reported)
+            seconds[reported] = executors.EXECUTORS["inline"] = Simulated(workers, reported, together)
             with tempfile.TemporaryDirectory() as folder:
                 study = ll.Study("feeding", space, strategy=strategy, executor="inline", storage=folder, mlflow=None)
-                study.run(lambda trial: 0.0, trials=2 * workers, progress=False)
-        few, many = simulated[1], simulated[epochs]
+                study.run(lambda trial: 0.0, trials=workers, progress=False)
+        few, many = seconds[1], seconds[epochs]
         report = 1000 * (many.seconds - few.seconds) / (many.reports - few.reports)
         trial = 1000 * few.seconds / few.trials - report
-        second = (trial + epochs * report) / 1000 * workers
+        least = (trial + epochs * report) / 1000 * workers
         print(
-            f"{strategy}: {workers} workers, {few.trials} trials: {trial:.2f} ms a trial and {report:.3f} ms a report: "
-            f"{workers} workers are fed if a trial of {epochs} epochs takes {second:.1f} s or more"
+            f"{strategy}, {together} messages together: {few.trials} trials, {trial:.2f} ms a trial, {report:.3f} ms a "
+            f"report: {workers} workers are fed if a trial of {epochs} epochs takes {least:.1f} s or more",
+            flush=True,
         )
     _listen(workers)
 

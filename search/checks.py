@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Problem
+from .executors import ray
 from .limits import limit_problems
 from .run import devices_of
 from .settings import device_problems, gathered, goal_problems
@@ -34,6 +35,9 @@ def run_problems(study: Study, objective: Callable[..., Any] | None, budget: Bud
     found += missing
     if study.goals.several and not missing and not study.trainer_problems:
         found += goal_problems(study, devices_of(study))
+    if study.executor == "ray":
+        with gathered(found, "address"):
+            ray.require_reachable(study.address)
     work = study.work(objective) if objective or study.trainer else None
     if work is not None and study.executor in ("processes", "ray") and not study.travels(work):
         found.append(

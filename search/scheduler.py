@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from ..errors import SettingsError, SpaceExhausted, StudyError, StudyFailed
@@ -123,7 +123,11 @@ class Scheduler:
         Whatever an answer builds on is durable before it is given. Reports that nobody waits for are made durable
         together: a trial that lost them would report them again.
         """
-        commands = [command for event in events for command in self._answer(worker, event)]
+        return self.handle_all([(worker, events)])
+
+    def handle_all(self, said: Iterable[tuple[int, Sequence[Event]]]) -> list[tuple[int, Command]]:
+        """Answers what several workers have said, as `handle` does, with one wait for the disk."""
+        commands = [answer for worker, events in said for event in events for answer in self._answer(worker, event)]
         self.ledger.commit(older_than=0.0 if commands else TOGETHER)
         return commands
 

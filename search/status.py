@@ -66,7 +66,8 @@ class Status:
 
 def status_of(study: Study) -> Status:
     """Returns how a study gets on. Reads, writes nothing, and imports none of its code."""
-    trials, events = study.trials, list(read_log(study.folder.path))
+    events = list(read_log(study.folder.path))
+    trials = study.trials  # only now: what the log tells of trials they know
     began = max((place for place, event in enumerate(events) if event["event"] == BEGAN), default=None)
     run = [] if began is None else events[began:]
     state, why = _state(study, run)

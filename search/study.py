@@ -57,7 +57,8 @@ class Study:
     default the metric's own. `strategy` is a name (see `leadline.search.strategies.STRATEGIES`), a mapping of a
     name and options, or an Optuna sampler; `pruner` the same (`leadline.search.pruners.PRUNERS`, an Optuna pruner).
     `limits` are the most `parameters`, `flops` (of predicting an example) and `memory` (bytes of training it, or
-    "8GB") that a network may take: what would take more is never proposed. `storage` is a folder
+    "8GB") that a network may take: what would take more is never proposed; and the most `seconds` that a trial may
+    train, and `epoch_seconds` an epoch take (or "10m"): then it fails. `storage` is a folder
     (`leadline-studies` by default), a database's URL, or an Optuna storage. `executor` is "inline", "processes",
     "ray" (the cluster at `address`, HOST:PORT, by default the one that runs here) or "auto": processes where all that
     is trained can be imported, else inline. `devices` is "auto", or a device's
@@ -97,11 +98,11 @@ class Study:
         seed: int = 0,
         storage: str | Path | BaseStorage | None = None,
         executor: str = "auto",
-        address: str | None = None,
         devices: str | Collection[str] = "auto",
         lanes: str | int = "auto",
         plan: str = "auto",
         workers: str | int = "auto",
+        address: str | None = None,
         keep: int = 5,
         mlflow: str | Mapping[str, Any] | None = "auto",
         limits: Mapping[str, Any] | Limits | None = None,

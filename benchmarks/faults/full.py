@@ -49,7 +49,7 @@ def main() -> None:
             study = Disturbed(Path(name) / f"size-{size}", text)
             place = study.own.parent
             place.mkdir()
-            mount = ["mount", "-t", "tmpfs", "-o", f"size={needed * size // args.sizes}", "tmpfs", str(place)]
+            mount = ["mount", "-t", "tmpfs", "-o", f"size={needed * size // (args.sizes + 1)}", "tmpfs", str(place)]
             subprocess.run(mount, check=True)
             try:
                 found = judged(study, study.finish())

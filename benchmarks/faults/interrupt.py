@@ -48,7 +48,8 @@ def main() -> None:
             study = Disturbed(Path(name) / str(place), text)
             while True:
                 study.start()
-                if not signals or study.wait(draws.uniform(0.05, 0.6) * seconds) is not None:
+                ended = study.wait(draws.uniform(0.05, 0.6) * seconds if signals else 600)
+                if ended is not None or not signals:
                     break
                 number = signals.pop()
                 os.killpg(study.driver, number)
@@ -60,9 +61,7 @@ def main() -> None:
                 found["too late"] += waits[-1] > LONGEST
                 found["orphans"] += study.orphans()
                 print(f"{number.name}: exit code {code} after {waits[-1]:.2f} s", file=sys.stderr, flush=True)
-            if not study.processes():
-                study.start()
-            assert study.wait(600) == 0, study.output
+            assert ended == 0, study.output
             found["tracebacks"] += study.output.count("Traceback")
             found["unlike the undisturbed"] += study.facts() != wanted
     waits.sort()

@@ -88,8 +88,9 @@ def survive(
             study.start(environment)
             began = time.monotonic()
             code = study.wait(seconds)
-            if code == 0:
-                break  # it didn't come to that: the next study will
+            if code == 0:  # it didn't come to that: the next study will
+                environment |= {"FAULT_AT": "1"} if environment else {}
+                break
             if code is None:
                 study.kill()
             else:

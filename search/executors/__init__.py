@@ -17,7 +17,12 @@ class Executor(Protocol):
     """Runs `work` on one worker a job until the scheduler has closed them all, or is interrupted."""
 
     def __call__(self, work: Work, jobs: Sequence[Job], scheduler: Scheduler) -> None:
-        """Returns when all is done. Raises what the scheduler raises; no worker outlives the call."""
+        """Returns when all is done. Raises what the scheduler raises; no worker outlives the call.
+
+        What a worker says goes to `scheduler.handle`, that it is gone to `scheduler.lost`; one that is `overdue` is
+        killed with all that it has started, and then lost as others are. A fresh one takes its place while the
+        scheduler `has_work`.
+        """
 
 
 EXECUTORS: dict[str, Executor] = {"inline": inline.run, "processes": processes.run, "ray": ray.run}

@@ -83,9 +83,11 @@ class WorkerActor:
 class Crew:
     """The workers of one run, as many as the cluster has room for, but `most` at the most."""
 
-    def __init__(self, ray: Any, work: Work, job: Job, most: int | None) -> None:
+    def __init__(self, ray: Any, work: Work, job: Job, most: int | None, trials: int | None) -> None:
         self.ray, self.most, self.gpus = ray, most, int(job.device != "cpu")
         self.workers: dict[int, WorkerActor] = {}
+        if trials is not None:  # else the first worker that is ready would take more than its share
+            job = replace(job, most_lanes=max(1, min(job.most_lanes, trials // max(1, self.wanted))))
         self._sent, self._paths = pickle.dumps((work, job)), [str(Path(path).absolute()) for path in sys.path]
         # A GPU is what is scarce on its node; on a CPU a worker is one thread.
         needs = {"num_gpus": self.gpus, "num_cpus": 1 - self.gpus}
@@ -99,12 +101,17 @@ class Crew:
         resource = "GPU" if self.gpus else "CPU"
         return sum(int(node["Resources"].get(resource, 0)) for node in self.ray.nodes() if node["Alive"])
 
+    @property
+    def wanted(self) -> int:
+        """How many workers there are to be."""
+        return self.room if self.most is None else min(self.most, self.room)
+
     def grow(self) -> None:
         """Starts workers for the nodes that have come."""
         if time.monotonic() - self._looked < LOOK:
             return
         self._looked = time.monotonic()
-        wanted = self.room if self.most is None else min(self.most, self.room)
+        wanted = self.wanted
         while len(self.workers) < wanted:
             index = next(self._indices)
             self.workers[index] = WorkerActor(index, self._actor.remote(self._paths, self._sent))
@@ -168,7 +175,7 @@ def run(
     if isinstance(work, Objective):
         jobs = [replace(job, folder=None) for job in jobs]  # its workers write nothing, so nothing need be shared
     with _joined(address) as ray:
-        crew = next((crew for job in jobs if (crew := Crew(ray, work, job, most)).room), None)
+        crew = next((crew for job in jobs if (crew := Crew(ray, work, job, most, scheduler.trials)).room), None)
         if crew is None:
             devices = " or ".join("a CPU" if job.device == "cpu" else "a GPU" for job in jobs)
             raise SettingsError(f"no node of the Ray cluster has {devices}: add one that has, or take another `device`")
@@ -177,14 +184,13 @@ def run(
             while not scheduler.interrupted and (scheduler.has_work or any(w.ready for w in crew.workers.values())):
                 if scheduler.has_work:
                     crew.grow()
-                for worker, said in crew.heard(TICK):
-                    if isinstance(said, Said):
-                        events = worker.take(said)
-                        stillborn = 0 if worker.ready else stillborn
-                        if events:
-                            crew.send(scheduler.handle(worker.index, *events))
-                        if not said.left:
-                            continue
+                heard = list(crew.heard(TICK))
+                events = [(worker.index, worker.take(said)) for worker, said in heard if isinstance(said, Said)]
+                crew.send(scheduler.handle_all(events))
+                for worker, said in heard:
+                    stillborn = 0 if worker.ready else stillborn
+                    if isinstance(said, Said) and not said.left:
+                        continue
                     crew.remove(worker)
                     if worker.index in scheduler.closed:
                         continue
@@ -232,15 +238,14 @@ def _joined(address: str | None) -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
-    address = address or os.environ.get("RAY_ADDRESS") or "auto"
-    _require_reachable(address)
+    require_reachable(address)
     here = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGTERM)  # Ray puts one of its own in its place, which leaves at once
     own: Any = sys.modules["ray._private.worker"]
     printed = vars(own).get("print_to_stdstream")
     own.print_to_stdstream = lambda data, **_: logger.info("%s", data)  # else a node's end is told amid `--json`
     try:
-        ray.init(address, log_to_driver=False, logging_level="ERROR", namespace="leadline")
+        ray.init(_place(address), log_to_driver=False, logging_level="ERROR", namespace="leadline")
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise SettingsError(f"there is no Ray cluster to join ({str(error).splitlines()[0]}). {HOW_TO_START}") from None
     finally:
@@ -253,14 +258,19 @@ def _joined(address: str | None) -> Iterator[Any]:
         own.print_to_stdstream = printed
 
 
-def _require_reachable(address: str) -> None:
+def require_reachable(address: str | None) -> None:
     """Raises SettingsError if nobody is at HOST:PORT, of which Ray itself would be sure after two minutes."""
-    host, colon, port = address.rpartition(":")
-    if address == "auto":
+    place = _place(address)
+    host, colon, port = place.rpartition(":")
+    if place == "auto":
         return  # Ray looks for one on this machine
-    if not colon or "://" in address:  # "local" would have Ray start one
-        raise SettingsError(f"`address` must be HOST:PORT of a Ray cluster, but got {address!r}. {HOW_TO_START}")
+    if not colon or "://" in place:  # "local" would have Ray start one
+        raise SettingsError(f"`address` must be HOST:PORT of a Ray cluster, but got {place!r}. {HOW_TO_START}")
     try:
         socket.create_connection((host, int(port)), REACH).close()
     except (OSError, ValueError, OverflowError) as error:
-        raise SettingsError(f"there is no Ray cluster at {address} ({error}). {HOW_TO_START}") from None
+        raise SettingsError(f"there is no Ray cluster at {place} ({error}). {HOW_TO_START}") from None
+
+
+def _place(address: str | None) -> str:
+    return address or os.environ.get("RAY_ADDRESS") or "auto"

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from contracts.objectives import odd_ones_fail, rising, small_ones_prune_themselves
+from contracts.objectives import endless, odd_ones_fail, process_number, rising, small_ones_prune_themselves
+from contracts.waiting import eventually, lives
 
 import leadline as ll
 
@@ -102,4 +109,55 @@ class ExecutorContract:
         study = digits(data=str(folder / "nowhere.csv"), executor=self.executor)
         with pytest.raises(ll.UsageError, match=r"nowhere\.csv"):
             study.run(trials=2, progress=False)
+        assert not folder.exists()
+
+
+class SeparateContract(ExecutorContract):
+    """The suite of those whose workers are processes of their own."""
+
+    def test_every_worker_is_gone_when_the_run_ends(self, study: Make) -> None:
+        done = study(workers=2).run(process_number, trials=6, progress=False)
+        processes = {int(trial.value or 0) for trial in done.trials}
+        assert os.getpid() not in processes
+        assert eventually(lambda: not any(map(lives, processes)))
+
+    def test_a_worker_that_hears_nothing_is_ended_within_seconds_of_a_stop(self, study: Make, tmp_path: Path) -> None:
+        pid, stopped = tmp_path / "pid", list[float]()
+        going = study(space=ll.Space(x=ll.Int(0, 9), pid=str(pid)))
+
+        def stop() -> None:
+            if eventually(lambda: pid.exists() and bool(pid.read_text())):
+                stopped.append(time.monotonic())
+                going.stop()
+
+        stopper = threading.Thread(target=stop)
+        stopper.start()
+        going.run(endless, trials=1, progress=False)
+        stopper.join()
+        assert time.monotonic() - stopped[0] < 10
+        assert eventually(lambda: not lives(int(pid.read_text())))
+        assert [trial.state for trial in going.trials] == ["running"]
+
+    def test_a_worker_leaves_when_its_driver_is_killed(self, tmp_path: Path) -> None:
+        pid = tmp_path / "pid"
+        script = f"""
+        import leadline as ll
+        from contracts.objectives import endless
+        space, here = ll.Space(x=ll.Int(0, 9), pid={str(pid)!r}), {str(tmp_path)!r}
+        ll.Study("orphans", space, executor={self.executor!r}, storage=here, mlflow=None).run(endless, trials=1)
+        """
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        driver = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], env=environment)
+        try:
+            assert eventually(lambda: pid.exists() and bool(pid.read_text()))
+        finally:
+            driver.kill()
+            driver.wait()
+        assert eventually(lambda: not lives(int(pid.read_text())))
+
+    def test_what_cannot_travel_is_one_error_that_names_the_fix(self, study: Make, folder: Path) -> None:
+        fix = f"executor: {self.executor}.*move your functions into a module of their own"
+        with pytest.raises(ll.SettingsError, match=fix) as caught:
+            study().run(lambda trial: 0.0, trials=2)
+        assert len(caught.value.problems) == 1
         assert not folder.exists()

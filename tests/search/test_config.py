@@ -280,6 +280,12 @@ seed: x
         assert any(":10: " in text and "`memory` must be a size" in text for text in told)
         assert any(":11: " in text and "Did you mean `parameters`?" in text for text in told)
 
+    def test_a_clusters_address_needs_the_executor_that_goes_there(self, write: Write) -> None:
+        (told,) = problems_of(write(GOOD + "address: 10.0.0.1:6379\n"))
+        assert told.endswith("`address` is a Ray cluster's: it goes with `executor: ray`")
+        (told,) = problems_of(write(GOOD + "address: 127.0.0.1:1\nexecutor: ray\n"))
+        assert "there is no Ray cluster at 127.0.0.1:1" in told
+
     def test_a_mapping_is_asked_for_in_words(self, write: Write) -> None:
         assert "`limits` must be a mapping, but got '8GB'" in "\n".join(problems_of(write(GOOD + "limits: 8GB\n")))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -96,25 +97,31 @@ def test_a_study_killed_at_four_moments_ends_with_the_trials_of_one_that_was_lef
     assert not list(disturbed.glob("leadline-studies/digits/trials/*/checkpoint*")), "a checkpoint was left behind"
 
 
-def workers(driver: int) -> list[int]:
-    """Returns the worker processes of a driver."""
-    stats = (place.read_text().rsplit(")", 1) for place in Path("/proc").glob("[0-9]*/stat") if place.exists())
-    children = [int(name.split()[0]) for name, rest in stats if int(rest.split()[1]) == driver]
-    return [child for child in children if WORKER in Path(f"/proc/{child}/cmdline").read_text()]
+def worker_of(driver: int) -> int | None:
+    """Returns the process of a driver's worker; None while there is none."""
+    for child in Path(f"/proc/{driver}/task/{driver}/children").read_text().split():
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            if WORKER in Path(f"/proc/{child}/cmdline").read_text():
+                return int(child)
+    return None
 
 
-@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="workers are found in Linux's /proc")
+@pytest.mark.skipif(not Path(f"/proc/self/task/{os.getpid()}/children").exists(), reason="workers are found in /proc")
 def test_a_study_whose_worker_is_killed_comes_out_as_one_that_was_left_alone(tmp_path: Path) -> None:
     alone, disturbed = tmp_path / "alone", tmp_path / "disturbed"
     finish(alone)
     process = start(disturbed)
-    for moment in MOMENTS[1:3]:
-        deadline = time.monotonic() + 60
-        while lines(disturbed) < moment * lines(alone) or not workers(process.pid):
-            assert process.poll() is None, (disturbed / "output").read_text()
-            assert time.monotonic() < deadline
-            time.sleep(0.002)
-        os.kill(workers(process.pid)[0], signal.SIGKILL)
-    assert process.wait(100) == 0, (disturbed / "output").read_text()
+    try:
+        for moment in MOMENTS[1:3]:
+            deadline = time.monotonic() + 60
+            while (worker := worker_of(process.pid)) is None or lines(disturbed) < moment * lines(alone):
+                assert process.poll() is None, (disturbed / "output").read_text()
+                assert time.monotonic() < deadline
+                time.sleep(0.002)
+            os.kill(worker, signal.SIGKILL)
+        assert process.wait(100) == 0, (disturbed / "output").read_text()
+    finally:
+        process.kill()
+        process.wait()
     assert unclocked(disturbed) == unclocked(alone)
     assert any("SIGKILL" in fault for trial in trials(disturbed) for fault in trial.faults)

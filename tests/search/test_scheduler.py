@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable
 from itertools import pairwise
@@ -147,6 +148,16 @@ def test_what_an_answer_builds_on_is_durable_before_it_is_given(make: Make) -> N
     assert make(trials=2).ledger.trials[0].curve == {2: 0.9}
     scheduler.handle(0, complete(0))
     assert states(make(trials=2)) == ["complete", "running"]
+
+
+def test_what_several_workers_say_is_made_durable_together(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    scheduler, waits = make(trials=4), list[int]()
+    assert started(scheduler.handle_all([(0, [Ready(1, "cpu")]), (1, [Ready(1, "cpu")])])) == [(0, 0), (1, 1)]
+    fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (waits.append(descriptor), fsync(descriptor))[1])
+    assert started(scheduler.handle_all([(1, [complete(1)]), (0, [complete(0)])])) == [(1, 2), (0, 3)]
+    assert len(waits) == 1
+    assert states(make(trials=4)) == ["complete", "complete", "running", "running"]
 
 
 def test_when_the_time_is_up_every_trial_is_told_once_and_nothing_new_begins(make: Make) -> None:

@@ -504,6 +504,11 @@ class TestWrongSettings:
         assert "Did you mean `asha`?" in str(caught.value)
         assert not folder.exists()
 
+    def test_on_a_cluster_a_device_is_one_of_each_node(self, plain: Make) -> None:
+        with pytest.raises(ll.SettingsError, match=r'"auto", "cpu" or "cuda" with `executor: ray`.*cuda:1') as caught:
+            plain(executor="ray", devices="cuda:1", address=6379)
+        assert {problem.where for problem in caught.value.problems} == {("device",), ("address",)}
+
     def test_a_parameter_that_nobody_takes_is_told_before_the_first_trial(self, digits: Make, folder: Path) -> None:
         space = ll.Space(depth=1, dropuot=ll.Float(0, 0.5), epohcs=3)
         with pytest.raises(ll.SettingsError) as caught:

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-import textwrap
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from contracts.executor import ExecutorContract
-from contracts.objectives import endless, rising, three_kills_its_process, waits_for_the_file_go
-from contracts.waiting import eventually, lives
+from contracts.executor import SeparateContract
+from contracts.objectives import rising, three_kills_its_process, waits_for_the_file_go
+from contracts.waiting import eventually
 
 import leadline as ll
 
@@ -49,7 +45,7 @@ def count(folder: Path, pattern: str) -> int:
     return len(list(folder.glob(pattern)))
 
 
-class TestRay(ExecutorContract):
+class TestRay(SeparateContract):
     executor = "ray"
 
 
@@ -82,56 +78,10 @@ def test_a_node_that_joins_is_used_and_one_that_is_lost_takes_no_study_with_it(
     assert capsys.readouterr().out == ""  # where `--json` prints, Ray's daemons would tell of it
 
 
-def test_a_worker_that_hears_nothing_is_ended_within_seconds_of_a_stop(plain: Make, tmp_path: Path) -> None:
-    pid = tmp_path / "pid"
-    study = plain(space=ll.Space(x=ll.Int(0, 9), pid=str(pid)), executor="ray")
-    stopped = []
-
-    def stop() -> None:
-        if eventually(lambda: pid.exists() and bool(pid.read_text())):
-            stopped.append(time.monotonic())
-            study.stop()
-
-    stopper = threading.Thread(target=stop)
-    stopper.start()
-    study.run(endless, trials=2, progress=False)
-    stopper.join()
-    assert time.monotonic() - stopped[0] < 10
-    assert eventually(lambda: not lives(int(pid.read_text())))
-    assert [trial.state for trial in study.trials] == ["running"]
-
-
-def test_a_worker_leaves_when_its_driver_is_killed(tmp_path: Path) -> None:
-    pid = tmp_path / "pid"
-    script = f"""
-    import leadline as ll
-    from contracts.objectives import endless
-    space = ll.Space(x=ll.Int(0, 9), pid={str(pid)!r})
-    ll.Study("orphans", space, executor="ray", storage={str(tmp_path)!r}, mlflow=None).run(endless, trials=1)
-    """
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    driver = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], env=environment)
-    try:
-        assert eventually(lambda: pid.exists() and bool(pid.read_text()))
-    finally:
-        driver.kill()
-        driver.wait()
-    assert eventually(lambda: not lives(int(pid.read_text())))
-
-
 def test_terminating_is_still_the_programs_own_affair(plain: Make) -> None:
     handler = signal.getsignal(signal.SIGTERM)
     plain(executor="ray").run(rising, trials=1, progress=False)
     assert signal.getsignal(signal.SIGTERM) is handler
-
-
-def test_what_cannot_travel_is_one_error_that_names_the_fix(plain: Make, folder: Path) -> None:
-    with pytest.raises(
-        ll.SettingsError, match=r"executor: ray.*move your functions into a module of their own"
-    ) as caught:
-        plain(executor="ray").run(lambda trial: 0.0, trials=2)
-    assert len(caught.value.problems) == 1
-    assert not folder.exists()
 
 
 def test_where_there_is_no_gpu_a_study_that_wants_one_says_so(plain: Make) -> None:
@@ -140,6 +90,7 @@ def test_where_there_is_no_gpu_a_study_that_wants_one_says_so(plain: Make) -> No
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1", "local", "ray://127.0.0.1:10001"])
-def test_no_cluster_is_an_error_that_says_how_to_start_one(plain: Make, address: str) -> None:
+def test_no_cluster_is_an_error_that_says_how_to_start_one(plain: Make, folder: Path, address: str) -> None:
     with pytest.raises(ll.SettingsError, match="ray start --head"):
         plain(executor="ray", address=address).run(rising, trials=1, progress=False)
+    assert not folder.exists()
