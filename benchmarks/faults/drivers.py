@@ -7,9 +7,10 @@
 `cold`: so many processes, forked once everything is imported, open one new study in an empty database at the same
 moment and run it together; 32 trials of a space of 32 configurations, by `grid`, `random` and `tpe` in turn. `faults`:
 four drivers, while connections are ended by `pg_terminate_backend` at random and the server is restarted, `fast` and
-`immediate` in turn. `sleep`: one of three drivers, with leases of 2 seconds, is stopped by SIGSTOP at a random moment,
-until the others have finished the study without it; then it is continued. Each prints one JSON object, and exits 1 if
-anything is lost, doubled, or late. What a trial came to is noted outside the database, once its driver has gone on.
+`immediate` in turn. `sleep`: one of three drivers, with leases of 2 seconds, is stopped by SIGSTOP at a random moment
+in which it has a trial, until the others have finished the study without it; then it is continued. Each prints one
+JSON object, and exits 1 if anything is lost, doubled, or late. What a trial came to is noted outside the database, once
+its driver has gone on.
 """
 
 from __future__ import annotations
@@ -245,12 +246,16 @@ def sleep(server: Server, folder: Path, *, rounds: int, seed: int = 0) -> dict[s
     kept, leases.LEASE = leases.LEASE, 2.0
     try:
         for index in range(rounds):
-            together = Drivers(server.url, f"sleep-{index}", folder, 3, sleep=0.2, trials=20)
+            together = Drivers(server.url, f"sleep-{index}", folder, 3, sleep=0.5, trials=24)
             together.go()
-            wait_for(lambda together=together: len(together.notes.all("began")) >= 4, 120)
-            time.sleep(moments.uniform(0.0, 0.5))
             sleeper, *others = together.processes
-            os.kill(sleeper.pid or 0, signal.SIGSTOP)
+            wait_for(lambda together=together: len({note["pid"] for note in together.notes.all("began")}) == 3, 120)
+            while True:
+                time.sleep(moments.uniform(0.0, 0.5))
+                os.kill(sleeper.pid or 0, signal.SIGSTOP)
+                if running(server, sleeper.pid or 0):
+                    break
+                os.kill(sleeper.pid or 0, signal.SIGCONT)  # it had nothing that others could take over
             deadline = time.monotonic() + 120
             for process in others:
                 process.join(max(0.0, deadline - time.monotonic()))
@@ -268,6 +273,18 @@ def sleep(server: Server, folder: Path, *, rounds: int, seed: int = 0) -> dict[s
     finally:
         leases.LEASE = kept
     return {"rounds": rounds, "wrong": dict(wrong), "sleeper": dict(said)}
+
+
+def running(server: Server, pid: int) -> int:
+    """Returns how many trials a process has running, as the others see it."""
+    with database(server) as connection:
+        found = connection.execute(
+            "SELECT count(*) FROM trials t JOIN trial_system_attributes a ON a.trial_id = t.trial_id "
+            "JOIN leadline_drivers d ON a.value_json = to_json(d.driver)::text "
+            "WHERE t.state = 'RUNNING' AND a.key = 'leadline:driver' AND d.pid = %s",
+            (pid,),
+        ).fetchone()
+    return int(found[0]) if found else 0
 
 
 def state(server: Server) -> list[Any]:
