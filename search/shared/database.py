@@ -83,7 +83,7 @@ def retried(call: Callable[[], _Result], again: Callable[[BaseException], bool] 
 
     Raises StudyError if the database is away for longer.
     """
-    deadline, pause, undone = time.monotonic() + AWAY, PAUSES[0], 0
+    deadline, pause, undone = 0.0, PAUSES[0], 0
     while True:
         try:
             return call()
@@ -91,6 +91,7 @@ def retried(call: Callable[[], _Result], again: Callable[[BaseException], bool] 
             undone += isinstance(error.__cause__ or error, InvalidRequestError)
             if not again(error) or undone > UNDONE:
                 raise
+            deadline = deadline or time.monotonic() + AWAY  # from the first failure: a call may have slept before
             if time.monotonic() > deadline:
                 reason = str(error.__cause__ or error).splitlines()[0]
                 raise StudyError(

@@ -103,7 +103,7 @@ class Lease:
         """Takes the lease, and begins to renew it."""
 
         def insert() -> None:
-            with self.engine.begin() as connection:
+            with self._connection() as connection:
                 connection.execute(FORGET, {"study": self.study, "kept": KEPT})
                 connection.execute(JOIN, {**self._own, "host": socket.gethostname(), "pid": os.getpid()})
 
@@ -118,7 +118,7 @@ class Lease:
         self._over.set()
         self._thread.join()
         try:
-            with self.engine.begin() as connection:
+            with self._connection() as connection:
                 connection.execute(LEAVE, self._own)
         except DBAPIError as error:
             if not is_lost(error):
@@ -167,11 +167,15 @@ class Lease:
     def _own(self) -> dict[str, object]:
         return {"study": self.study, "driver": self.id, "fence": self.fence, "lease": LEASE}
 
+    def _connection(self) -> Connection:
+        """Returns a connection whose every statement is committed by itself: one who is stopped then locks nothing."""
+        return self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+
     def _keep(self) -> None:
         """Renews the lease until it is given back, or lost; a database that is away is tried again."""
         while not self._over.wait(LEASE / 3):
             try:
-                with self.engine.begin() as connection:
+                with self._connection() as connection:
                     if not self.renew(connection):
                         return  # the next commit says so
             except DBAPIError as error:
