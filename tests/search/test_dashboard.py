@@ -166,7 +166,8 @@ def test_a_study_that_runs_can_be_looked_at_and_a_note_taken_and_nothing_of_eith
 
         study.run(objective, trials=4, progress=False)
     assert [trial["state"] for trial in seen[0]["trials"]] == ["Running"]
-    assert {path.name for path in study.folder.path.iterdir()} <= {"journal.log", "journal.crc", "id", "lock", "log.jsonl"}
+    ours = {"journal.log", "journal.crc", "id", "lock", "log.jsonl"}
+    assert {path.name for path in study.folder.path.iterdir()} <= ours
     backend = optuna.storages.journal.JournalFileBackend(str(study.folder.journal))
     (kept,) = optuna.storages.JournalStorage(backend).get_all_studies()
     assert "the third is running" in json.dumps(kept.system_attrs)
