@@ -23,7 +23,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -55,15 +55,16 @@ class Heard(Scheduler):
     gone: ClassVar[set[int]] = set()
     late = 0
 
-    def handle(self, worker: int, *events: Event) -> list[Any]:
-        for event in events:
+    def handle_all(self, said: Iterable[tuple[int, Sequence[Event]]]) -> list[Any]:
+        said = list(said)
+        for worker, event in ((worker, event) for worker, events in said for event in events):
             if isinstance(event, Report | Ended):
                 Heard.late += worker in self.gone or self.running.get(event.number, (None,))[0] != worker
             if isinstance(event, Report):
                 self.reports[worker, event.number, event.epoch] += 1
             if isinstance(event, Ended):
                 self.ended[event.number] += 1
-        return super().handle(worker, *events)
+        return super().handle_all(said)
 
     def lost(self, worker: int, *words: Any, **more: Any) -> list[Any]:
         self.gone.add(worker)
@@ -97,7 +98,7 @@ def losses(trials: int, wanted: int, seconds: float) -> None:
     print(
         f"{lost} nodes lost under {trials} trials in {time.monotonic() - began:.0f} s: {dict(ended)}; "
         f"{len(Heard.gone)} workers lost; told twice: {twice}, after it was lost: {Heard.late}; "
-        f"trials that ended once: {sum(n == 1 for n in Heard.ended.values())}"
+        f"trials that ended once: {sum(n == 1 for n in Heard.ended.values())}; reports: {sum(Heard.reports.values())}"
     )
     made.shutdown()
 

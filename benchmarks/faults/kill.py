@@ -89,7 +89,7 @@ def survive(
             began = time.monotonic()
             code = study.wait(seconds)
             if code == 0:  # it didn't come to that: the next study will
-                environment |= {"FAULT_AT": "1"} if environment else {}
+                environment |= {"FAULT_AT": "2"} if environment else {}
                 break
             if code is None:
                 study.kill()
