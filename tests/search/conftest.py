@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import sys
@@ -60,6 +61,13 @@ def postgresql(faults: Any) -> Iterator[Any]:
         pytest.skip(lacking)
     with kind() as server:
         yield server
+
+
+@pytest.fixture
+def closed_at_once() -> Iterator[None]:
+    """Has psycopg's warnings of connections that a lost driver left open come in the test that they are of."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from leadline.search.folder import study_names
 from leadline.search.study import Study
 
 pytestmark = [
+    pytest.mark.usefixtures("closed_at_once"),
     # Optuna's own functions (`optuna.load_study`, ...) leave the connections of a URL to the garbage collector.
     pytest.mark.filterwarnings("ignore:.*was deleted while still open:ResourceWarning"),
     pytest.mark.filterwarnings("ignore:.*BaseConnection.__del__:pytest.PytestUnraisableExceptionWarning"),
@@ -60,7 +61,7 @@ def test_a_study_runs_and_goes_on_there(make: Callable[..., Study], server: str)
     assert [trial.number for trial in study.trials] == list(range(14))
     assert {trial.state for trial in study.trials} == {"complete", "pruned"}
     assert ll.load_study("there", server).trials == study.trials
-    assert study_names(server) == ["there"]
+    assert "there" in study_names(server)
     plain = optuna.load_study(study_name="there", storage=server)
     assert [trial.value for trial in plain.trials] == [trial.value for trial in study.trials]
 

@@ -13,6 +13,7 @@ import pytest
 from leadline.search.shared import leases
 
 pytestmark = [
+    pytest.mark.usefixtures("closed_at_once"),
     pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning"),  # what forks trains nothing
     pytest.mark.filterwarnings("ignore:.*BaseConnection.__del__:pytest.PytestUnraisableExceptionWarning"),
 ]

@@ -19,6 +19,7 @@ from leadline.search.shared import mirror as shared_mirror
 from leadline.search.study import Study
 
 pytestmark = [
+    pytest.mark.usefixtures("closed_at_once"),
     pytest.mark.filterwarnings("ignore:.*was deleted while still open:ResourceWarning"),  # of `optuna.load_study`
     pytest.mark.filterwarnings("ignore:.*BaseConnection.__del__:pytest.PytestUnraisableExceptionWarning"),
 ]
