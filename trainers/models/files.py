@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -13,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import DataError
+from ..data.readers import naming
 from ..data.readers.image_folder import SUFFIXES, files_in
 from ..data.readers.images import decoded
 from ..data.readers.npy import open_npy
 from ..data.readers.npz import read_inputs
-from ..data.readers.optional import one_line
 from ..data.readers.tables import read_frame
 from ..data.source import chunks
 from .model import Model
@@ -78,14 +77,14 @@ def _of_images(model: Model, paths: Sequence[Path]) -> Iterator[Predicted]:
     assert shape is not None
     for part in chunks(len(paths), int(np.prod(shape))):
         some = paths[part]
-        with _naming(some[0]):
+        with naming(some[0]):
             images = decoded(some, shape)
         for path, answer in zip(some, _answers(model, model.inputs.taken(images)), strict=True):
             yield Predicted(path, None, answer)
 
 
 def _of_rows(model: Model, path: Path) -> Iterator[Predicted]:
-    with _naming(path):
+    with naming(path):
         inputs = model.inputs.taken(_read(model, path))
         for row, answer in enumerate(_answers(model, inputs)):
             yield Predicted(path, row, answer)
@@ -104,16 +103,3 @@ def _read(model: Model, path: Path) -> Any:
         return array[None] if array.shape == model.inputs.shape else array  # one example alone
     columns = [column.name for column in model.inputs.columns or ()]
     return read_frame(path, label=columns[0], text=model.inputs.text, **model.card["data"]["read"])
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Has what goes wrong with a file name it."""
-    try:
-        yield
-    except DataError as error:
-        if str(path) in str(error):
-            raise
-        raise DataError(f"{path}: {error}") from error
-    except OSError as error:
-        raise DataError(f"{error.filename or path}: it can't be read: {error.strerror or one_line(error)}") from error

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,8 +60,15 @@ def read(path: Path, *, task: Task | None = None, **options: Any) -> Data:
     if reader is None:
         raise DataError(f"{path}: a data set is a file or a folder, and this is neither.")
     check_options(str(path.name), options, reader.options)
-    try:
+    with naming(path):
         return reader.read(path, task=task, **options)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Has what goes wrong with a file inside be a `DataError` that names it."""
+    try:
+        yield
     except DataError as error:
         if str(path) in str(error):
             raise
