@@ -521,7 +521,7 @@ def test_what_the_study_is_told_of_a_checkpoint_is_the_files_own_checksum(tmp_pa
     saved = [event for event in driver.events if isinstance(event, Saved)]
     place = tmp_path / "trials/00000"
     for event, name in zip(saved, ("checkpoint-before", "checkpoint"), strict=True):
-        assert f'"crc32":"{event.checksum}"'.encode() in (place / f"{name}.safetensors").read_bytes()
+        assert f'"checked":"{event.checksum}'.encode() in (place / f"{name}.safetensors").read_bytes()
 
 
 def test_a_disk_that_is_full_breaks_the_worker_and_leaves_the_last_checkpoint(tmp_path, monkeypatch):
