@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import logging
 import os
 import re
 import shutil
@@ -242,18 +241,6 @@ def open_storage(storage: str | Path | BaseStorage | None, folder: Folder, *, wr
             text = f"the storage {without_password(str(storage))} can't be opened: {reason}"
             raise SettingsError(text) from None  # the cause may have the password in its words
     return JournalStorage(JournalFile(folder.journal, read_only=not write))
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keeps Optuna's notes about opening a study from the user's terminal."""
-    logger = logging.getLogger("optuna")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def release(storage: BaseStorage) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import SettingsError, StudyError
 from ..spaces import Space
-from .folder import Folder, is_there, name_problem, open_storage, quiet, release, root_of, shown
+from ..trainers.quiet import quiet
+from .folder import Folder, is_there, name_problem, open_storage, release, root_of, shown
 from .storage import Mirror
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def settings_of(
     missing = SettingsError(f"there is no study `{name}` in {shown(storage, folder)}. `leadline ls` lists them")
     if not is_there(storage, folder):
         raise missing
-    with quiet():
+    with quiet("optuna"):
         durable = open_storage(storage, folder, write=False)
         try:
             mirror = Mirror.open(durable, name)

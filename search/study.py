@@ -14,13 +14,14 @@ import optuna
 
 from ..errors import Problem, SettingsError, StudyError
 from ..spaces import Space
+from ..trainers.quiet import quiet
 from ..trainers.references import travels
 from . import settings
 from .budget import UNBOUNDED, Budget
 from .checks import run_problems
 from .export import model_of
 from .faults import Faults
-from .folder import Folder, is_shared, is_there, locked, open_storage, quiet, release, root_of, shown
+from .folder import Folder, is_shared, is_there, locked, open_storage, release, root_of, shown
 from .goals import ONE, Goals, goals_of
 from .ledger import Ledger
 from .limits import NO_NETWORKS, Allowed, Limits, require_within_limits
@@ -468,7 +469,7 @@ class Study:
     # Opening
 
     def _open(self, *, write: bool) -> Ledger:
-        with quiet():
+        with quiet("optuna"):
             storage = open_storage(self.storage, self.folder, write=write)
             try:
                 mirror = Mirror.open(storage, self.name, self.goals.directions if write else None)

@@ -10,13 +10,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from contracts.commands import Leadline, runner
+from contracts.cores import one_core
 
 import leadline as ll
 from leadline import cli
@@ -58,49 +58,18 @@ def build(in_shape, classes, width):
 """
 
 
-@dataclass
-class Said:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Leadline = Callable[..., Said]
-
-
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty folder to work in, one core, and no tracking server of the developer's."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {sorted(cores)[os.getpid() % len(cores)]})
-    yield tmp_path
-    os.sched_setaffinity(0, cores)
+    with one_core():
+        yield tmp_path
 
 
 @pytest.fixture
 def leadline(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Leadline:
-    """Runs a command in this process, as `leadline ...` does."""
-
-    def say(*arguments: str) -> Said:
-        monkeypatch.setattr(sys, "argv", ["leadline", *arguments])
-        capsys.readouterr()
-        code: Any = 0
-        try:
-            cli.main()
-        except SystemExit as ending:
-            code = ending.code or 0
-        captured = capsys.readouterr()
-        return Said(code, captured.out, captured.err)
-
-    return say
+    return runner(monkeypatch, capsys)
 
 
 @pytest.fixture

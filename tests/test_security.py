@@ -14,14 +14,14 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from contracts.commands import Leadline, runner
 
 import leadline as ll
-from leadline import cli
 from leadline.search import serving
 from leadline.search.analysis.comparison import compare
 from leadline.search.completion import among
@@ -31,7 +31,6 @@ from leadline.search.objective import Objective
 ROOT = Path(ll.__file__).parent
 FILES = sorted(path for path in (*ROOT.glob("*.py"), *ROOT.glob("s*/**/*.py"), *ROOT.glob("trainers/**/*.py")))
 PASSWORD = "hunter2" + "-in-the-clear"
-Say = Callable[..., tuple[int, str, str]]
 
 
 def calls(path: Path) -> Iterator[tuple[str, ast.Call]]:
@@ -156,24 +155,12 @@ executor: inline
 
 
 @pytest.fixture
-def leadline(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Say:
-    """Runs a command in this process; returns its exit code and what it printed."""
-
-    def say(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["leadline", *arguments])
-        capsys.readouterr()
-        code: Any = 0
-        try:
-            cli.main()
-        except SystemExit as ending:
-            code = ending.code or 0
-        return code, *capsys.readouterr()
-
-    return say
+def leadline(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Leadline:
+    return runner(monkeypatch, capsys)
 
 
 @pytest.fixture
-def marked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leadline: Say) -> Path:
+def marked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leadline: Leadline) -> Path:
     """A finished study whose module leaves a mark when it is imported, and isn't imported yet; returns the mark."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
@@ -187,7 +174,7 @@ def marked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leadline: Say) -> Pa
     return mark
 
 
-def test_what_only_reads_a_study_imports_none_of_its_code(marked: Path, leadline: Say) -> None:
+def test_what_only_reads_a_study_imports_none_of_its_code(marked: Path, leadline: Leadline) -> None:
     for command in (
         *(
             ["ls"],
@@ -210,7 +197,7 @@ def test_what_only_reads_a_study_imports_none_of_its_code(marked: Path, leadline
 
 
 def test_without_the_study_s_folder_its_code_comes_from_nowhere_else(
-    marked: Path, tmp_path: Path, leadline: Say
+    marked: Path, tmp_path: Path, leadline: Leadline
 ) -> None:
     (tmp_path / "marking.py").rename(tmp_path / "elsewhere.py")
     code, _, error = leadline("resume", "marked", "--trials", "3")
@@ -219,7 +206,7 @@ def test_without_the_study_s_folder_its_code_comes_from_nowhere_else(
 
 
 def test_the_code_of_a_study_made_by_a_script_is_looked_up_in_the_working_folder_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leadline: Say
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leadline: Leadline
 ) -> None:
     monkeypatch.chdir(tmp_path)
     trainer = ll.Trainer("mlp", data="leadline.trainers.data.readers.digits:read_digits", epochs=1)
@@ -283,7 +270,7 @@ def test_no_other_address_than_this_machine_s_own_is_served_anywhere() -> None:
 
 
 def test_a_password_is_nowhere_in_what_a_study_leaves_and_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leadline: Say
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leadline: Leadline
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with socket.socket() as free:
@@ -320,7 +307,7 @@ def test_a_password_is_nowhere_in_what_a_study_leaves_and_says(
 def test_a_password_is_nowhere_in_an_error(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    leadline: Say,
+    leadline: Leadline,
     lines: str,
     command: str,
 ) -> None:
@@ -342,7 +329,7 @@ def test_a_password_is_nowhere_in_an_error(
 
 
 def test_a_password_in_a_setting_on_the_command_line_is_not_told_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leadline: Say
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leadline: Leadline
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for given in (

@@ -113,10 +113,10 @@ def _parts(
     """Returns each parameter's part by an evaluator of Optuna's, from a study in memory of these trials alone."""
     import optuna
 
-    from ..folder import quiet
+    from ...trainers.quiet import quiet
 
     distributions = {name: space.parameters[name].to_distribution() for name in names}
-    with quiet():
+    with quiet("optuna"):
         study = optuna.create_study(direction="maximize" if maximize else "minimize")
     study.add_trials(
         [

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from optuna.trial import FrozenTrial, TrialState
 
 from ...errors import SettingsError
-from ..folder import open_storage, quiet, release
+from ...trainers.quiet import quiet
+from ..folder import open_storage, release
 from ..ledger import AllBegun, Ledger
 from ..trial import DRIVER, PAUSED, Trial
 from .database import retried
@@ -178,7 +179,7 @@ def joined(study: Study, agree: Callable[[Ledger], None]) -> Iterator[Ledger]:
     `agree(ledger)` keeps the settings with a new study, or raises; one driver at a time does. Raises SettingsError if
     there is another driver and the pruner can't do with two.
     """
-    with quiet():
+    with quiet("optuna"):
         storage = open_storage(study.storage, study.folder, write=True)
         try:
             mirror = retried(lambda: SharedMirror.open(storage, study.name, study.goals.directions))

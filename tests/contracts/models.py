@@ -22,6 +22,18 @@ class Dropping(nn.Module):
         return self.last(hidden)
 
 
+class Choosing(nn.Module):
+    """A user's module whose way depends on its inputs' values, which no tracing can follow."""
+
+    def __init__(self, features: int, classes: int) -> None:
+        super().__init__()
+        self.last = nn.Linear(features, classes)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        outputs: Tensor = self.last(inputs)
+        return outputs if float(inputs.sum()) > 0 else -outputs
+
+
 class Tied(nn.Module):
     """A user's module that uses one weight in two places."""
 

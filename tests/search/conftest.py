@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import importlib.util
-import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,18 +11,15 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from contracts.cores import one_core
 
 import leadline as ll
 
 
 @pytest.fixture(autouse=True)
-def one_core() -> Iterator[None]:
-    """Trains on one core: two threads that wait for each other crawl on a machine that does other things too."""
-    cores = os.sched_getaffinity(0)
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", f"gw{os.getpid()}").removeprefix("gw"))  # beside others, if any
-    os.sched_setaffinity(0, {sorted(cores)[worker % len(cores)]})
-    yield
-    os.sched_setaffinity(0, cores)
+def on_one_core() -> Iterator[None]:
+    with one_core():
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas
 import pytest
 import torch
+from contracts.models import Choosing
 from torch import Tensor, nn
 
 import leadline as ll
@@ -150,18 +151,6 @@ def test_a_study_of_an_objective_has_no_network(folder: Path) -> None:
     study.run(lambda trial: float(trial.params["x"]), trials=2, progress=False)
     with pytest.raises(ll.StudyError, match="known to its Python script alone"):
         study.model()
-
-
-class Choosing(nn.Module):
-    """A network whose way depends on its inputs."""
-
-    def __init__(self, features: int, classes: int) -> None:
-        super().__init__()
-        self.last = nn.Linear(features, classes)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        outputs: Tensor = self.last(inputs)
-        return outputs if float(inputs.sum()) > 0 else -outputs
 
 
 def build(in_shape: tuple[int, ...], classes: int) -> nn.Module:

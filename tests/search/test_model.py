@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from contracts.models import Choosing
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -164,15 +165,6 @@ def test_a_model_that_is_there_isnt_written_again_but_for_the_program_if_it_lack
 
 
 def test_a_module_that_cant_be_traced_has_its_weights_and_the_card_says_why_there_is_no_program(make: Make) -> None:
-    class Choosing(nn.Module):
-        def __init__(self, features: int, classes: int) -> None:
-            super().__init__()
-            self.last = nn.Linear(features, classes)
-
-        def forward(self, inputs: Tensor) -> Tensor:
-            outputs: Tensor = self.last(inputs)
-            return outputs if float(inputs.sum()) > 0 else -outputs
-
     def build(in_shape: tuple[int, ...], classes: int) -> nn.Module:
         return Choosing(in_shape[0], classes)
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ...errors import SettingsError
+from ..quiet import quiet
 from .inputs import InputSpec
 from .predictor import Predictor
 from .program import exporting, program_of, try_out
@@ -30,7 +30,7 @@ def write_onnx(predictor: Predictor, card: Mapping[str, Any], path: Path) -> Non
         _needed(package)
     spec = InputSpec.from_description(card["inputs"])
     program = program_of(predictor, spec, "onnx")
-    with exporting("onnx"), _quiet():
+    with exporting("onnx"), quiet("torch.onnx", logging.ERROR):  # notes about packages that aren't needed
         made = torch.onnx.export(program, dynamo=True, verbose=False)
         assert made is not None
         graph: Any = made.model.graph
@@ -72,15 +72,3 @@ def _needed(package: str) -> Any:
             f"the format `onnx` needs the package `{package}`: pip install 'leadline[onnx]'. "
             "`torch-export` needs nothing but torch"
         ) from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps torch's notes about packages that aren't needed off the user's terminal."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
