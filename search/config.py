@@ -15,7 +15,7 @@ from ..errors import Problem, SettingsError, UsageError, suggestion
 from ..spaces import Space
 from .budget import Budget
 from .folder import without_password
-from .settings import HOW
+from .settings import HOW, gathered
 from .yaml import parse, read_text
 
 if TYPE_CHECKING:
@@ -149,6 +149,9 @@ def study_from(settings: dict[str, Any], source: Source, allow: Collection[str] 
         problems += file.budget.problems() if file else []
     if file is not None and file.address is not None and file.executor != "ray":
         problems.append(Problem("`address` is a Ray cluster's: it goes with `executor: ray`", ("address",)))
+    if trainer is not None and not problems:
+        with gathered(problems):
+            trainer.network_sizes(space)  # a file's space is written by hand: what its ends ask for must exist
     if problems or study is None or file is None:
         raise source.error(problems)
     return study, file

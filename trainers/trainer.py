@@ -305,11 +305,6 @@ class Trainer:
         problems += [problem.inside("space") for problem in settings.space_problems(self, space)]
         if not problems:
             problems += settings.trial_problems(self, space, metric, seed)
-        if not problems:
-            try:
-                self.network_sizes(space)
-            except SettingsError as error:
-                problems += error.problems
         return problems
 
     def network_sizes(self, space: Space) -> tuple[int, int]:

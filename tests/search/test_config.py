@@ -305,6 +305,12 @@ seed: x
         assert any("batch_size" in text and ":7: " in text for text in told)
         assert any("sdg" in text and ":8: " in text for text in told)
 
+    def test_a_network_that_can_not_be_built_at_an_end_of_the_space_is_told_with_the_models_line(
+        self, write: Write
+    ) -> None:
+        (told,) = problems_of(write(GOOD.replace("mlp", "resnet").replace("{int: [1, 2]}", "{choice: [8, 9]}")))
+        assert ":3: model: building the network for" in told
+
     @pytest.mark.parametrize(
         ("place", "value"),
         [

@@ -32,21 +32,22 @@ pruner: asha
 trials: {TRIALS}
 mlflow: null
 """
+UNPRUNED = STUDY.replace("pruner: asha\n", "")  # so that its worker trains from beginning to end
 WORKER = "from leadline.trainers.remote import serve"  # in a worker's command line
 MOMENTS = (0.02, 0.3, 0.6, 0.9)  # of the undisturbed journal: hardly begun, two in mid-study, nearly done
 
 
-def start(folder: Path) -> subprocess.Popen[bytes]:
+def start(folder: Path, study: str = STUDY) -> subprocess.Popen[bytes]:
     """Starts `leadline run` in `folder`, with all its processes in a group of their own."""
     folder.mkdir(exist_ok=True)
-    (folder / "study.yaml").write_text(STUDY)
+    (folder / "study.yaml").write_text(study)
     command = [sys.executable, "-c", "from leadline.cli import main; main()", "run", "study.yaml"]
     with open(folder / "output", "ab") as output:
         return subprocess.Popen(command, cwd=folder, stdout=output, stderr=output, start_new_session=True)
 
 
-def finish(folder: Path) -> None:
-    process = start(folder)
+def finish(folder: Path, study: str = STUDY) -> None:
+    process = start(folder, study)
     assert process.wait(100) == 0, (folder / "output").read_text()
 
 
@@ -109,8 +110,8 @@ def worker_of(driver: int) -> int | None:
 @pytest.mark.skipif(not Path(f"/proc/self/task/{os.getpid()}/children").exists(), reason="workers are found in /proc")
 def test_a_study_whose_worker_is_killed_comes_out_as_one_that_was_left_alone(tmp_path: Path) -> None:
     alone, disturbed = tmp_path / "alone", tmp_path / "disturbed"
-    finish(alone)
-    process = start(disturbed)
+    finish(alone, UNPRUNED)
+    process = start(disturbed, UNPRUNED)
     try:
         for moment in MOMENTS[1:3]:
             deadline = time.monotonic() + 60
