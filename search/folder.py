@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, unquote_plus
 
 from ..errors import SettingsError
-from ..trainers.disk import fsync
+from ..trainers.disk import fsync, unfinished
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -135,7 +135,7 @@ class Folder:
         self.require(identity)
         mark = self.path / "id"
         if not mark.exists():
-            new = self.path / f"id.{socket.gethostname()}.{os.getpid()}"
+            new = unfinished(mark)
             new.write_text(identity + "\n")
             fsync(new)
             os.replace(new, mark)  # whole, or not there

@@ -22,7 +22,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from ..errors import StudyError
-from .disk import fsync
+from .disk import fsync, unfinished
 
 _FIELD = b'"checked":"'  # inside the state's JSON quotes are escaped, so it stands in a header once
 _BLANK = b"00000000"
@@ -53,9 +53,7 @@ def write(
     content = memoryview(save(whole, {"checked": _BLANK.decode() + json.dumps(state)}))
     place = _place(content)
     checksum = _crc(content, place)
-    temporary = path.with_name(
-        f"{path.name}.{os.getpid()}"
-    )  # a worker that lost its driver may still be writing its own
+    temporary = unfinished(path)  # a worker that lost its driver may still be writing its own
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "wb") as file:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...trainers.disk import unfinished, writer
 from ..folder import Folder, lives, without_password, without_passwords
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def _make_database(path: Path) -> None:
     from mlflow.tracking import MlflowClient
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f"{path.name}.{os.getpid()}")
+    new = unfinished(path)
     if not path.exists():
         client = MlflowClient(f"sqlite:///{new}")
         client.search_experiments(max_results=1)
@@ -76,7 +77,6 @@ def _make_database(path: Path) -> None:
         with suppress(FileExistsError):  # another process was first
             os.link(new, path)
         new.unlink()
-    for left in path.parent.glob(f"{path.name}.*"):
-        process = left.suffix[1:].split("-")[0]
-        if process.isdigit() and not lives(int(process)):  # what a crash left
+    for left in path.parent.glob(f".*-{path.name}*"):
+        if (process := writer(left)) is not None and not lives(process):  # what a crash left
             left.unlink(missing_ok=True)

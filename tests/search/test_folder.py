@@ -168,7 +168,7 @@ def test_forgetting_takes_all_of_a_trial_but_what_is_named(tmp_path: Path) -> No
     assert (folder.weights(3).exists(), folder.predictions(3).exists(), checkpoint.exists()) == (True, True, False)
     folder.forget(3, but=("valid",))
     assert (folder.weights(3).exists(), folder.predictions(3).exists()) == (False, True)
-    half_written = folder.trial(3) / "checkpoint.safetensors.4711"
+    half_written = folder.trial(3) / ".machine.4711-checkpoint.safetensors"
     half_written.write_bytes(b"x")
     folder.forget(3)
     assert not folder.trial(3).exists()

@@ -17,6 +17,7 @@ from ...errors import SettingsError, suggestion
 from .. import networks
 from ..data import Preparation
 from ..data.dataset import Scale
+from ..disk import unfinished
 from .model import Model, Program
 from .onnx import read_onnx, write_onnx
 from .predictor import Member, Predictor
@@ -180,7 +181,7 @@ def _no_model(path: Path) -> SettingsError:
 @contextmanager
 def _whole(path: Path) -> Iterator[Path]:
     """Gives a place to write to that becomes `path` only if all goes well."""
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    temporary = unfinished(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

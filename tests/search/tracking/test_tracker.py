@@ -6,6 +6,7 @@ import contextlib
 import math
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -241,7 +242,10 @@ def test_a_database_that_a_crash_left_half_made_is_made_again(tmp_path: Path, mo
         with pytest.raises(KeyboardInterrupt):
             connect(f"sqlite:///{path}")
     assert not path.exists()
-    half = tmp_path / "mlflow.db.999999999"  # of a process that is no more
-    half.write_bytes(b"half")
+    half = tmp_path / f".{socket.gethostname()}.999999999-mlflow.db"  # of a process that is no more
+    elsewhere = tmp_path / ".another-machine.999999999-mlflow.db"  # which may live
+    for path_of_half in (half, elsewhere):
+        path_of_half.write_bytes(b"half")
     assert connect(f"sqlite:///{path}").create_experiment("mine")
     assert not half.exists()
+    assert elsewhere.exists()
