@@ -97,7 +97,7 @@ class Ledger:
     def stays(self) -> bool:
         """Tells whether this driver, with nothing left to begin, is still needed to take up what others leave.
 
-        The one that leads is as long as others have trials; another one until it has seen that the leading one lives.
+        The two that joined first are as long as others have trials; another one until it has seen that the first lives.
         """
         return False
 

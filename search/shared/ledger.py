@@ -90,9 +90,11 @@ class SharedLedger(Ledger):
 
     def stays(self) -> bool:
         self.refresh(now=True)
-        first = self.mirror.lease.drivers[0]
+        first, *others = self.mirror.lease.drivers
         if self.leads:
             return self.others_at_work
+        if others[0].id == self.id and self.others_at_work:
+            return True  # should the first one die
         known, self._sign = self._sign, (first.id, first.expires)
         return known is None or known[0] != first.id or known == self._sign
 

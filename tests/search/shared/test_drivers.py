@@ -60,3 +60,20 @@ def test_the_trials_of_a_driver_that_was_killed_are_run_by_the_others(
     assert not together.alive
     wrong = together.wrong(begun_once=False)
     assert not any(wrong.values()), wrong
+
+
+def test_a_second_driver_stays_until_the_first_one_has_ended_its_last_trial(
+    drivers: Any, postgresql: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "LEASE", 2.0)
+    first = drivers.Drivers(postgresql.url, "last", tmp_path, 1, sleep=10.0, trials=1)
+    first.go()
+    drivers.wait_for(lambda: first.notes.all("began"), 60)
+    others = drivers.Drivers(postgresql.url, "last", tmp_path, 3, trials=1)
+    others.go()
+    drivers.wait_for(lambda: len(others.alive) == 1, 60)
+    os.kill(first.processes[0].pid, signal.SIGKILL)
+    others.join(60)
+    assert not others.alive
+    wrong = others.wrong(begun_once=False)
+    assert not any(wrong.values()), wrong
