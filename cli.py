@@ -535,15 +535,13 @@ def main() -> None:
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # where there are no blocks for curves: better `?` than a traceback
     try:
-        app(prog_name="leadline")
+        with _signals(_leave):
+            app(prog_name="leadline")
     except LeadlineError as error:
         if "--debug" in sys.argv:
             raise
         print(f"leadline: {error}" if "\n" not in str(error) else f"leadline:\n{error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, UsageError) else 1)
-    except KeyboardInterrupt:
-        print("Interrupted. The same command goes on.", file=sys.stderr)
-        sys.exit(130)
 
 
 def _start(study: Study, budget: Budget, enqueue: Path | None, as_json: bool) -> None:
@@ -588,9 +586,28 @@ def _stopping(study: Study) -> Iterator[list[int]]:
         if len(received) > 1 or not study.running:
             sys.exit(128 + number)
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with _signals(stop):
+        if _left:  # and C code has lost it
+            sys.exit(128 + _left[0])
         yield received
+
+
+_left: list[int] = []  # the signals at which the program was to leave
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    _left.append(number)
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    sys.exit(128 + number)
+
+
+@contextmanager
+def _signals(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Has SIGINT and SIGTERM handled so, while the context lasts."""
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

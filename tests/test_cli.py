@@ -612,6 +612,19 @@ def test_a_signal_ends_the_run_within_seconds_and_the_study_resumes(
     assert [trial for trial in said.json["trials"] if trial["number"] in [t["number"] for t in ended]] == ended
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_a_signal_before_the_run_ends_the_command_too(small: str, here: Path, number: signal.Signals) -> None:
+    (here / "lately.py").write_text("import time\nprint('building', flush=True)\ntime.sleep(60)\n")
+    command = [sys.executable, "-c", "from leadline.cli import main; main()", "run", small, "--model", "lately:build"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=here)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "building\n"
+    process.send_signal(number)
+    _, told = process.communicate(timeout=20)
+    assert (process.returncode, told) == (128 + number, "")
+    assert not (here / "leadline-studies").exists()
+
+
 class TestTakingAModelHome:
     @pytest.fixture
     def run(self, leadline: Leadline, small: str, here: Path) -> Leadline:
