@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .errors import LeadlineError, UsageError
+from .errors import LeadlineError, StudyError, UsageError
 from .search import completion
 from .search.completion import among, studies
 from .search.printing import (
@@ -33,7 +33,7 @@ from .search.printing import (
 )
 from .search.table import print_table
 from .search.trial import ENDED
-from .search.words import short
+from .search.words import capital, short
 
 if TYPE_CHECKING:
     from .search.analysis.deep_check import DeepCheck
@@ -534,6 +534,7 @@ def main() -> None:
     """Runs the command line. Exit codes: 0 done, 1 the study failed, 2 wrong input, 130 and 143 interrupted."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # where there are no blocks for curves: better `?` than a traceback
+    _received.clear()
     try:
         with _signals(_leave):
             app(prog_name="leadline")
@@ -542,6 +543,11 @@ def main() -> None:
             raise
         print(f"leadline: {error}" if "\n" not in str(error) else f"leadline:\n{error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, UsageError) else 1)
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+    finally:
+        for number in set(_received):
+            signal.signal(number, signal.SIG_IGN)  # it is ending: another one would only disturb that
 
 
 def _start(study: Study, budget: Budget, enqueue: Path | None, as_json: bool) -> None:
@@ -552,12 +558,18 @@ def _start(study: Study, budget: Budget, enqueue: Path | None, as_json: bool) ->
         if problems:
             raise UsageError(problems)
         study.enqueue(*configurations)
-    with _stopping(study) as received:
-        study.run(**asdict(budget))
+    with _stopping(study):
+        try:
+            study.run(**asdict(budget))
+        except StudyError as error:  # it couldn't even end in order
+            if not _received:
+                raise
+            print(f"Interrupted. {capital(str(error))}", file=sys.stderr)
+            sys.exit(128 + _received[0])
     where = f"{study.name}{storage_option(study)}"
-    if received and study.ended_by == "interrupt":
+    if _received and study.ended_by == "interrupt":
         print(f"Interrupted. `leadline resume {where}` goes on where it stopped.", file=sys.stderr)
-        sys.exit(128 + received[0])
+        sys.exit(128 + _received[0])
     found = study.trials
     ended = [trial for trial in found if trial.state in ENDED]
     if as_json:
@@ -575,31 +587,30 @@ def _start(study: Study, budget: Budget, enqueue: Path | None, as_json: bool) ->
     sys.exit(1 if ended and all(trial.state == "failed" for trial in ended) else 0)
 
 
-@contextmanager
-def _stopping(study: Study) -> Iterator[list[int]]:
-    """Lets the first SIGINT or SIGTERM end the study's run, and a second one the program."""
-    received: list[int] = []
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-        study.stop()  # in any case: C code that asks for an attribute may lose what is raised here
-        if len(received) > 1 or not study.running:
-            sys.exit(128 + number)
-
-    with _signals(stop):
-        if _left:  # and C code has lost it
-            sys.exit(128 + _left[0])
-        yield received
-
-
-_left: list[int] = []  # the signals at which the program was to leave
+_received: list[int] = []  # the signals that ask the program to end
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
-    _left.append(number)
+    _received.append(number)
     if number == signal.SIGINT:
         raise KeyboardInterrupt
     sys.exit(128 + number)
+
+
+@contextmanager
+def _stopping(study: Study) -> Iterator[None]:
+    """Lets the first SIGINT or SIGTERM end the study's run, and a second one the program."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        _received.append(number)
+        study.stop()  # in any case: C code that asks for an attribute may lose what is raised here
+        if len(_received) > 1 or not study.running:
+            sys.exit(128 + number)
+
+    with _signals(stop):
+        if _received:  # and C code has lost it
+            sys.exit(128 + _received[0])
+        yield
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_right, insort
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -22,6 +21,7 @@ WORDS = {
 }
 """What to tell people when that part of a budget has ended a study."""
 
+MOST = 2**53  # beyond which a float isn't one more than the one before
 WHOLE = ("trials", "total_epochs", "stall")  # those that are counted, not measured
 
 
@@ -52,9 +52,11 @@ class Budget:
         found = []
         for name, value in self.as_json().items():
             kind = int if name in WHOLE else int | float
-            if isinstance(value, bool) or not isinstance(value, kind) or not math.isfinite(value):
+            if isinstance(value, bool) or not isinstance(value, kind) or value != value:
                 rule = "an integer" if name in WHOLE else "a finite number"
                 found.append(Problem(f"`{name}` must be {rule}, but got {value!r}", (name,)))
+            elif abs(value) > MOST:
+                found.append(Problem(f"`{name}` is so large that it bounds nothing; leave it out", (name,)))
             elif name != "target" and value <= 0:
                 found.append(Problem(f"`{name} > 0` must hold, but got {value!r}", (name,)))
         return found

@@ -69,6 +69,13 @@ class Ledger:
         """Whether this driver is the one that sees to what is there once: the tracker's runs, the best network."""
         return True
 
+    def holds(self) -> bool:
+        """Tells whether nobody else has taken over what this driver does, as far as can be told now."""
+        return True
+
+    def hurry(self) -> None:
+        """Has nothing be waited for any longer that a driver in no hurry would wait for: it was interrupted."""
+
     def when_leading(self, act: Callable[[], None]) -> None:
         """Calls `act` as soon as this driver leads."""
         act()

@@ -174,7 +174,7 @@ class Run:
     def _workers(self, device: str, lanes: int) -> int:
         """Returns how many workers a device has: "auto" is one a core where that can't change the study's course."""
         if isinstance(self.study.workers, int):
-            return self.study.workers
+            return self.study.workers if self.trials is None else min(self.study.workers, self.trials)
         if device != "cpu" or self._executor() == "inline" or self._results_matter or self.study.trainer is None:
             return 1
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

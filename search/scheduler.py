@@ -247,6 +247,7 @@ class Scheduler:
         """Starts no more trials; those running stay running in the study, to be taken up by the next run."""
         self.interrupted = True
         self.ended_by = "interrupt"
+        self.ledger.hurry()
 
     @property
     def has_work(self) -> bool:

@@ -7,6 +7,7 @@ anything is made of it. It is YAML 1.2: `1e-4` is a number, `on` and `2024-01-31
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,9 @@ MOST_VALUES = 10_000  # each alias counted as what it stands for
 DEEPEST = 50
 SCALARS = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null")}
 TEXTS = {f"tag:yaml.org,2002:{kind}" for kind in ("timestamp", "value", "merge")}  # plain scalars that look like these
+
+_HALVES = re.compile("[\ud800-\udfff]")  # what no file can hold
+_BEYOND = re.compile(r"\\U(?!0010|000)[0-9a-fA-F]{8}")  # an escape of a character after the last one
 
 Place: TypeAlias = tuple[str | int, ...]
 
@@ -166,6 +170,8 @@ class _Reader:
             yield from dict(self.value(part, place)).items()
 
     def _scalar(self, node: Any) -> Any:
+        if _HALVES.search(node.value):
+            raise self._error(node, f"not valid YAML: {node.value!r:.80} holds half a character (UTF-16's surrogates)")
         if node.tag in TEXTS:
             return str(node.value)
         if node.tag not in SCALARS:
@@ -188,6 +194,7 @@ def _merges(key: Node) -> bool:
 
 
 def _line_of(error: Exception, text: str) -> str:
-    """Returns the line of a character that YAML doesn't allow, as `:3`; nothing if the error knows no place."""
-    position = getattr(error, "position", None)
+    """Returns the line of a character that YAML doesn't allow, as `:3`; nothing if the place isn't known."""
+    beyond = _BEYOND.search(text)
+    position = getattr(error, "position", beyond and beyond.start())
     return f":{text.count(chr(10), 0, position) + 1}" if isinstance(position, int) else ""

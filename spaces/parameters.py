@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import optuna
 
 Scalar = str | int | float | bool | None
+MOST = 2**53  # up to which floats are whole numbers apart: Optuna keeps all values as floats
 Condition = Mapping[str, Scalar | Sequence[Scalar]]
 Prior = tuple[Scalar, float]  # a guess and the confidence in it
 
@@ -55,7 +56,7 @@ class Parameter:
         """How many values there are; None if uncountably many."""
         raise NotImplementedError
 
-    def values(self, points: int | None = None) -> list[Any]:
+    def values(self, points: int | None = None) -> Sequence[Any]:
         """Returns every value, or about `points` values spread evenly (on a log scale where `log`), both ends included.
 
         Raises SpaceError if there are uncountably many and no `points` are given.
@@ -209,6 +210,8 @@ class Float(Parameter):
             return ["`log` and `step` can't go together; drop one of them"]
         if not _is_number(self.step) or self.step <= 0:
             return [f"`step > 0` must hold, but got step={self.step!r}"]
+        if (self.high - self.low) / self.step > MOST:
+            return [f"`step` is so small that there are more than 2**53 values, with step={self.step!r}; leave it out"]
         return _step_problems(self.low, self.high, self.step)
 
 
@@ -217,7 +220,7 @@ class Int(Parameter):
     """An integer in [low, high], both included, uniform, or log-uniform if `log`, or every `step`-th from low.
 
     >>> from leadline import Int
-    >>> Int(1, 5).values()
+    >>> [*Int(1, 5).values()]
     [1, 2, 3, 4, 5]
 
     Raises SpaceError unless low <= high, low >= 1 where `log`, and `step` divides high - low.
@@ -232,9 +235,9 @@ class Int(Parameter):
     def size(self) -> int:
         return (self.high - self.low) // self.step + 1
 
-    def values(self, points: int | None = None) -> list[int]:
+    def values(self, points: int | None = None) -> Sequence[int]:
         if points is None or points >= self.size:
-            return list(range(self.low, self.high + 1, self.step))
+            return range(self.low, self.high + 1, self.step)
         if self.log:
             return sorted({round(value) for value in _between(self.low, self.high, points, log=True)})
         return [self.low + index * self.step for index in _spread(self.size, points)]
@@ -273,6 +276,8 @@ class Int(Parameter):
         for name, value in (("low", self.low), ("high", self.high), ("step", self.step)):
             if isinstance(value, bool) or not isinstance(value, int):
                 return [f"`{name}` must be an integer, but got {value!r}; use `Float` for real numbers"]
+            if abs(value) > MOST:
+                return [f"`{name}` must be an integer of at most 2**53, but got one of {len(str(value))} digits"]
         problems = _bounds_problems(self.low, self.high, self.log)
         if problems:
             return problems

@@ -193,7 +193,7 @@ class Space:
             for name in by_name
             if name not in self.parameters
         ]
-        values: dict[str, list[Any]] = {}
+        values: dict[str, Sequence[Any]] = {}
         for name, parameter in self.parameters.items():
             if given and name in given:
                 values[name] = [given[name]]
@@ -207,7 +207,7 @@ class Space:
             raise SpaceError(problems)
         return self._configurations(values)
 
-    def _configurations(self, values: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:
+    def _configurations(self, values: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
         names = list(values)
 
         def extend(params: dict[str, Any], depth: int) -> Iterator[dict[str, Any]]:

@@ -613,6 +613,18 @@ def test_a_signal_ends_the_run_within_seconds_and_the_study_resumes(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_a_signal_while_the_command_line_is_loaded_ends_it_in_order(here: Path, number: signal.Signals) -> None:
+    (here / "typer.py").write_text("print('loading', flush=True)\nimport time\ntime.sleep(60)\n")
+    command = [sys.executable, "-m", "leadline", "ls"]  # looks for modules here first
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=here)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "loading\n"
+    process.send_signal(number)
+    _, told = process.communicate(timeout=20)
+    assert (process.returncode, told) == (128 + number, "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 def test_a_signal_before_the_run_ends_the_command_too(small: str, here: Path, number: signal.Signals) -> None:
     (here / "lately.py").write_text("import time\nprint('building', flush=True)\ntime.sleep(60)\n")
     command = [sys.executable, "-c", "from leadline.cli import main; main()", "run", small, "--model", "lately:build"]

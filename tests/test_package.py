@@ -12,7 +12,7 @@ import leadline
 
 ROOT = Path(leadline.__file__).parent
 NOT_SHIPPED = {"tests", "benchmarks", "examples", "docs", "scripts", "build"}
-ROOT_MODULES = {"__init__.py", "cli.py", "errors.py"}
+ROOT_MODULES = {"__init__.py", "__main__.py", "cli.py", "errors.py"}
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_every_folder_of_modules_is_a_package_listed_in_pyproject(files):
 
 def test_the_wheel_installs_one_name_and_one_command(wheel):
     assert info(wheel, "top_level.txt").split() == ["leadline"]
-    assert "[console_scripts]\nleadline = leadline.cli:main" in info(wheel, "entry_points.txt")
+    assert "[console_scripts]\nleadline = leadline.__main__:main" in info(wheel, "entry_points.txt")
 
 
 def test_the_wheels_metadata_are_the_projects(wheel):

@@ -481,6 +481,8 @@ def device_for(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         raise SettingsError(f"no device is called `{name}`; take `auto`, `cpu`, `cuda` or `cuda:0`") from None
+    if device.type == "meta":
+        raise SettingsError("nothing can be trained on `meta`, which has no memory; take `auto`, `cpu` or `cuda`")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise SettingsError(f"`{name}` isn't here: torch sees {torch.cuda.device_count()} CUDA devices. Try `cpu`")
     return device

@@ -18,6 +18,7 @@ from ...errors import StudyError
 
 SCHEMA = 0x1EAD  # the advisory lock under which tables are made
 AWAY = 120.0  # seconds for which a database that is away is tried
+HURRIED = 3.0  # ... by a driver that was interrupted
 UNDONE = 10  # times that a transaction may be rolled back from inside before it is taken for a defect
 PAUSES = (0.05, 2.0)  # seconds between two tries, from the first on
 STARTING = ("57P01", "57P02", "57P03", "53300")  # SQLSTATEs: it is shutting down, starting up, or has no room
@@ -78,12 +79,16 @@ def is_lost(error: BaseException) -> bool:
     return False
 
 
-def retried(call: Callable[[], _Result], again: Callable[[BaseException], bool] = is_lost) -> _Result:
+def retried(
+    call: Callable[[], _Result],
+    again: Callable[[BaseException], bool] = is_lost,
+    hurried: Callable[[], bool] = lambda: False,
+) -> _Result:
     """Returns what `call` does, which is made again, for `AWAY` seconds, where it raises what may pass.
 
-    Raises StudyError if the database is away for longer.
+    Once it is `hurried`, it is tried for `HURRIED` seconds. Raises StudyError if the database is away for longer.
     """
-    deadline, pause, undone = 0.0, PAUSES[0], 0
+    failed, pause, undone = None, PAUSES[0], 0
     while True:
         try:
             return call()
@@ -91,11 +96,12 @@ def retried(call: Callable[[], _Result], again: Callable[[BaseException], bool] 
             undone += isinstance(error.__cause__ or error, InvalidRequestError)
             if not again(error) or undone > UNDONE:
                 raise
-            deadline = deadline or time.monotonic() + AWAY  # from the first failure: a call may have slept before
-            if time.monotonic() > deadline:
+            failed = failed or time.monotonic()  # for the first time: a call may have slept before
+            away = time.monotonic() - failed
+            if away > (HURRIED if hurried() else AWAY):
                 reason = str(error.__cause__ or error).splitlines()[0]
                 raise StudyError(
-                    f"the database has been away for {AWAY:.0f} seconds ({reason}). What was acknowledged is safe; "
+                    f"the database has been away for {away:.0f} seconds ({reason}). What was acknowledged is safe; "
                     "the study can be resumed when it is back"
                 ) from error
         time.sleep(pause)

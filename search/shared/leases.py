@@ -151,6 +151,16 @@ class Lease:
         """Renews the lease; False if it is another's to give by now."""
         return connection.execute(RENEW, self._own).first() is not None
 
+    def held(self) -> bool:
+        """Tells whether the lease is this driver's, and renews it; also False while the database is away."""
+        try:
+            with self._connection() as connection:
+                return self.renew(connection)
+        except DBAPIError as error:
+            if not is_lost(error):
+                raise
+            return False
+
     def look(self, connection: Connection) -> None:
         """Sees who else runs the study, and fences those whose lease has expired. Raises StudyError as `hold`."""
         if any(driver.expired for driver in self._look(connection)):

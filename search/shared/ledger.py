@@ -51,6 +51,12 @@ class SharedLedger(Ledger):
     def leads(self) -> bool:
         return self._leads and not self.mirror.lease.lost
 
+    def holds(self) -> bool:
+        return self.mirror.lease.held()
+
+    def hurry(self) -> None:
+        self.mirror.hurried = True
+
     def when_leading(self, act: Callable[[], None]) -> None:
         if self.leads:
             act()
@@ -63,7 +69,7 @@ class SharedLedger(Ledger):
     def reserve(self, trials: int | None) -> None:
         self.limit = trials
         if trials is not None:
-            self.mirror.reserve(trials)
+            self.mirror.reserve(min(trials, self.space.size or trials))  # no more can be proposed
         self.refresh(now=True)
 
     def owns(self, number: int) -> bool:

@@ -62,6 +62,7 @@ class SharedMirror(Mirror):
         self._versions: dict[int, tuple[str, int | None]] = {}  # by memory's id, of trials that others may change
         self._study_version: object = None
         self._doubtful: set[int] = set()  # trials in memory that may be other than in the database
+        self.hurried = False  # whether a database that is away is waited for as long as otherwise, or hardly
         self._alone = False  # whether this driver holds the study's lock
         self._begun = 0  # how many trials the database had before what is being done exclusively
 
@@ -88,7 +89,7 @@ class SharedMirror(Mirror):
                     for write in writes:
                         self._perform(write)
 
-        retried(attempt)
+        retried(attempt, hurried=lambda: self.hurried)
         self._accept(len(writes))
 
     def exclusively(self, act: Callable[[], _Result]) -> _Result:
@@ -120,7 +121,7 @@ class SharedMirror(Mirror):
         try:
             while True:
                 try:
-                    retried(attempt)
+                    retried(attempt, hurried=lambda: self.hurried)
                     break
                 except Taken:
                     continue
@@ -152,7 +153,7 @@ class SharedMirror(Mirror):
                 self.lease.renew(connection)
                 self._refresh(connection)
 
-        retried(attempt)
+        retried(attempt, hurried=lambda: self.hurried)
 
     def _refresh(self, connection: Connection) -> None:
         self.lease.look(connection)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 PAUSE = 5.0  # seconds between two passes, at least: what is reported meanwhile goes together
 REST = 50  # ... and so many times as long as a pass takes: it shares processor and interpreter lock with the driver
+HURRIED = 3.0  # seconds for which a store that is away is tried at the end of a run that was interrupted
 RETRY, LONGEST = 1.0, 30.0  # seconds between the first two, and any two, tries to reach a store that is away
 
 
@@ -84,11 +85,13 @@ class Tracker(Listener):
     def close(self, end: End) -> None:
         """Sends what is left, the study's own facts and its best model, and waits until MLflow has them.
 
-        Where the store is away, it is tried for `wait` seconds; `problem` says so then, and the next run catches up.
+        Where the store is away, it is tried for `wait` seconds, `HURRIED` at most by a run that was interrupted;
+        `problem` says so then, and the next run catches up.
         """
+        wait = self.options.wait if end.state != "interrupted" else min(HURRIED, self.options.wait)
         if self._study_run.monitor:
             self._study_run.monitor.stop()
-        self._end, self._deadline = end, time.monotonic() + self.options.wait
+        self._end, self._deadline = end, time.monotonic() + wait
         self._closing.set()
         self._thread.join()
         if self._error is not None:
@@ -100,6 +103,12 @@ class Tracker(Listener):
         pause, retry = 0.0, RETRY
         while True:
             closing = self._closing.wait(pause)
+            if not self.ledger.holds():  # it may have slept, and what it knows been done by another one
+                if closing:
+                    self.problem = self.problem or "another driver goes on, or the study's database is away"
+                    return
+                pause = RETRY
+                continue
             try:
                 if self._runs is None:
                     self._runs = self._read()

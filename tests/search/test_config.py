@@ -312,6 +312,28 @@ seed: x
         assert ":3: model: building the network for" in told
 
     @pytest.mark.parametrize(
+        ("line", "told"),
+        [
+            ("trials: 1" + 400 * "0", "`trials` is so large that it bounds nothing"),
+            ("minutes: 1" + 400 * "0", "`minutes` is so large that it bounds nothing"),
+            ('"\\ud800": 1', "half a character"),
+            ('study: "\\ud800"', "half a character"),
+            ('study: "\\U00110000"', "not valid YAML"),
+            ("space: {depth: {int: [1, 100000000000000000000]}}", "an integer of at most 2**53"),
+            ("space: {lr: {float: [0.001, 0.1], step: 1.0e-300}}", "more than 2**53 values"),
+            ("space: {depth: {int: [1, 1000000000000]}}", "`depth <= 2000` must hold"),
+        ],
+    )
+    def test_numbers_and_characters_beyond_all_bounds_are_told_with_their_line(
+        self, write: Write, line: str, told: str
+    ) -> None:
+        key = line.partition(":")[0]
+        others = GOOD[: GOOD.index("space:")] if key == "space" else GOOD
+        (found,) = problems_of(write("\n".join([*(o for o in others.splitlines() if not o.startswith(key)), line])))
+        assert told in found
+        assert re.search(r"study.yaml:\d", found)
+
+    @pytest.mark.parametrize(
         ("place", "value"),
         [
             ("model", None), ("model", True), ("model", ["mlp"]), ("model", ""), ("data", "a" * 300), ("data", []),

@@ -209,7 +209,11 @@ def test_the_fewest_and_the_most_dont_depend_on_the_order_of_options():
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("tpu9", "no device is called `tpu9`"), ("cuda:99", "`cuda:99` isn't here: torch sees")],
+    [
+        ("tpu9", "no device is called `tpu9`"),
+        ("meta", "nothing can be trained on `meta`"),
+        ("cuda:99", "`cuda:99` isn't here: torch sees"),
+    ],
 )
 def test_a_device_that_isnt_there_is_refused(name, message):
     with pytest.raises(SettingsError, match=message):

@@ -8,6 +8,7 @@ from itertools import chain
 from ...errors import Problem, SettingsError, suggestion
 
 STEMS = ("auto", "imagenet", "small")
+DEEPEST = 2_000  # layers of a network whose depth is free; ResNet-1202 is the deepest that was published
 SMALL = 64  # pixels of the shorter side below which an image is small
 
 
@@ -45,6 +46,17 @@ def whole(low: int, **given: object) -> list[Problem]:
         elif value < low:
             found.append(Problem(f"`{name} >= {low}` must hold, but got {name}={value}", (name,)))
     return found
+
+
+def depths(depth: object) -> list[Problem]:
+    """Returns what keeps a free depth, of layers alike, from being one.
+
+    >>> print(*depths(-1))
+    depth: `depth >= 0` must hold, but got depth=-1
+    """
+    if isinstance(depth, int) and depth > DEEPEST:
+        return [Problem(f"`depth <= {DEEPEST}` must hold, but got depth={depth}", ("depth",))]
+    return whole(0, depth=depth)
 
 
 def given(**values: object) -> dict[str, object]:

@@ -9,7 +9,7 @@ from torch import nn
 from ...spaces import Choice, Float, Int, Space
 from .activations import ACTIVATIONS, pieces
 from .activations import activation as activated
-from .checks import images, options, parted, rates, removals, require, whole
+from .checks import depths, images, options, parted, rates, removals, require, whole
 
 
 def convnet(
@@ -34,7 +34,7 @@ def convnet(
     """
     require(
         images("convnet", in_shape),
-        whole(0, depth=depth),
+        depths(depth),
         whole(1, feature_maps=feature_maps),
         rates(dropout=dropout, input_dropout=input_dropout, spatial_dropout=spatial_dropout),
         options(ACTIVATIONS, activation=activation),

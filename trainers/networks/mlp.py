@@ -10,7 +10,7 @@ from torch import nn
 from ...spaces import Choice, Float, Int, Space
 from .activations import ACTIVATIONS, pieces
 from .activations import activation as activated
-from .checks import options, parted, rates, removals, require, whole
+from .checks import depths, options, parted, rates, removals, require, whole
 
 
 def mlp(
@@ -31,7 +31,7 @@ def mlp(
     Raises SettingsError if a value breaks a rule.
     """
     require(
-        whole(0, depth=depth),
+        depths(depth),
         whole(1, feature_maps=feature_maps),
         rates(dropout=dropout, input_dropout=input_dropout),
         options(ACTIVATIONS, activation=activation),

@@ -11,7 +11,7 @@ from ...errors import Problem
 from ...spaces import Choice, Float, Space
 from .activations import PLAIN
 from .blocks import SHORTCUTS, Style, averaged, bare, behind, convolution, halved, named, residual
-from .checks import STEMS, given, images, options, parted, rates, removals, require, small, whole
+from .checks import DEEPEST, STEMS, given, images, options, parted, rates, removals, require, small, whole
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}  # table 1
 BOTTLENECKS = (50, 101, 152)
@@ -95,12 +95,13 @@ def _stages(depth: int) -> tuple[int, ...]:
 
 
 def _depths(depth: object) -> list[Problem]:
-    if depth in BLOCKS or (type(depth) is int and depth >= 8 and depth % 6 == 2):
+    known = (*BLOCKS, *range(8, DEEPEST + 1, 6))
+    if type(depth) is int and depth in known:
         return []
-    text = f"`depth` is 18, 34, 50, 101, 152 or 6n + 2 from 8 on, but got depth={depth!r}"
+    text = f"`depth` is 18, 34, 50, 101, 152 or 6n + 2 from 8 to {known[-1]}, but got depth={depth!r}"
     if type(depth) is not int:
         return [Problem(text, ("depth",))]
-    nearest = min((*BLOCKS, *range(8, max(depth, 8) + 6, 6)), key=lambda known: abs(known - depth))
+    nearest = min(known, key=lambda allowed: abs(allowed - depth))
     return [Problem(f"{text}. Did you mean {nearest}?", ("depth",))]
 
 

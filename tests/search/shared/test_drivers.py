@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -77,3 +80,34 @@ def test_a_second_driver_stays_until_the_first_one_has_ended_its_last_trial(
     assert not others.alive
     wrong = others.wrong(begun_once=False)
     assert not any(wrong.values()), wrong
+
+
+STUDY = """\
+study: away
+data: digits
+model: mlp
+space: {lr: {float: [0.001, 0.1]}}
+trainer: {epochs: 2000}
+strategy: random
+mlflow: null
+"""
+
+
+def test_an_interrupted_driver_does_not_wait_for_a_database_that_is_away(
+    faults: Any, drivers: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "away.yaml").write_text(STUDY)
+    with faults("postgresql").Server() as own:
+        command = [sys.executable, "-c", "from leadline.cli import main; main()", "run", "away.yaml"]
+        command += ["--storage", own.url, "--executor", "inline"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        log = tmp_path / "leadline-studies/away/log.jsonl"
+        drivers.wait_for(lambda: log.exists() and "trial began" in log.read_text(), 60)
+        own.stop("fast")
+        time.sleep(1.0)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=10)
+        own.start()
+    assert process.returncode == 130, told
+    assert "Interrupted. The database has been away for" in told
+    assert "Traceback" not in told

@@ -91,6 +91,15 @@ def test_the_budget_waits_in_optunas_study_and_is_not_among_ours(make: Callable[
     assert make().trials == []
 
 
+def test_no_more_trials_wait_than_a_finite_space_has_configurations(
+    make: Callable[..., Study], postgresql: Any
+) -> None:
+    study = make().run(value_of, trials=20, progress=False)
+    assert (len(study.trials), study.ended_by) == (12, "space")
+    plain = optuna.load_study(study_name=study.name, storage=postgresql.url)
+    assert {trial.state.name for trial in plain.trials} == {"COMPLETE"}
+
+
 def test_runs_of_two_drivers_share_one_budget(make: Callable[..., Study]) -> None:
     make().run(value_of, trials=4, progress=False)
     study = make().run(value_of, trials=6, progress=False)
@@ -125,6 +134,8 @@ def test_a_driver_whose_lease_ran_out_is_told_and_has_written_nothing(
 ) -> None:
     sleeper, other = make(), make()
     trial = sleeper.ask()
+    with sleeper._writing() as asleep:
+        assert asleep.holds()
     with other._writing() as ledger:
         ledger.refresh(now=True)
         assert not ledger.orphaned
@@ -133,6 +144,7 @@ def test_a_driver_whose_lease_ran_out_is_told_and_has_written_nothing(
             ask_database("UPDATE leadline_drivers SET expires = now() - interval '1 hour'")
             ledger.refresh(now=True)
         assert [taken.number for taken in ledger.take_up()] == [trial.number]
+        assert not asleep.holds()
         with pytest.raises(ll.StudyError, match=r"gave no sign of life .* so process \d+ on .* took its trials over"):
             sleeper.tell(trial, 99.0)
         ledger.refresh(now=True)

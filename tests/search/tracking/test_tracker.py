@@ -31,6 +31,7 @@ from contracts.tracked import (
 from mlflow.tracking import MlflowClient
 
 import leadline as ll
+from leadline.search.ledger import Ledger
 from leadline.search.tracking import connect
 
 pytestmark = WARNINGS
@@ -216,6 +217,21 @@ def test_a_server_that_is_not_there_costs_the_study_nothing_but_a_word_and_is_ca
     study.run(trials=TRIALS, progress=False)
     assert study.tracking_problem is None
     assert_mlflow_holds(study, store(folder))
+
+
+@pytest.mark.usefixtures("used")
+def test_what_another_driver_has_taken_over_is_left_to_it(
+    plain: Make, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "holds", lambda ledger: False)  # its lease ran out
+        study = plain(mlflow="auto")
+        study.run(lambda trial: 1.0, trials=1, progress=False)
+        assert study.tracking_problem is not None
+        assert "another driver goes on" in study.tracking_problem
+        assert MlflowClient(store(folder)).get_experiment_by_name("plain") is None
+    study.run(lambda trial: 1.0, trials=1, progress=False)
+    assert len(runs_of(MlflowClient(store(folder)), "plain")[1]) == 1
 
 
 def test_tracking_can_be_switched_off(plain: Make, folder: Path) -> None:
