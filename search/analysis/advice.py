@@ -82,7 +82,7 @@ def _at_an_end(facts: Facts) -> dict[str, tuple[int | float, str, int, int]]:
     found = {}
     top = _top(facts) if len(facts.complete) >= 5 else []
     for name, parameter in facts.space.parameters.items():
-        known: list[Any] = parameter.values() if isinstance(parameter, Choice) else parameter.values(2)
+        known: Sequence[Any] = parameter.values() if isinstance(parameter, Choice) else parameter.values(2)
         own = [trial.params[name] for trial in top if name in trial.params]
         if len(own) < 3 or len(known) < 2 or not all(type(value) in (int, float) for value in known):
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -83,7 +83,7 @@ def middle(parameter: Parameter) -> Any:
     return values[(len(values) - 1) // 2] if is_ordered(parameter) else values[0]
 
 
-def ordered(parameter: Parameter) -> list[Any]:
+def ordered(parameter: Parameter) -> Sequence[Any]:
     """Returns the least value of a parameter, ones between, and the greatest; of options that aren't numbers all."""
     values = parameter.values(points=3)
     return sorted(values) if is_ordered(parameter) else values

@@ -113,10 +113,10 @@ def test_without_any_block_the_classifier_reads_the_first_maps():
 
 
 @pytest.mark.parametrize(
-    ("depth", "near"), [(19, "18"), (36, "34"), (100, "101"), (3, "8"), (112, "110"), (1000, "998")]
+    ("depth", "near"), [(19, "18"), (36, "34"), (100, "101"), (3, "8"), (112, "110"), (1000, "998"), (10**18, "2000")]
 )
 def test_a_depth_between_is_refused_with_the_nearest(depth, near):
-    message = rf"18, 34, 50, 101, 152 or 6n \+ 2 from 8 on, but got depth={depth}\. Did you mean {near}\?"
+    message = rf"18, 34, 50, 101, 152 or 6n \+ 2 from 8 to 2000, but got depth={depth}\. Did you mean {near}\?"
     with pytest.raises(SettingsError, match=message):
         built(depth=depth)
 
