@@ -91,15 +91,14 @@ class SharedLedger(Ledger):
 
     @property
     def others_at_work(self) -> bool:
-        others = self.mirror.lease.living - {self.id}
-        return any(self._holder(frozen) in others for frozen in self._frozen(TrialState.RUNNING))
+        return bool(self._of_others())
 
     def stays(self) -> bool:
         self.refresh(now=True)
         first, *others = self.mirror.lease.drivers
         if self.leads:
             return self.others_at_work
-        if others[0].id == self.id and self.others_at_work:
+        if others[0].id == self.id and not all(frozen.system_attrs.get(PAUSED) for frozen in self._of_others()):
             return True  # should the first one die
         known, self._sign = self._sign, (first.id, first.expires)
         return known is None or known[0] != first.id or known == self._sign
@@ -173,6 +172,11 @@ class SharedLedger(Ledger):
 
     def _holder(self, frozen: FrozenTrial) -> str | None:
         return frozen.system_attrs.get(DRIVER)
+
+    def _of_others(self) -> list[FrozenTrial]:
+        """Returns the running and paused trials of other drivers that live."""
+        others = self.mirror.lease.living - {self.id}
+        return [frozen for frozen in self._frozen(TrialState.RUNNING) if self._holder(frozen) in others]
 
     def _orphans(self) -> list[FrozenTrial]:
         """Returns the running and paused trials whose driver doesn't live."""

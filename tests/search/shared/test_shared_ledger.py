@@ -237,6 +237,24 @@ def test_one_driver_leads_and_the_next_does_when_it_has_left(make: Callable[...,
             assert (two.leads, leading) == (True, ["second"])
 
 
+def test_two_drivers_with_paused_trials_do_not_wait_for_each_other(make: Callable[..., Study]) -> None:
+    first, second = make(), make()
+    trials = [first.ask(), second.ask()]
+    with first._writing() as one, second._writing() as two:
+        assert one.stays()
+        assert two.stays()
+        for ledger, trial in zip((one, two), trials, strict=True):
+            ledger.pause(trial.number, {})
+            ledger.commit()
+        assert one.stays(), "the one that leads takes up what the other leaves paused"
+        two.stays()  # sees when the first one gave a sign of life
+        one.refresh(now=True)
+        assert not two.stays()
+        second.close()
+        assert not one.stays()
+        assert [trial.number for trial in one.paused] == [0, 1]
+
+
 def test_a_population_has_one_driver(make: Callable[..., Study]) -> None:
     trainer = ll.Trainer("mlp", data="digits", epochs=16)
     with make(trainer=trainer, strategy="pbt")._writing():
