@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -11,13 +10,12 @@ from dataclasses import asdict
 from io import TextIOWrapper
 from pathlib import Path
 from shutil import get_terminal_size
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .errors import LeadlineError, StudyError, UsageError
-from .search import completion
+from .search import completion, signals
 from .search.completion import among, studies
 from .search.printing import (
     checked,
@@ -534,9 +532,9 @@ def main() -> None:
     """Runs the command line. Exit codes: 0 done, 1 the study failed, 2 wrong input, 130 and 143 interrupted."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # where there are no blocks for curves: better `?` than a traceback
-    _received.clear()
+    signals.received.clear()
     try:
-        with _signals(_leave):
+        with signals.handled(signals.leave):
             app(prog_name="leadline")
     except LeadlineError as error:
         if "--debug" in sys.argv:
@@ -544,10 +542,9 @@ def main() -> None:
         print(f"leadline: {error}" if "\n" not in str(error) else f"leadline:\n{error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, UsageError) else 1)
     except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)
+        sys.exit(130)
     finally:
-        for number in set(_received):
-            signal.signal(number, signal.SIG_IGN)  # it is ending: another one would only disturb that
+        signals.ignore()
 
 
 def _start(study: Study, budget: Budget, enqueue: Path | None, as_json: bool) -> None:
@@ -558,18 +555,18 @@ def _start(study: Study, budget: Budget, enqueue: Path | None, as_json: bool) ->
         if problems:
             raise UsageError(problems)
         study.enqueue(*configurations)
-    with _stopping(study):
+    with signals.stopping(study):
         try:
             study.run(**asdict(budget))
         except StudyError as error:  # it couldn't even end in order
-            if not _received:
+            if not signals.received:
                 raise
             print(f"Interrupted. {capital(str(error))}", file=sys.stderr)
-            sys.exit(128 + _received[0])
+            sys.exit(128 + signals.received[0])
     where = f"{study.name}{storage_option(study)}"
-    if _received and study.ended_by == "interrupt":
+    if signals.received and study.ended_by == "interrupt":
         print(f"Interrupted. `leadline resume {where}` goes on where it stopped.", file=sys.stderr)
-        sys.exit(128 + _received[0])
+        sys.exit(128 + signals.received[0])
     found = study.trials
     ended = [trial for trial in found if trial.state in ENDED]
     if as_json:
@@ -585,43 +582,6 @@ def _start(study: Study, budget: Budget, enqueue: Path | None, as_json: bool) ->
             file=sys.stderr,
         )
     sys.exit(1 if ended and all(trial.state == "failed" for trial in ended) else 0)
-
-
-_received: list[int] = []  # the signals that ask the program to end
-
-
-def _leave(number: int, frame: FrameType | None) -> None:
-    _received.append(number)
-    if number == signal.SIGINT:
-        raise KeyboardInterrupt
-    sys.exit(128 + number)
-
-
-@contextmanager
-def _stopping(study: Study) -> Iterator[None]:
-    """Lets the first SIGINT or SIGTERM end the study's run, and a second one the program."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        _received.append(number)
-        study.stop()  # in any case: C code that asks for an attribute may lose what is raised here
-        if len(_received) > 1 or not study.running:
-            sys.exit(128 + number)
-
-    with _signals(stop):
-        if _received:  # and C code has lost it
-            sys.exit(128 + _received[0])
-        yield
-
-
-@contextmanager
-def _signals(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Has SIGINT and SIGTERM handled so, while the context lasts."""
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, earlier in before.items():
-            signal.signal(number, earlier)
 
 
 def _from_file(
