@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -73,6 +74,13 @@ class Plot:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", re.sub(r"[^\w.-]+", "-", self.name))
+
+    @cached_property
+    def svg(self) -> str:
+        """The figure as an SVG file's text; drawn once, as that takes longest of all that a report takes."""
+        from .drawing.style import svg
+
+        return svg(self.figure)
 
 
 Block = Text | Items | Code | Table | Plot

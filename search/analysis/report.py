@@ -94,7 +94,7 @@ def html(document: Document) -> str:
     return environment.get_template("report.html.j2").render(
         document=document,
         style=Markup(files(__package__).joinpath("report.css").read_text(encoding="utf-8")),
-        drawn=lambda plot: Markup(inline(plot.figure, plot.name, plot.alt)),
+        drawn=lambda plot: Markup(inline(plot.svg, plot.name, plot.alt)),
         footer=_footer(),
     )
 

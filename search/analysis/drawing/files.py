@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ....errors import UsageError
 from ..document import Plot
-from .style import styled
+from .style import DPI, styled
 
 PLOT_FORMATS = ("svg", "png")
 
@@ -16,15 +16,13 @@ def write_plots(plots: Sequence[Plot], folder: Path, format: str) -> list[Path]:
     """Writes plots into a folder, which is made if it isn't there; returns the files."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{plot.name}.{format}" for plot in plots]
-    with styled():
-        for plot, path in zip(plots, paths, strict=True):
-            plot.figure.savefig(
-                path,
-                dpi=200,
-                metadata={"Date": None} if format == "svg" else None,
-                facecolor="white" if format == "png" else "none",
-            )
-            plot.figure.set_layout_engine("none")  # it is laid out: whoever draws it next needn't do so again
+    for plot, path in zip(plots, paths, strict=True):
+        if format == "svg":
+            path.write_text(plot.svg, encoding="utf-8")
+            continue
+        with styled():
+            plot.figure.savefig(path, dpi=DPI, facecolor="white")
+        plot.figure.set_layout_engine("none")  # it is laid out: whoever draws it next needn't do so again
     return paths
 
 

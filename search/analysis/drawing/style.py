@@ -33,6 +33,7 @@ NAMES = {
     BEST: "best",
     **{shade: f"shade-{place}" for place, shade in enumerate(SHADES)},
 }
+DPI = 200  # of what is drawn in dots
 MANY = 400  # points beyond which they are drawn as one picture
 WIDTH, WIDE = 4.2, 9.0  # inches: at a phone's width 9 points are as large as the text's small print
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
@@ -91,12 +92,17 @@ def whole_numbers(axes: Axes) -> None:
     axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
 
 
-def inline(figure: Figure, name: str, label: str) -> str:
-    """Returns a figure as an SVG element of a page, read out as `label`; no other element of the page has its ids."""
+def svg(figure: Figure) -> str:
+    """Returns a figure as an SVG file's text."""
     file = io.StringIO()
     with styled():
-        figure.savefig(file, format="svg", metadata={"Date": None})
-    root = ElementTree.fromstring(file.getvalue())
+        figure.savefig(file, format="svg", dpi=DPI, metadata={"Date": None})
+    return file.getvalue()
+
+
+def inline(text: str, name: str, label: str) -> str:
+    """Returns an `svg` as an element of a page, read out as `label`; no other element of the page has its ids."""
+    root = ElementTree.fromstring(text)
     for unwanted in [*root.findall(f"{{{SVG}}}metadata")]:
         root.remove(unwanted)
     for size in ("width", "height"):

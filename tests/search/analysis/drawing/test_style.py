@@ -1,7 +1,7 @@
 import sys
 from xml.etree import ElementTree
 
-from leadline.search.analysis.drawing.style import COMPLETE, NAMES, blank, inline, styled
+from leadline.search.analysis.drawing.style import COMPLETE, NAMES, blank, inline, styled, svg
 
 
 def drawn(label="accuracy"):
@@ -9,7 +9,7 @@ def drawn(label="accuracy"):
         figure, axes = blank()
         axes.plot([0, 1], [0, 1], color=COMPLETE)
         axes.set_ylabel(label)
-    return figure
+    return svg(figure)
 
 
 def test_colours_are_named_so_that_the_page_can_choose_their_shade():
