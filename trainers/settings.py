@@ -16,6 +16,7 @@ from .augmentation import OF_IMAGES
 from .data import OPTIONS, By, folds, prepare
 from .reasons import told
 from .recipe import RECIPE, Recipe
+from .references import is_reference
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -61,6 +62,10 @@ def own_problems(trainer: Trainer) -> list[Problem]:
         value = getattr(trainer, name)
         if not isinstance(value, str) and not callable(value) and (value is not None or name == "model"):
             problems.append(Problem(f"`{name}` must be a name or a function, but got {value!r}", (name,)))
+    for name in ("on_epoch", "on_trial_end"):
+        value = getattr(trainer, name)
+        if isinstance(value, str) and not is_reference(value):
+            problems.append(Problem(f"`{name}` must be a function or `module:function`, but got {value!r}", (name,)))
     for name, (holds, rule) in RULES.items():
         value = getattr(trainer, name)
         if not holds(value):

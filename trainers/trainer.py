@@ -182,7 +182,7 @@ class Trainer:
         if not isinstance(self.model, str):
             return self.model
         if is_reference(self.model):
-            builder: Callable[..., nn.Module] = self._resolved(self.model)
+            builder: Callable[..., nn.Module] = self._function(self.model)
             return builder
         return networks.family(self.model)
 
@@ -202,15 +202,15 @@ class Trainer:
     @cached_property
     def loss_function(self) -> Loss:
         """The loss. Raises SettingsError if it is unknown or doesn't fit the task."""
-        return loss_for(self._resolved(self.loss), self.task)
+        return loss_for(self._function(self.loss), self.task)
 
     def metric(self, given: Any) -> Metric:
         """Returns the metric of that name, reference or function. Raises SettingsError if it doesn't fit the task."""
-        return metric_for(self._resolved(given), self.task)
+        return metric_for(self._function(given), self.task)
 
     def callback(self, name: str) -> Callable[..., Any] | None:
         """Returns the user's `on_epoch` or `on_trial_end`, None if there is none."""
-        found: Callable[..., Any] | None = self._resolved(getattr(self, name))
+        found: Callable[..., Any] | None = self._function(getattr(self, name))
         return found
 
     def split(self, seed: int) -> Split:
@@ -461,6 +461,13 @@ class Trainer:
         if isinstance(source, tuple):
             return f"<arrays {self.loaded.digest[:16]}>"
         return {"path": _described(source), **options} if options else _described(source)
+
+    def _function(self, given: Any) -> Any:
+        """Returns the function that a reference names, anything else as it is. Raises SettingsError if it is none."""
+        found = self._resolved(given)
+        if is_reference(given) and not callable(found):
+            raise SettingsError(f"`{given}` must be a function, but is {type(found).__name__} {found!r:.80}")
+        return found
 
     def _resolved(self, given: Any) -> Any:
         if not is_reference(given):

@@ -349,6 +349,23 @@ def test_model_data_loss_metric_and_callbacks_may_be_references(base):
     assert trainer.metric("my_code:share").name == "share"
 
 
+def test_a_reference_to_what_is_no_function_is_told(base):
+    (base / "my_numbers.py").write_text("x = 3\n")
+    callbacks = {"on_epoch": "my_numbers:x", "on_trial_end": "my_numbers:x"}
+    trainer = Trainer("my_numbers:x", TINY, loss="my_numbers:x", base=base, **callbacks)
+    assert {text for _, text in checked(trainer)} == {"`my_numbers:x` must be a function, but is int 3"}
+    for name in ("loss", *callbacks):
+        trainer = Trainer("mlp", TINY, base=base, **{name: "my_numbers:x"})
+        assert place_and_start(checked(trainer, depth=2))[0] == ("trainer", name)
+    assert place_and_start(checked(Trainer("mlp", TINY, base=base), metric="my_numbers:x", depth=2))[0] == ("metric",)
+
+
+@pytest.mark.parametrize("name", ["on_epoch", "on_trial_end"])
+def test_a_callback_that_is_no_reference_is_told_before_anything_is_loaded(name):
+    with pytest.raises(SettingsError, match=f"`{name}` must be a function or `module:function`, but got 'foo'"):
+        Trainer("mlp", **{name: "foo"})
+
+
 def test_every_reference_that_leads_nowhere_is_told(base):
     trainer = Trainer("my_code:nett", "nowhere:data", loss="my_code:losss", on_epoch="my_code:on_epock", base=base)
     problems = dict(checked(trainer, metric="json:loads", width=2))
