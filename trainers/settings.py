@@ -14,7 +14,7 @@ from ..spaces import Space
 from . import networks
 from .augmentation import OF_IMAGES
 from .data import OPTIONS, By, folds, prepare
-from .reasons import told
+from .reasons import told, users_code
 from .recipe import RECIPE, Recipe
 from .references import is_reference
 
@@ -114,7 +114,7 @@ def trial_problems(trainer: Trainer, space: Space, metric: Any, seed: int) -> li
     try:
         with torch.random.fork_rng(devices=[]):
             network = trainer.build(params, data.in_shape, data.outputs).eval()
-            with torch.no_grad():
+            with torch.no_grad(), users_code():
                 outputs = network(data.train.inputs[:2])
     except LeadlineError as error:
         return [Problem(str(error), ("model",))]
@@ -136,7 +136,8 @@ def trial_problems(trainer: Trainer, space: Space, metric: Any, seed: int) -> li
         ("metric", ("metric",), trainer.metric(metric)),
     ):
         try:
-            float(function(outputs, data.train.targets[:2]))
+            with users_code():
+                float(function(outputs, data.train.targets[:2]))
         except Exception as error:  # as above
             return [Problem(f"the {what} failed on two examples: {told(error)}", where)]
     told_of = {name: _image_problem(name, max(_values(trainer, name, space)), data.in_shape) for name in OF_IMAGES}

@@ -21,7 +21,7 @@ from .losses import Loss, loss_for
 from .messages import Broken, Channel, Job
 from .metrics import Metric, metric_for
 from .networks.initialisation import initialise
-from .reasons import told
+from .reasons import told, users_code
 from .recipe import ALTERATIONS, RECIPE, Recipe, recipe_of
 from .references import describe, is_reference, resolve, travels
 from .settings import ends
@@ -224,7 +224,8 @@ class Trainer:
 
     def build(self, params: Mapping[str, Any], in_shape: tuple[int, ...], outputs: int) -> nn.Module:
         """Returns the network of a configuration, with weights from torch's global generator."""
-        return networks.build(self.builder, in_shape=in_shape, classes=outputs, **self.arguments(params))
+        with users_code():
+            return networks.build(self.builder, in_shape=in_shape, classes=outputs, **self.arguments(params))
 
     def removable(self, params: Mapping[str, Any]) -> tuple[str, ...]:
         """Returns the layers and blocks that `remove` may name in this configuration; none if it isn't of a family."""
@@ -248,7 +249,7 @@ class Trainer:
     def network(self, lane: Lane, bench: Bench, **widths: int) -> nn.Module:
         """Returns the network that a lane begins with, drawn from its own stream, on the CPU."""
         data = bench.data_of(lane)
-        with bench.seeded(lane.stream.key("weights")):
+        with bench.seeded(lane.stream.key("weights")), users_code():
             network = self.build({**lane.params, **widths}, data.in_shape, data.outputs)
             if lane.recipe.init != "default":
                 every = max(1, len(data.train) // INITIAL_ROWS)  # those of one class may lie side by side

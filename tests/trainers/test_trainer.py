@@ -277,6 +277,40 @@ def test_a_builder_that_raises_is_told_with_file_and_line():
     assert text.endswith(f"ZeroDivisionError: this width won't do (test_trainer.py:{line})")
 
 
+@pytest.mark.parametrize("raised", [SystemExit, BaseException])
+def test_code_that_would_end_the_process_is_told_before_any_trial(raised):
+    def mine(*given, **named):
+        raise raised("of its own")
+
+    def deaf(in_shape, classes):
+        network = nn.Linear(in_shape[0], classes)
+        network.register_forward_hook(mine)
+        return network
+
+    problems = {
+        "builder": checked(Trainer(mine, TINY)),
+        "network": checked(Trainer(deaf, TINY)),
+        "loss": checked(Trainer("mlp", TINY, loss=mine), depth=2),
+        "metric": checked(Trainer("mlp", TINY), metric=mine, depth=2),
+        "data": checked(Trainer("mlp", mine), depth=2),
+    }
+    line = mine.__code__.co_firstlineno + 1
+    for found in problems.values():
+        _, text = place_and_start(found)
+        assert text.endswith(f"RuntimeError: the code raised {raised.__name__}: of its own (test_trainer.py:{line})")
+
+
+def test_a_network_that_would_end_the_process_has_no_footprint_and_no_size():
+    def exiting(in_shape, classes):
+        sys.exit(0)
+
+    with pytest.raises(SettingsError, match=r"the code raised SystemExit: 0 \(test_trainer.py:"):
+        Trainer(exiting, TINY).footprint({})
+    with pytest.raises(SettingsError, match=r"the code raised SystemExit: 0 \(test_trainer.py:"):
+        Trainer(exiting, TINY).network_sizes(Space({}))
+    assert Trainer(exiting, TINY).size({}) is None
+
+
 def test_a_family_that_doesnt_fit_the_data_is_told_once():
     where, text = place_and_start(checked(Trainer("convnet", TINY), depth=2))
     assert where == ("model",)
@@ -294,6 +328,16 @@ def test_data_that_cannot_be_had_are_told_once():
     where, text = place_and_start(checked(Trainer("mlp", "digitz"), depth=2))
     assert where == ("data",)
     assert "Did you mean `digits`?" in text
+
+
+def test_a_data_function_that_raises_is_told_with_file_and_line():
+    def mine():
+        raise ZeroDivisionError("no rows")
+
+    where, text = place_and_start(checked(Trainer("mlp", mine), depth=2))
+    line = mine.__code__.co_firstlineno + 1
+    assert where == ("data",)
+    assert text == f"the data function `mine` failed: ZeroDivisionError: no rows (test_trainer.py:{line})"
 
 
 def test_data_model_and_space_are_told_at_once(tmp_path):
