@@ -1,4 +1,4 @@
-"""What went wrong in a study's run, counted: trials that failed by why, workers lost, retries, trouble with MLflow."""
+"""What went wrong in a study's run, counted: trials that failed by why, workers lost, retries, MLflow, the disk."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .listeners import Listener
-from .log import LOST, RETRY, TRACKER
+from .log import LOST, RETRY, TRACKER, UNWRITTEN
 from .trial import Trial
 
 MOST = 5  # reasons that are told, the most frequent first
@@ -32,6 +32,7 @@ class Faults(Listener):
     lost: list[str] = field(default_factory=list)  # how workers died
     retried: list[int] = field(default_factory=list)  # trials that were given another go
     tracker: list[str] = field(default_factory=list)  # each time the tracking store was away, or refused
+    unwritten: list[str] = field(default_factory=list)  # why, of each traceback that couldn't be written as a file
 
     @classmethod
     def of(cls, events: Iterable[Mapping[str, Any]]) -> Faults:
@@ -55,6 +56,8 @@ class Faults(Listener):
             self.retried.append(int(facts.get("trial", -1)))
         elif event == TRACKER:
             self.tracker.append(str(facts.get("problem", "")))
+        elif event == UNWRITTEN:
+            self.unwritten.append(str(facts.get("reason", "")))
 
     def lines(self) -> list[str]:
         """Returns them in words, nothing where all went well."""
@@ -71,6 +74,9 @@ class Faults(Listener):
             lines.append(f"{_trials(self.retried)} given another go")
         if self.tracker:
             lines.append(f"MLflow was in trouble {_times(len(self.tracker))}: {self.tracker[-1]}")
+        if self.unwritten:
+            many = f"{len(self.unwritten)} {_plural('traceback', self.unwritten)}"
+            lines.append(f"{many} not written, but kept with the study: {self.unwritten[-1]}")
         return lines
 
     def as_json(self) -> dict[str, Any]:
@@ -80,6 +86,7 @@ class Faults(Listener):
             "workers_lost": list(self.lost),
             "retried": list(self.retried),
             "tracker": list(self.tracker),
+            "unwritten": list(self.unwritten),
         }
 
     def _why(self, numbers: list[int]) -> str:

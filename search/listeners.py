@@ -66,19 +66,6 @@ class Sizes(Listener):
             self._mirror.set_trial_user_attr(self._mirror.trial_id(trial.number), "parameters", size)
 
 
-class Tracebacks(Listener):
-    """Writes the traceback of a trial that raised an error into its folder, as text; the study has it too."""
-
-    def __init__(self, folder: Folder) -> None:
-        self._folder = folder
-
-    def ended(self, trial: Trial) -> None:
-        if trial.traceback:
-            path = self._folder.traceback(trial.number)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(trial.traceback)
-
-
 class Keeper(Listener):
     """Keeps the weights of the best `keep` complete trials, so that hundreds of networks don't fill the disk.
 

@@ -25,6 +25,7 @@ LARGEST = 5_000_000  # bytes, from which a file is put aside as `log.1.jsonl`
 # What is told beside what becomes of trials and plans
 BEGAN, ENDED, FAILED = "run began", "run ended", "run failed"
 WORKER, LOST, RETRY, TRACKER = "worker ready", "worker lost", "trial retried", "tracking trouble"
+UNWRITTEN = "traceback not written"
 
 
 class Log(Listener):

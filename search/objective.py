@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..errors import Pruned
 from ..trainers.memory import memory_told
 from ..trainers.messages import AtRung, AtWork, Channel, Close, Decision, Ended, Job, Ready, Report, Start, Stop
-from ..trainers.reasons import out_of_memory, told
+from ..trainers.reasons import Interruption, out_of_memory, told, traced, users_code
 from ..trainers.references import travels
 from ..trainers.time_limits import TimeLimits
 from .trial import ActiveTrial
@@ -83,7 +82,8 @@ class Objective:
         channel.send(AtWork([number]))
         trial = ActiveTrial(number, params, report)
         try:
-            value = _numbers(self.function(trial), several)
+            with users_code():
+                value = _numbers(self.function(trial), several)
         except Pruned:
             if self._stopped:
                 return Ended(number, "stopped", self._stopped, trial.last)
@@ -92,7 +92,7 @@ class Objective:
             return Ended(number, "failed", str(error))
         except Exception as error:  # the objective is the user's: it may raise anything, and the study goes on
             reason = f"{told(error)}; {memory_told()}" if out_of_memory(error) else told(error)
-            return Ended(number, "failed", reason, facts={"traceback": traceback.format_exc()})
+            return Ended(number, "failed", reason, facts={"traceback": traced(error)})
         return Ended(number, "complete", "the objective returned", value)
 
 
@@ -100,9 +100,9 @@ def _numbers(returned: Any, several: bool) -> float | tuple[float, ...]:
     return tuple(map(float, returned)) if several and isinstance(returned, tuple | list) else float(returned)
 
 
-class _TimeUp(BaseException):
-    """The trial breaks a limit of time; nothing that an objective catches."""
+class _TimeUp(Interruption):
+    """The trial breaks a limit of time."""
 
 
-class _Closed(BaseException):
-    """The study was interrupted in the middle of a trial; nothing that an objective catches."""
+class _Closed(Interruption):
+    """The study was interrupted in the middle of a trial."""

@@ -20,12 +20,13 @@ from .executors import EXECUTORS, ray
 from .export import write_model
 from .faults import Faults
 from .ledger import Ledger
-from .listeners import Callbacks, Keeper, Sizes, Tracebacks
+from .listeners import Callbacks, Keeper, Sizes
 from .log import BEGAN, ENDED, FAILED, Log
 from .objective import Objective
 from .pruners.wrapped import NoPruner
 from .refit import refit
 from .scheduler import Scheduler
+from .tracebacks import Tracebacks
 from .tracking import End, Tracker
 
 if TYPE_CHECKING:
@@ -209,7 +210,7 @@ class Run:
                 listeners.append(Sizes(self.ledger, study.trainer.size))
             listeners.append(Keeper(study.folder, self.ledger.trials, study.keep, maximize=study.maximize))
             listeners.append(Callbacks(study.trainer.callback("on_epoch"), study.trainer.callback("on_trial_end")))
-        listeners.append(Tracebacks(study.folder))
+        listeners.append(Tracebacks(study.folder, self.ledger))
         if tracker is not None:
             listeners.append(tracker)
             self.ledger.when_leading(tracker.start)

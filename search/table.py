@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
+from ..trainers.reasons import shortened
+
 GAP = 2  # cells between columns
+LONGEST = 300  # characters of a cell: each row is as long as the longest
 
 
 @dataclass(frozen=True)
@@ -69,8 +72,9 @@ def print_columns(columns: Sequence[Column], *, marked: Collection[int] = ()) ->
     from rich.text import Text
 
     console = Console()
+    columns = [replace(one, cells=[shortened(text, LONGEST) for text in one.cells]) for one in columns]
     whole = sum(column.width + GAP for column in columns)
-    if not console.is_terminal:  # a pipe has no width: nothing is cut
+    if not console.is_terminal:  # a pipe has no width: nothing more is cut
         console = Console(width=whole)
         columns = [replace(column, least=None) for column in columns]
     kept, left_out = fitted(columns, console.width)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
+from ..trainers.reasons import writable
+
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
@@ -70,14 +72,14 @@ class Trial:
             value=value,
             spread=facts.get("spread"),
             last=facts.get("last", next(reversed(curve.values()), value)),
-            reason=facts.get("reason", ""),
+            reason=writable(facts.get("reason", "")),
             epochs=facts.get("epochs", max(curve, default=0)),
             best_epoch=facts.get("best_epoch"),
             seconds=_seconds(frozen) if state == "running" else facts.get("seconds", _seconds(frozen)),
             parameters=facts.get("parameters"),
             peak_memory=facts.get("peak_memory"),
             parent=marks.get(PARENT),
-            traceback=facts.get("traceback"),
+            traceback=writable(facts["traceback"]) if facts.get("traceback") else None,
             faults=tuple(f"after epoch {fault['epoch']}: {fault['what']}" for fault in marks.get(FAULTS, ())),
             curve=curve,
             values=values,

@@ -6,6 +6,7 @@ import csv
 import inspect
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -381,6 +382,30 @@ class TestCheck:
         said = leadline("check", "sub/study.yaml", "--set", "space={width: {int: [1, 2]}}")
         assert said.code == 0, said.err
 
+    @pytest.mark.parametrize(
+        ("line", "where", "told"),
+        [
+            ("model: mine:exits", "study.yaml:3: model", "the code raised SystemExit: 0 (mine.py:2)"),
+            ("model: mine:x", "study.yaml:3: model", "`mine:x` must be a function, but is int 3"),
+            ("model: gone:build", "study.yaml:3: model", "the code raised SystemExit: 0 (gone.py:1)"),
+            ("data: mine:exits", "study.yaml:2: data", "the code raised SystemExit: 0 (mine.py:2)"),
+            ("data: mine:raises", "study.yaml:2: data", "ZeroDivisionError: no rows (mine.py:3)"),
+            ("trainer: {on_epoch: foo}", "study.yaml:8: trainer.on_epoch", "but got 'foo'"),
+        ],
+    )
+    def test_whatever_your_own_code_does_is_wrong_input_told_with_both_places(
+        self, leadline: Leadline, small: str, here: Path, line: str, where: str, told: str
+    ) -> None:
+        raising = "def raises(): raise ZeroDivisionError('no rows')\n"
+        (here / "mine.py").write_text(f"import sys\ndef exits(*given, **named): sys.exit(0)\n{raising}x = 3\n")
+        (here / "gone.py").write_text("import sys; sys.exit(0)\n")
+        kind = line.partition(":")[0]
+        (here / small).write_text(re.sub(f"^{kind}:.*$", line, STUDY, flags=re.MULTILINE))
+        said = leadline("check", small)
+        assert said.code == 2
+        assert said.err.startswith(f"leadline: {where}: ")
+        assert said.err.endswith(f"{told}\n")
+
 
 class TestCheckDeep:
     TABLE = "size,kind,day,label\n" + "".join(
@@ -531,6 +556,18 @@ class TestFailure:
         assert "2 failed" in said.out
         assert "it can't be trained" in leadline("show", "small").out
         assert "Traceback" not in said.err
+
+    @pytest.mark.parametrize("executor", ["inline", "processes"])
+    def test_a_trial_whose_code_calls_exit_has_failed_and_says_where(
+        self, leadline: Leadline, here: Path, executor: str
+    ) -> None:
+        (here / "exiting_network.py").write_text("import sys\n" + FAILING.replace("raise RuntimeError(", "sys.exit("))
+        (here / "study.yaml").write_text(STUDY.replace("model: mlp", "model: exiting_network:build"))
+        space = "space={width: {int: [1, 2]}}"
+        said = leadline("run", "study.yaml", "--set", space, "--trials", "1", "--executor", executor)
+        assert said.code == 1
+        told = "1 trial failed: RuntimeError: the code raised SystemExit: it can't be trained (exiting_network.py:11)"
+        assert told in said.out
 
     def test_a_reason_is_shown_as_it_is_though_it_looks_like_markup(self, leadline: Leadline) -> None:
         def broken(trial: ll.ActiveTrial) -> float:

@@ -12,6 +12,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from .losses import Loss, combined
 from .optimizers import OPTIMIZERS
+from .reasons import users_code
 from .recipe import Recipe
 from .stack.dropout import replace_dropout
 
@@ -52,10 +53,10 @@ def footprint(
     """
     measure = _Measure(examples, recipe, loss, autocast)
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), users_code():
             return measure.of_shapes(build())
     except Exception:  # all three are the user's: they may raise anything
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), users_code():
             return measure.of_numbers(build())
 
 

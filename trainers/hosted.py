@@ -10,11 +10,11 @@ import pickle
 import socket
 import sys
 import threading
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from .messages import Broken, Command, Event, Job, Ready
+from .reasons import traced
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,8 @@ class HostedWorker:
                 self.send(Broken([problem]))
             else:
                 work.serve(job, self)
-        except BaseException:  # the driver tells it
-            self._failure = traceback.format_exc()
+        except BaseException as error:  # the driver tells it
+            self._failure = traced(error)
         finally:
             with self._changed:
                 self._left = True

@@ -145,10 +145,11 @@ def _obstacle(bench: Bench, build: Build, recipe: Recipe) -> str | None:
 
 
 def _told(error: Exception) -> str:
-    if "randomness error mode" in str(error):
-        place = told(error).rpartition("(")[2].rstrip(")")
+    text = told(error)
+    if "randomness error mode" in text:
+        place = text.rpartition("(")[2].rstrip(")")
         return f"its forward draws random numbers by itself ({place}): `nn.Dropout` modules can be fused"
-    return f"torch can't batch it: {told(error)}"
+    return f"torch can't batch it: {text}"
 
 
 def _steady(bench: Bench, build: Build, recipe: Recipe, lanes: int) -> bool:

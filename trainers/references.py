@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SettingsError, suggestion
+from .reasons import told, users_code
 
 _from_a_study_folder: set[str] = set()  # top-level modules that were imported from beside a study file
 
@@ -51,9 +52,10 @@ def resolve(reference: str, base: Path | None = None, allow: Collection[str] = (
 
 def _imported(reference: str, module: str) -> Any:
     try:
-        return importlib.import_module(module)
+        with users_code():
+            return importlib.import_module(module)
     except Exception as error:  # importing the user's module may raise anything; all of it is the user's to mend
-        raise SettingsError(f"`{reference}`: importing `{module}` failed: {type(error).__name__}: {error}") from error
+        raise SettingsError(f"`{reference}`: importing `{module}` failed: {told(error)}") from error
 
 
 def _imported_from(reference: str, module: str, base: Path) -> Any:

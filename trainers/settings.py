@@ -14,8 +14,9 @@ from ..spaces import Space
 from . import networks
 from .augmentation import OF_IMAGES
 from .data import OPTIONS, By, folds, prepare
-from .reasons import told
+from .reasons import told, users_code
 from .recipe import RECIPE, Recipe
+from .references import is_reference
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -61,6 +62,10 @@ def own_problems(trainer: Trainer) -> list[Problem]:
         value = getattr(trainer, name)
         if not isinstance(value, str) and not callable(value) and (value is not None or name == "model"):
             problems.append(Problem(f"`{name}` must be a name or a function, but got {value!r}", (name,)))
+    for name in ("on_epoch", "on_trial_end"):
+        value = getattr(trainer, name)
+        if isinstance(value, str) and not is_reference(value):
+            problems.append(Problem(f"`{name}` must be a function or `module:function`, but got {value!r}", (name,)))
     for name, (holds, rule) in RULES.items():
         value = getattr(trainer, name)
         if not holds(value):
@@ -109,7 +114,7 @@ def trial_problems(trainer: Trainer, space: Space, metric: Any, seed: int) -> li
     try:
         with torch.random.fork_rng(devices=[]):
             network = trainer.build(params, data.in_shape, data.outputs).eval()
-            with torch.no_grad():
+            with torch.no_grad(), users_code():
                 outputs = network(data.train.inputs[:2])
     except LeadlineError as error:
         return [Problem(str(error), ("model",))]
@@ -131,7 +136,8 @@ def trial_problems(trainer: Trainer, space: Space, metric: Any, seed: int) -> li
         ("metric", ("metric",), trainer.metric(metric)),
     ):
         try:
-            float(function(outputs, data.train.targets[:2]))
+            with users_code():
+                float(function(outputs, data.train.targets[:2]))
         except Exception as error:  # as above
             return [Problem(f"the {what} failed on two examples: {told(error)}", where)]
     told_of = {name: _image_problem(name, max(_values(trainer, name, space)), data.in_shape) for name in OF_IMAGES}

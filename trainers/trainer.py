@@ -21,7 +21,7 @@ from .losses import Loss, loss_for
 from .messages import Broken, Channel, Job
 from .metrics import Metric, metric_for
 from .networks.initialisation import initialise
-from .reasons import told
+from .reasons import told, users_code
 from .recipe import ALTERATIONS, RECIPE, Recipe, recipe_of
 from .references import describe, is_reference, resolve, travels
 from .settings import ends
@@ -182,7 +182,7 @@ class Trainer:
         if not isinstance(self.model, str):
             return self.model
         if is_reference(self.model):
-            builder: Callable[..., nn.Module] = self._resolved(self.model)
+            builder: Callable[..., nn.Module] = self._function(self.model)
             return builder
         return networks.family(self.model)
 
@@ -202,15 +202,15 @@ class Trainer:
     @cached_property
     def loss_function(self) -> Loss:
         """The loss. Raises SettingsError if it is unknown or doesn't fit the task."""
-        return loss_for(self._resolved(self.loss), self.task)
+        return loss_for(self._function(self.loss), self.task)
 
     def metric(self, given: Any) -> Metric:
         """Returns the metric of that name, reference or function. Raises SettingsError if it doesn't fit the task."""
-        return metric_for(self._resolved(given), self.task)
+        return metric_for(self._function(given), self.task)
 
     def callback(self, name: str) -> Callable[..., Any] | None:
         """Returns the user's `on_epoch` or `on_trial_end`, None if there is none."""
-        found: Callable[..., Any] | None = self._resolved(getattr(self, name))
+        found: Callable[..., Any] | None = self._function(getattr(self, name))
         return found
 
     def split(self, seed: int) -> Split:
@@ -224,7 +224,8 @@ class Trainer:
 
     def build(self, params: Mapping[str, Any], in_shape: tuple[int, ...], outputs: int) -> nn.Module:
         """Returns the network of a configuration, with weights from torch's global generator."""
-        return networks.build(self.builder, in_shape=in_shape, classes=outputs, **self.arguments(params))
+        with users_code():
+            return networks.build(self.builder, in_shape=in_shape, classes=outputs, **self.arguments(params))
 
     def removable(self, params: Mapping[str, Any]) -> tuple[str, ...]:
         """Returns the layers and blocks that `remove` may name in this configuration; none if it isn't of a family."""
@@ -248,7 +249,7 @@ class Trainer:
     def network(self, lane: Lane, bench: Bench, **widths: int) -> nn.Module:
         """Returns the network that a lane begins with, drawn from its own stream, on the CPU."""
         data = bench.data_of(lane)
-        with bench.seeded(lane.stream.key("weights")):
+        with bench.seeded(lane.stream.key("weights")), users_code():
             network = self.build({**lane.params, **widths}, data.in_shape, data.outputs)
             if lane.recipe.init != "default":
                 every = max(1, len(data.train) // INITIAL_ROWS)  # those of one class may lie side by side
@@ -461,6 +462,13 @@ class Trainer:
         if isinstance(source, tuple):
             return f"<arrays {self.loaded.digest[:16]}>"
         return {"path": _described(source), **options} if options else _described(source)
+
+    def _function(self, given: Any) -> Any:
+        """Returns the function that a reference names, anything else as it is. Raises SettingsError if it is none."""
+        found = self._resolved(given)
+        if is_reference(given) and not callable(found):
+            raise SettingsError(f"`{given}` must be a function, but is {type(found).__name__} {found!r:.80}")
+        return found
 
     def _resolved(self, given: Any) -> Any:
         if not is_reference(given):

@@ -6,7 +6,6 @@ import itertools
 import math
 import os
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -46,7 +45,7 @@ from .messages import (
     Verdict,
 )
 from .plan import Plan, choose, choose_padding, name_of
-from .reasons import device_failed, out_of_memory, told
+from .reasons import device_failed, out_of_memory, told, traced, users_code
 from .saves import Saves, fault
 from .stack import Bench, Epoch, FusedStack, Lane, LoopedStack, Stack, part
 from .streams import Stream
@@ -346,7 +345,8 @@ class Worker:
         value = training.stopping.best if outcome != "failed" else None
         if self.job.latency and outcome != "failed":
             try:
-                facts["latency"] = latency(self.trainer.network(training.lanes[0], self.bench), self.bench)
+                with users_code():
+                    facts["latency"] = latency(self.trainer.network(training.lanes[0], self.bench), self.bench)
             except Exception as error:  # the network is the user's: it may not take one example alone
                 self._fail(training.number, error)
                 return
@@ -364,7 +364,7 @@ class Worker:
             raise DeviceFailed(f"{self.bench.device} failed: {reason}") from error
         if memory:
             reason = f"{reason}; {memory_told(self.bench.device)}"
-        facts = {} if isinstance(error, LeadlineError) else {"traceback": "".join(traceback.format_exception(error))}
+        facts = {} if isinstance(error, LeadlineError) else {"traceback": traced(error)}
         self._ask(Ended(number, "failed", reason, facts=facts, beside_others=memory and bool(self.trainings)))
 
     def _drop_empty(self) -> None:

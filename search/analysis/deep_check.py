@@ -15,7 +15,7 @@ from ...errors import SettingsError
 from ...trainers import sanity
 from ...trainers.memory import bytes_told
 from ...trainers.messages import Job
-from ...trainers.reasons import told
+from ...trainers.reasons import told, users_code
 from ...trainers.sanity import Cost, Finding, Rates, Verdict, worst
 from ...trainers.sanity.cost import available_memory, duration
 from ...trainers.stack import Lane
@@ -220,7 +220,8 @@ class _Looker:
     def _of(self, check: str, candidate: Candidate, look: Callable[[], Finding]) -> Part:
         """Returns what a look at a network finds; what is raised there is a finding too."""
         try:
-            finding = look()
+            with users_code():
+                finding = look()
         except Exception as error:  # builder, network and loss are the user's: they may raise anything
             self.broken.append(candidate.name)
             finding = Finding("problem", f"It can't be built, run or trained: {told(error)}")

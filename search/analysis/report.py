@@ -50,7 +50,7 @@ def write_all(study: Study, path: Path, folder: Path | None = None, plot_format:
     document = document_of(study)
     written = write_plots(document.plots, folder, plot_format) if folder else []
     text = html(document) if path.suffix == ".html" else markdown(document, path, written)
-    path.write_text(text, encoding="utf-8")
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")
     return written
 
 

@@ -477,19 +477,34 @@ class StackContract:
 
     # What may go wrong
 
-    def test_a_metric_that_fails_on_one_lanes_outputs_fails_that_lane_alone(self, make: MakeStack) -> None:
+    @pytest.mark.parametrize(("raised", "kind"), [(ValueError, ValueError), (SystemExit, RuntimeError)])
+    def test_a_metric_that_fails_on_one_lanes_outputs_fails_that_lane_alone(
+        self, make: MakeStack, raised: type[BaseException], kind: type[Exception]
+    ) -> None:
         def picky(outputs: Tensor, targets: Tensor) -> Tensor:
             if not outputs.isfinite().all():
-                raise ValueError("Input contains NaN")
+                raise raised("Input contains NaN")
             return (outputs.argmax(1) == targets).double().mean()
 
         hall = Hall(make, optimizer="sgd")
         hall.bench = replace(hall.bench, metric=Metric("picky", picky))
         stack = hall.stack(hall.lane(0, lr=1e30), hall.lane(1))
         failed, fine = stack.train_epoch()
-        assert isinstance(failed.error, ValueError)
+        assert isinstance(failed.error, kind)
         assert fine.error is None
         assert [fine.value] == [curve["value"] for curve in hall.alone(1, epochs=1)[0]]
+
+    @pytest.mark.parametrize("raised", [SystemExit, BaseException])
+    def test_a_network_that_would_end_the_process_is_an_error_of_each_lane(
+        self, make: MakeStack, raised: type[BaseException]
+    ) -> None:
+        class Ending(nn.Linear):
+            def forward(self, inputs: Tensor) -> Tensor:
+                raise raised("of its own")
+
+        hall = Hall(make, lambda in_shape, classes: Ending(in_shape[0], classes))
+        epochs = hall.stack(hall.lane(0), hall.lane(1)).train_epoch()
+        assert [str(epoch.error) for epoch in epochs] == 2 * [f"the code raised {raised.__name__}: of its own"]
 
     @pytest.mark.parametrize("first", [lambda: nn.ReLU(inplace=True), Shifting], ids=["a chain", "a user's module"])
     def test_a_network_that_works_in_place_leaves_the_data_as_they_were(

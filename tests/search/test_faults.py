@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from leadline import Trial
 from leadline.search.faults import Faults
-from leadline.search.log import LOST, RETRY, TRACKER
+from leadline.search.log import LOST, RETRY, TRACKER, UNWRITTEN
 
 
 def failed(*reasons: str) -> Faults:
@@ -34,17 +34,19 @@ def test_no_more_than_a_few_reasons_and_trials_are_named() -> None:
     assert failed(*"abcdefg").lines()[-1] == "2 trials failed for 2 other reasons"
 
 
-def test_workers_lost_retries_and_trouble_with_the_tracker_are_told() -> None:
+def test_workers_lost_retries_and_trouble_with_the_tracker_and_the_disk_are_told() -> None:
     faults = Faults()
     faults.happened(LOST, {"worker": 0, "reason": "killed by signal 9"})
     faults.happened(LOST, {"worker": 1, "reason": "exit status 3"})
     faults.happened(RETRY, {"trial": 4})
     faults.happened(TRACKER, {"problem": "http://h can't be reached"})
+    faults.happened(UNWRITTEN, {"reason": "/full can't be written: No space left on device"})
     faults.happened("plan", {})
     assert faults.lines() == [
         "2 workers lost: exit status 3",
         "1 trial given another go",
         "MLflow was in trouble once: http://h can't be reached",
+        "1 traceback not written, but kept with the study: /full can't be written: No space left on device",
     ]
 
 
@@ -54,4 +56,10 @@ def test_the_same_is_read_from_a_log() -> None:
         {"event": "trial ended", "trial": 4, "state": "complete", "reason": "all epochs done"},
         {"event": LOST, "reason": "y"},
     ]
-    assert Faults.of(events).as_json() == {"failed": {"3": "x"}, "workers_lost": ["y"], "retried": [], "tracker": []}
+    assert Faults.of(events).as_json() == {
+        "failed": {"3": "x"},
+        "workers_lost": ["y"],
+        "retried": [],
+        "tracker": [],
+        "unwritten": [],
+    }

@@ -91,6 +91,17 @@ def test_what_it_raises_fails_the_trial_with_the_place_and_the_traceback() -> No
     assert "return 1 / 0" in ended.facts["traceback"]
 
 
+@pytest.mark.parametrize("raised", [SystemExit, BaseException])
+def test_what_would_end_the_process_fails_the_trial_with_the_place(raised: type[BaseException]) -> None:
+    def ending(trial: ll.ActiveTrial) -> float:
+        raise raised("of its own")
+
+    ended = ran(ending).ended(0)
+    assert ended.outcome == "failed"
+    assert ended.reason.startswith(f"RuntimeError: the code raised {raised.__name__}: of its own (test_objective.py:")
+    assert "in ending" in ended.facts["traceback"]
+
+
 def test_it_cannot_change_what_the_study_holds_of_its_configuration() -> None:
     params = {"x": 3.0}
 

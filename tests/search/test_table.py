@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from leadline.search.table import Column, fitted, print_columns, print_table
+from leadline.search.table import LONGEST, Column, fitted, print_columns, print_table
 
 COLUMNS = [
     Column("trial", ["0", "10"]),
@@ -78,3 +78,11 @@ def test_cells_are_printed_as_they_are_whatever_looks_like_markup(capsys):
 def test_a_table_without_rows_is_its_header(capsys):
     print_table(["name", "of"], [])
     assert printed(capsys)[0].split() == ["name", "of"]
+
+
+def test_of_a_long_cell_both_ends_are_printed_and_no_row_is_filled_up_to_its_length(capsys):
+    print_table(["trial", "reason"], [["0", "first" + "x" * 100_000 + "last"], ["1", ""]])
+    head, long, short = printed(capsys)
+    assert long.startswith("0      firstxxx")
+    assert long.rstrip().endswith("xxxlast")
+    assert max(map(len, (head, long, short))) < LONGEST + 100

@@ -109,6 +109,20 @@ class Failing(Layers):
         raise RuntimeError("this never works")
 
 
+class Mute(Exception):
+    def __str__(self):
+        raise self
+
+
+class Muttering(Layers):
+    def forward(self, inputs):
+        try:
+            float(inputs.sum())
+        except RuntimeError:
+            raise Mute from None
+        return self.last(F.relu(self.first(inputs)))
+
+
 class Unsteady(torch.autograd.Function):
     """Rounds by how many lanes there are, as some of torch's batched operations do."""
 
@@ -188,6 +202,12 @@ def test_a_forward_that_decides_by_its_values_is_looped_and_told_why(kind):
     assert (found.stack, found.lanes) == ("looped", 1)
     assert "torch can't batch it" in found.reason
     assert "test_plan.py:" in found.reason
+
+
+def test_a_forward_whose_error_cannot_be_printed_is_looped_and_told_where():
+    found = Rehearsal(of(Muttering)).choose()
+    assert (found.stack, found.lanes) == ("looped", 1)
+    assert found.reason.startswith("torch can't batch it: Mute: <exception str() failed> (test_plan.py:")
 
 
 def test_an_lstm_is_looped_with_a_reason():

@@ -1,8 +1,23 @@
+import json
+import os
+import signal
+import sys
+
 import pytest
 import torch
 
 from leadline import SettingsError
-from leadline.trainers.reasons import PACKAGE, device_failed, told
+from leadline.trainers.reasons import (
+    MESSAGE,
+    PACKAGE,
+    TRACEBACK,
+    Interruption,
+    device_failed,
+    out_of_memory,
+    told,
+    traced,
+    users_code,
+)
 
 
 def caught(function):
@@ -13,7 +28,7 @@ def caught(function):
 
 def users(code, filename):
     """The error that a user's code of that file raises."""
-    return caught(lambda: exec(compile(code, filename, "exec"), {"torch": torch}))
+    return caught(lambda: exec(compile(code, filename, "exec"), {"json": json, "torch": torch}))
 
 
 def test_an_error_is_told_with_its_kind_message_and_place():
@@ -22,6 +37,11 @@ def test_an_error_is_told_with_its_kind_message_and_place():
 
 def test_the_place_is_the_users_line_and_not_torchs():
     error = users("\ntorch.nn.Linear(2, 2)(torch.zeros(3))", "/home/me/net.py")
+    assert told(error).endswith("(net.py:2)")
+
+
+def test_the_place_is_the_users_line_and_not_pythons_own():
+    error = users("\njson.loads('{')", "/home/me/net.py")
     assert told(error).endswith("(net.py:2)")
 
 
@@ -36,6 +56,40 @@ def test_only_the_first_line_of_a_message_is_told():
 
 def test_an_error_without_a_message_is_told_by_its_kind():
     assert told(users("raise KeyError", "/home/me/net.py")).startswith("KeyError: ")
+
+
+def test_of_a_long_message_both_ends_are_told_and_the_place():
+    error = users("raise ValueError('first' + 'x' * 10**6 + 'last')", "/home/me/net.py")
+    assert told(error).startswith("ValueError: firstxxx")
+    assert told(error).endswith("xxxlast (net.py:1)")
+    assert len(told(error)) < MESSAGE + 100
+
+
+def test_of_a_long_traceback_both_ends_are_kept():
+    error = users("raise ValueError('x' * 10**6 + 'last')", "/home/me/net.py")
+    assert traced(error).startswith("Traceback (most recent call last):")
+    assert traced(error).endswith("xxxlast\n")
+    assert len(traced(error)) < TRACEBACK + 100
+
+
+def test_what_utf8_has_no_bytes_for_is_escaped():
+    error = users("raise ValueError('bad \\udcff name')", "/home/me/net.py")
+    assert told(error) == r"ValueError: bad \udcff name (net.py:1)"
+    assert r"bad \udcff name" in traced(error)
+    assert traced(error).encode()
+
+
+class Unspeakable(RuntimeError):
+    def __str__(self):
+        raise self.args[0]
+
+
+@pytest.mark.parametrize("reason", [ValueError("no words"), SystemExit(3)])
+def test_an_error_whose_message_cannot_be_had_is_told_by_its_kind(reason):
+    error = caught(lambda: exec(compile("raise error", "/home/me/net.py", "exec"), {"error": Unspeakable(reason)}))
+    assert told(error) == "Unspeakable: <exception str() failed> (net.py:1)"
+    assert not out_of_memory(error)
+    assert not device_failed(error)
 
 
 @pytest.mark.parametrize(
@@ -66,3 +120,62 @@ def test_an_error_after_which_a_device_cannot_go_on_is_the_devices(error):
 )
 def test_want_of_memory_and_a_users_error_are_not(error):
     assert not device_failed(error)
+
+
+# What else may be raised in the user's code
+
+
+@pytest.fixture
+def handling():
+    """Sets signals' handlers, for the test alone."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield signal.signal
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def guarded(function, *arguments):
+    with users_code():
+        function(*arguments)
+
+
+def raises(error):
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("sys.exit(0)", "SystemExit: 0"),
+        ("sys.exit()", "SystemExit"),
+        ("raise BaseException('odd')", "BaseException: odd"),
+    ],
+)
+def test_what_would_end_the_process_is_an_ordinary_error_of_that_place(code, said):
+    program = compile(f"\n{code}", "/home/me/net.py", "exec")
+    error = caught(lambda: guarded(exec, program, {"sys": sys}))
+    assert isinstance(error, Exception)
+    assert told(error) == f"RuntimeError: the code raised {said} (net.py:2)"
+    assert 'File "/home/me/net.py", line 2' in traced(error)
+
+
+@pytest.mark.parametrize("error", [ValueError("no good"), StopIteration(), GeneratorExit(), Interruption()])
+def test_errors_and_interruptions_stay_what_they_are(error):
+    assert caught(lambda: guarded(raises, error)) is error
+
+
+def test_ctrl_c_ends_the_process(handling):
+    handling(signal.SIGINT, signal.default_int_handler)
+    assert isinstance(caught(lambda: guarded(os.kill, os.getpid(), signal.SIGINT)), KeyboardInterrupt)
+
+
+def test_where_ctrl_c_is_ignored_nobody_else_ends_the_process_in_its_name(handling):
+    handling(signal.SIGINT, signal.SIG_IGN)
+    assert isinstance(caught(lambda: guarded(raises, KeyboardInterrupt())), RuntimeError)
+
+
+def test_a_handler_of_a_signal_may_end_the_process(handling):
+    handling(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    error = caught(lambda: guarded(os.kill, os.getpid(), signal.SIGTERM))
+    assert isinstance(error, SystemExit)
+    assert error.code == 143

@@ -169,6 +169,20 @@ def test_a_module_that_cannot_be_imported_is_told_with_its_own_error(base):
         resolve("broken:build", base)
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("import sys; sys.exit(0)", r"RuntimeError: the code raised SystemExit: 0 \(ending.py:2\)"),
+        ("raise BaseException('odd')", r"RuntimeError: the code raised BaseException: odd \(ending.py:2\)"),
+        ("raise type('Mute', (Exception,), {'__str__': None})", r"Mute: <exception str\(\) failed> \(ending.py:2\)"),
+    ],
+)
+def test_a_module_that_would_end_the_process_or_raises_what_cannot_be_printed_is_told_with_its_line(base, line, told):
+    (base / "ending.py").write_text(f"\n{line}\n")
+    with pytest.raises(SettingsError, match=rf"importing `ending` failed: {told}"):
+        resolve("ending:build", base)
+
+
 def test_what_can_be_imported_has_a_reference_and_travels():
     assert reference_to(mlp) == "leadline.trainers.networks.mlp:mlp"
     assert resolve(reference_to(mlp)) is mlp

@@ -281,6 +281,40 @@ def test_a_builder_that_raises_is_told_with_file_and_line():
     assert text.endswith(f"ZeroDivisionError: this width won't do (test_trainer.py:{line})")
 
 
+@pytest.mark.parametrize("raised", [SystemExit, BaseException])
+def test_code_that_would_end_the_process_is_told_before_any_trial(raised):
+    def mine(*given, **named):
+        raise raised("of its own")
+
+    def deaf(in_shape, classes):
+        network = nn.Linear(in_shape[0], classes)
+        network.register_forward_hook(mine)
+        return network
+
+    problems = {
+        "builder": checked(Trainer(mine, TINY)),
+        "network": checked(Trainer(deaf, TINY)),
+        "loss": checked(Trainer("mlp", TINY, loss=mine), depth=2),
+        "metric": checked(Trainer("mlp", TINY), metric=mine, depth=2),
+        "data": checked(Trainer("mlp", mine), depth=2),
+    }
+    line = mine.__code__.co_firstlineno + 1
+    for found in problems.values():
+        _, text = place_and_start(found)
+        assert text.endswith(f"RuntimeError: the code raised {raised.__name__}: of its own (test_trainer.py:{line})")
+
+
+def test_a_network_that_would_end_the_process_has_no_footprint_and_no_size():
+    def exiting(in_shape, classes):
+        sys.exit(0)
+
+    with pytest.raises(SettingsError, match=r"the code raised SystemExit: 0 \(test_trainer.py:"):
+        Trainer(exiting, TINY).footprint({})
+    with pytest.raises(SettingsError, match=r"the code raised SystemExit: 0 \(test_trainer.py:"):
+        Trainer(exiting, TINY).network_sizes(Space({}))
+    assert Trainer(exiting, TINY).size({}) is None
+
+
 def test_a_family_that_doesnt_fit_the_data_is_told_once():
     where, text = place_and_start(checked(Trainer("convnet", TINY), depth=2))
     assert where == ("model",)
@@ -298,6 +332,16 @@ def test_data_that_cannot_be_had_are_told_once():
     where, text = place_and_start(checked(Trainer("mlp", "digitz"), depth=2))
     assert where == ("data",)
     assert "Did you mean `digits`?" in text
+
+
+def test_a_data_function_that_raises_is_told_with_file_and_line():
+    def mine():
+        raise ZeroDivisionError("no rows")
+
+    where, text = place_and_start(checked(Trainer("mlp", mine), depth=2))
+    line = mine.__code__.co_firstlineno + 1
+    assert where == ("data",)
+    assert text == f"the data function `mine` failed: ZeroDivisionError: no rows (test_trainer.py:{line})"
 
 
 def test_data_model_and_space_are_told_at_once(tmp_path):
@@ -351,6 +395,23 @@ def test_model_data_loss_metric_and_callbacks_may_be_references(base):
     assert trainer.describe()["model"] == "my_code:net"
     assert trainer.callback("on_epoch").__name__ == "on_epoch"
     assert trainer.metric("my_code:share").name == "share"
+
+
+def test_a_reference_to_what_is_no_function_is_told(base):
+    (base / "my_numbers.py").write_text("x = 3\n")
+    callbacks = {"on_epoch": "my_numbers:x", "on_trial_end": "my_numbers:x"}
+    trainer = Trainer("my_numbers:x", TINY, loss="my_numbers:x", base=base, **callbacks)
+    assert {text for _, text in checked(trainer)} == {"`my_numbers:x` must be a function, but is int 3"}
+    for name in ("loss", *callbacks):
+        trainer = Trainer("mlp", TINY, base=base, **{name: "my_numbers:x"})
+        assert place_and_start(checked(trainer, depth=2))[0] == ("trainer", name)
+    assert place_and_start(checked(Trainer("mlp", TINY, base=base), metric="my_numbers:x", depth=2))[0] == ("metric",)
+
+
+@pytest.mark.parametrize("name", ["on_epoch", "on_trial_end"])
+def test_a_callback_that_is_no_reference_is_told_before_anything_is_loaded(name):
+    with pytest.raises(SettingsError, match=f"`{name}` must be a function or `module:function`, but got 'foo'"):
+        Trainer("mlp", **{name: "foo"})
 
 
 def test_every_reference_that_leads_nowhere_is_told(base):

@@ -1,4 +1,5 @@
 import os
+import sys
 from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
@@ -330,6 +331,29 @@ def test_a_builder_that_raises_for_one_configuration_fails_that_trial_only():
     assert "test_worker.py:" in failed.reason
     assert "Traceback" in failed.facts["traceback"]
     assert driver.reports(1) == []
+
+
+def exiting(in_shape, classes, at):
+    """A network that calls `sys.exit` where it is built, trained, or asked for one example alone."""
+    if at == "building":
+        sys.exit(0)
+
+    class Exiting(nn.Linear):
+        def forward(self, inputs):
+            if (at == "training" and self.training) or (at == "latency" and len(inputs) == 1):
+                sys.exit(0)
+            return super().forward(inputs)
+
+    return Exiting(in_shape[0], classes)
+
+
+@pytest.mark.parametrize("at", ["building", "training", "latency"])
+def test_code_that_would_end_the_process_fails_its_trial_with_the_place(at):
+    starts = [Start(number, {"at": place}) for number, place in enumerate(("nowhere", at, "nowhere"))]
+    driver = serve(trainer(exiting), Driver(*starts), latency=True, stack="looped")
+    assert [driver.ended(number).outcome for number in range(3)] == ["complete", "failed", "complete"]
+    assert driver.ended(1).reason.startswith("RuntimeError: the code raised SystemExit: 0 (test_worker.py:")
+    assert "sys.exit(0)" in driver.ended(1).facts["traceback"]
 
 
 class Moody(nn.Linear):

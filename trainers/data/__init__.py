@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import DataError, suggestion
+from ..reasons import told, users_code
 from . import columns, readers
 from .arrays import from_arrays
 from .dataset import Dataset, Subset, one_after_another, open_test, prepare
@@ -129,7 +130,11 @@ def _from_memory(source: Any, task: Task | None) -> Data:
         return NAMED[source]()
     if callable(source):
         name = getattr(source, "__name__", name)
-        source = source()
+        try:
+            with users_code():
+                source = source()
+        except Exception as error:  # the function is the user's: it may raise anything
+            raise DataError(f"the data function `{name}` failed: {told(error)}") from error
     if isinstance(source, Data):
         return source
     if isinstance(source, tuple) and len(source) == 2:

@@ -18,7 +18,7 @@ from ..data import Streamed, one_after_another
 from ..losses import combined, lane_losses
 from ..networks.layers import told_apart
 from ..optimizers import OPTIMIZERS
-from ..reasons import out_of_memory
+from ..reasons import out_of_memory, users_code
 from .base import Bench, Epoch, Lane, Stack, part
 from .dropout import dropouts, keys, replace_dropout
 from .graph import ReplayedStep, Step
@@ -121,7 +121,8 @@ class FusedStack(Stack):
         for lane in self.lanes:
             lane.epoch += 1
         try:
-            results = self._judged(*self._train())
+            with users_code():
+                results = self._judged(*self._train())
         except Exception as error:  # network, loss and metric are the user's
             if out_of_memory(error) and snapshot is not None and len(self.lanes) > 1:
                 self._rows.restore(snapshot)
@@ -194,11 +195,14 @@ class FusedStack(Stack):
         for lane in self.lanes:
             row, valid = self._places.index(lane), self.bench.data_of(lane).valid
             try:
-                trained = self.bench.score(lane, outputs[:, row].flatten(0, 1).float(), targets[:, row].flatten(0, 1))
-                predicted = predictions[row, : len(valid)]
-                value = self.bench.score(lane, predicted, valid.targets)
-                loss = float(self.bench.loss(predicted, valid.targets))
-                others = self.bench.others(lane, predicted, valid.targets)
+                with users_code():
+                    trained = self.bench.score(
+                        lane, outputs[:, row].flatten(0, 1).float(), targets[:, row].flatten(0, 1)
+                    )
+                    predicted = predictions[row, : len(valid)]
+                    value = self.bench.score(lane, predicted, valid.targets)
+                    loss = float(self.bench.loss(predicted, valid.targets))
+                    others = self.bench.others(lane, predicted, valid.targets)
             except Exception as error:  # loss and metric are the user's: they may like one lane and not another
                 results[lane] = {"error": error}
                 continue

@@ -15,6 +15,7 @@ from ..data import Streamed
 from ..losses import combined
 from ..networks.layers import told_apart
 from ..optimizers import OPTIMIZERS
+from ..reasons import users_code
 from .base import Bench, Epoch, Lane, Stack, part
 from .dropout import dropouts, keys, replace_dropout
 from .rows import Rows
@@ -68,10 +69,9 @@ class LoopedStack(Stack):
 
     def _tried(self, lane: Lane) -> Epoch:
         try:
-            return self._train(lane, *self._parts[lane])
-        except (
-            Exception
-        ) as error:  # network, loss and metric are the user's, a device may be full: its neighbours go on
+            with users_code():
+                return self._train(lane, *self._parts[lane])
+        except Exception as error:  # network, loss, metric are the user's, a device may be full: the others go on
             return Epoch(lane, error=error)
 
     def _train(self, lane: Lane, network: nn.Module, rows: Rows) -> Epoch:

@@ -1,4 +1,5 @@
 import json
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -23,6 +24,16 @@ def breaking(in_shape, classes, depth):
     if depth > 2:
         raise ValueError("deeper than there are pixels")
     return nn.Sequential(nn.Flatten(), nn.Linear(64, classes))
+
+
+def leaving(in_shape, classes, depth):
+    """A network that calls `sys.exit` where it is run, at the greatest depth."""
+
+    class Leaving(nn.Linear):
+        def forward(self, inputs):
+            return sys.exit("too deep") if depth > 2 else super().forward(inputs.flatten(1))
+
+    return Leaving(64, classes)
 
 
 @pytest.fixture
@@ -90,11 +101,18 @@ def test_the_trainers_own_rate_is_tested_where_the_space_has_none(digits, quick)
     assert test.low == test.high == 1e-3
 
 
-def test_a_network_that_cant_be_built_is_a_problem_and_the_others_are_looked_at(digits, quick):
-    found = deep_check(digits(model=breaking, space=ll.Space(depth=ll.Int(1, 3), lr=0.1)), trials=3)
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        (breaking, "ValueError: deeper than there are pixels"),
+        (leaving, "RuntimeError: the code raised SystemExit: too deep"),
+    ],
+)
+def test_a_network_that_cant_be_built_or_run_is_a_problem_and_the_others_are_looked_at(digits, quick, model, told):
+    found = deep_check(digits(model=model, space=ll.Space(depth=ll.Int(1, 3), lr=0.1)), trials=3)
     broken = [part for part in found.parts if "can't be built" in part.finding.text]
     assert [(part.check, part.params["depth"]) for part in broken] == [("activations", 3)]
-    assert "ValueError: deeper than there are pixels" in broken[0].finding.text
+    assert told in broken[0].finding.text
     assert [part.params["depth"] for part in of(found, "fits")] == [2, 1]
     assert [part.params["depth"] for part in of(found, "cost")] == [2, 1]
 

@@ -154,6 +154,16 @@ def test_what_users_call_things_does_no_harm(hilly, tmp_path):
     assert HOSTILE in "".join(page.text)  # it stands there, as text
 
 
+def test_a_reason_that_an_earlier_version_stored_is_escaped_where_utf8_has_no_bytes_for_it(told, tmp_path):
+    study = told(ll.Space(x=ll.Int(0, 3)), [({"x": 0}, 0.5), ({"x": 1}, None)])
+    journal = study.folder.journal.read_text()
+    assert '"reason":"told"' in journal
+    study.folder.journal.write_text(journal.replace('"reason":"told"', r'"reason":"bad \udcff name"'))
+    (study.folder.path / "journal.crc").unlink()  # the seal, which an edit breaks
+    page = page_of(ll.load_study(study.name, study.storage), tmp_path / "report.html")
+    assert r"bad \udcff name" in "".join(page.text)
+
+
 def test_markdown_shows_what_users_call_things_as_it_is(hilly, tmp_path):
     text = write_report(hilly, tmp_path / "report.md").read_text()
     assert "<script" not in text.split("```")[0]
