@@ -643,7 +643,7 @@ class TestTakingAModelHome:
         assert (said.code, said.err) == (0, "")
         assert said.out.startswith(f"small.pt (0.01 MB, torch): trial {best.number} of small, the best of 3 complete")
         assert f"accuracy {best.value:.4f} on validation rows\n" in said.out
-        assert "ll.load_model('small.pt').predict(inputs)" in said.out
+        assert "model = ll.load_model('small.pt')\nanswers = model.predict(inputs)" in said.out
         assert run("predict", "small.pt", "digits.npy").out == run("predict", "small", "digits.npy").out
         told = run("export", "small", "--output", "other.safetensors", "--json").json
         assert (told["path"], told["card"]["format"]) == ("other.safetensors", "safetensors")

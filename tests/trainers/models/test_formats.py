@@ -66,15 +66,36 @@ def test_what_is_loaded_answers_as_what_was_saved(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_the_lines_in_the_card_run_as_they_stand(make: Make, tmp_path: Path, format: str) -> None:
-    model = make("grey images")
-    path = save(model, file(tmp_path, format))
-    np.save(tmp_path / "inputs.npy", SOURCES["grey images"])
-    lines = load_model(path).card["usage"]
-    given = "" if format in ("onnx", "torch", "safetensors") else "inputs = torch.from_numpy(inputs)\n"
-    script = f"import numpy, safetensors.torch, torch\ninputs = numpy.load('inputs.npy')\n{given}{lines}\n"
-    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+@pytest.mark.parametrize(
+    ("source", "classes"), [("grey images", ("ant", "bee", "cat")), ("table", ("no", "yes")), ("seconds", None)]
+)
+def test_the_lines_in_the_card_run_as_they_stand_and_answer_as_predict_does(
+    make: Make,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    format: str,
+    source: str,
+    classes: tuple[str, ...] | None,
+) -> None:
+    model = make(source, classes=classes, dropout=0.5)
+    inputs = model.inputs.taken(SOURCES[source])
+    lines = load_model(save(model, file(tmp_path, format))).card["usage"]
+    monkeypatch.chdir(tmp_path)
+    for part in (lines, lines.partition("# or the network alone")[0]):
+        names = {"inputs": inputs}
+        exec(part, names)
+        answers = torch.as_tensor(names["answers"]).detach().numpy()
+        np.testing.assert_allclose(answers, model.predict(inputs), rtol=1e-5, atol=1e-6)
+
+
+def test_inputs_are_prepared_for_a_network_alone_and_for_no_other_model(make: Make, tmp_path: Path) -> None:
+    model, inputs = make("table"), SOURCES["table"]
+    (described,) = model.card["networks"]
+    prepared = Preparation.from_description(described["preparation"]).apply(inputs)
+    assert torch.equal(model.prepared(inputs), prepared)
+    for other in (make("table", networks=2), load_model(save(model, tmp_path / "model.pt2"))):
+        with pytest.raises(SettingsError, match="only a model of one network, not a program"):
+            other.prepared(inputs)
 
 
 def test_a_program_needs_nothing_but_torch(make: Make, tmp_path: Path) -> None:
