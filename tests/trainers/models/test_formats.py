@@ -120,7 +120,7 @@ def test_an_onnx_file_has_named_ends_a_dynamic_batch_and_the_classes(make: Make,
     assert json.loads(session.get_modelmeta().custom_metadata_map["classes"]) == ["ant", "bee", "cat"]
 
 
-def test_exporting_says_nothing_but_what_it_returns(make: Make, tmp_path: Path) -> None:
+def test_exporting_says_nothing_but_what_it_returns_or_raises(make: Make, tmp_path: Path) -> None:
     needed("onnx")
     np.save(tmp_path / "inputs.npy", SOURCES["numbers"])
     script = """
@@ -129,11 +129,19 @@ from leadline.trainers.data import Preparation
 from leadline.trainers.models import Member, Model, Predictor, save
 from leadline.trainers.models.inputs import InputSpec
 preparation = Preparation.fit(numpy.load("inputs.npy"))
-predictor = Predictor([Member(torch.nn.Linear(5, 2), preparation)])
+class Choosing(torch.nn.Linear):
+    def forward(self, inputs):
+        outputs = super().forward(inputs)
+        return outputs if outputs.sum().item() > 0 else -outputs
 described = {"model": "mlp", "arguments": {}, "in_shape": [5], "outputs": 2}
 card = {"classes": ["a", "b"], "inputs": InputSpec.of(preparation).describe(), "networks": [described]}
 for name in ("model.onnx", "model.pt2"):
-    save(Model(predictor, card), name)
+    save(Model(Predictor([Member(torch.nn.Linear(5, 2), preparation)]), card), name)
+    try:
+        save(Model(Predictor([Member(Choosing(5, 2), preparation)]), card), name)
+    except ll.SettingsError:
+        continue
+    raise AssertionError(name)
 """
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
