@@ -401,9 +401,17 @@ def ablate(
 def report(
     name: Name,
     output: Annotated[Path | None, typer.Option(help="The file to write. [default: NAME.html, or NAME.md]")] = None,
-    format: Annotated[str | None, typer.Option(help="html, md. [default: the output's, html]")] = None,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            help=f"{', '.join(completion.REPORTS)}. [default: the output's, html]",
+            autocompletion=among(completion.REPORTS),
+        ),
+    ] = None,
     plots: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Write each plot there, too.")] = None,
-    plot_format: Annotated[str, typer.Option(help="svg, png.")] = "svg",
+    plot_format: Annotated[
+        str, typer.Option(help=f"{', '.join(completion.PLOTS)}.", autocompletion=among(completion.PLOTS))
+    ] = "svg",
     storage: Storage = None,
     as_json: Json = False,
     debug: Debug = False,
@@ -449,7 +457,11 @@ def ensemble(
 def export(
     name: Name,
     format: Annotated[
-        str | None, typer.Option(help="torch-export, onnx, torch, safetensors. [default: by --output, or torch-export]")
+        str | None,
+        typer.Option(
+            help=f"{', '.join(completion.FORMATS)}. [default: by --output, or torch-export]",
+            autocompletion=among(completion.FORMATS),
+        ),
     ] = None,
     trial: Annotated[int | None, typer.Option(help="The number of the trial. [default: the best]")] = None,
     ensemble: Annotated[bool, typer.Option("--ensemble", help="Take the ensemble.")] = False,
