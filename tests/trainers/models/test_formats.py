@@ -169,8 +169,10 @@ def own(model: Model) -> Model:
 def test_a_network_of_ones_own_is_built_by_the_function_that_is_given(make: Make, tmp_path: Path, suffix: str) -> None:
     model = own(make("numbers"))
     path = save(model, tmp_path / f"model{suffix}")
-    with pytest.raises(SettingsError, match=r"built by `mine:build`, which isn't in the file.*build="):
+    with pytest.raises(SettingsError, match=r"built by `mine:build`, which isn't in the file") as told:
         load_model(path)
+    assert f"In Python give that function, load_model({str(path)!r}, build=...)" in str(told.value)
+    assert "on the command line name the study, `leadline predict small FILES`" in str(told.value)
 
     def build(in_shape: tuple[int, ...], classes: int, depth: int, feature_maps: int) -> nn.Module:
         return ll.build("mlp", in_shape=in_shape, classes=classes, depth=depth, feature_maps=feature_maps)
