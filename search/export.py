@@ -26,9 +26,9 @@ CARD, WEIGHTS, PROGRAM = "card.json", "weights.safetensors", "model.pt2"  # of t
 def model_of(study: Study, trial: int | None = None) -> Model:
     """Returns the network of a trial, by default the best, ready to predict; with `refit` that which was trained again.
 
-    Raises StudyError if there is no trainer or no such complete trial, or its weights weren't kept.
+    Raises StudyError if there is no such complete trial, or its weights weren't kept, and as `trainer_of` does.
     """
-    trainer = trainer_of(study)
+    trainer = trainer_of(study, "network to predict with or to export")
     chosen = study.best if trial is None else _complete(study, trial)
     refitted = _refitted(study, chosen.number)
     if not study.folder.weights(chosen.number, refitted=refitted).exists():

@@ -709,6 +709,27 @@ class TestTakingAModelHome:
         assert problem in said.err
         assert said.out == ""
 
+    @pytest.mark.parametrize(
+        ("command", "lacks"),
+        [
+            ("export plain", "network to predict with or to export"),
+            ("export plain --ensemble", "networks to predict with or to export"),
+            ("predict plain study.yaml", "network to predict with or to export"),
+            ("ensemble plain", "networks to choose from"),
+            ("ablate plain", "layers to leave out"),
+            ("test plain", "test split"),
+            ("test plain --retrain 2", "network to train again"),
+        ],
+    )
+    def test_a_study_of_an_objective_has_none_and_its_script_isnt_asked_for(
+        self, leadline: Leadline, command: str, lacks: str
+    ) -> None:
+        study = ll.Study("plain", ll.Space(x=ll.Int(0, 9)), strategy="random", mlflow=None)
+        study.run(lambda trial: float(trial.params["x"]), trials=1, progress=False)
+        said = leadline(*command.split())
+        assert (said.code, said.out) == (2, "")
+        assert f"`plain` is a study of an objective, which has no {lacks}: " in said.err
+
     def test_a_trial_whose_weights_werent_kept_is_exit_code_1(self, run: Leadline) -> None:
         study = ll.load_study("small")
         other = next(trial.number for trial in study.trials if trial.number != study.best.number)
