@@ -578,6 +578,8 @@ def _start(study: Study, budget: Budget, enqueue: Path | None, as_json: bool) ->
         print_outcome(study, ended, new=len(ended) - had, waiting=sum(trial.state == "waiting" for trial in found))
     if study.refit_problem:
         print(f"{study.refit_problem}. The model is the trial's own network.", file=sys.stderr)
+    if study.model_problem:
+        print(f"{study.model_problem}.", file=sys.stderr)
     if study.tracking_problem:
         print(
             f"MLflow doesn't have everything yet: {study.tracking_problem}. "

@@ -71,6 +71,12 @@ def write_model(study: Study, trial: Trial, *, program: bool) -> Path:
     return target
 
 
+def not_exported(target: Path) -> str | None:
+    """Returns why the model that `write_model` wrote has no program, though it was to have one; None if it has."""
+    reason: str | None = json.loads((target / CARD).read_text()).get("not_exported")
+    return reason
+
+
 def assembled(
     study: Study, networks: list[tuple[nn.Module, dict[str, Any]]], scores: Mapping[str, Any], chosen: str
 ) -> Model:

@@ -147,6 +147,7 @@ class Study:
         self.faults = Faults()  # of the last run
         self.tracking_problem: str | None = None
         self.refit_problem: str | None = None
+        self.model_problem: str | None = None
 
     def __repr__(self) -> str:
         return f"Study({self.name!r})"
@@ -208,6 +209,7 @@ class Study:
             finally:
                 self.ended_by, self.tracking_problem = self._going_on.ended_by, self._going_on.tracking_problem
                 self.faults, self.refit_problem = self._going_on.faults, self._going_on.refit_problem
+                self.model_problem = self._going_on.model_problem
                 self.goes_on = not ledger.leads
                 self._going_on, self._stopped = None, False
         return self

@@ -56,6 +56,17 @@ class Net(nn.Module):
 def build(in_shape, classes, width):
     return Net(in_shape[0] * in_shape[1] * in_shape[2], classes)
 """
+CHOOSING = """\
+from torch import nn
+
+class Net(nn.Linear):
+    def forward(self, x):
+        outputs = super().forward(x.flatten(1))
+        return outputs if outputs.sum().item() > 0 else -outputs
+
+def build(in_shape, classes):
+    return Net(in_shape[0] * in_shape[1] * in_shape[2], classes)
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -531,6 +542,21 @@ class TestFailure:
         assert "2 failed" in said.out
         assert "it can't be trained" in leadline("show", "small").out
         assert "Traceback" not in said.err
+
+    def test_a_best_network_that_cant_be_exported_isnt_registered_and_the_runs_end_says_so_in_a_line(
+        self, leadline: Leadline, here: Path
+    ) -> None:
+        (here / "choosing_network.py").write_text(CHOOSING)
+        (here / "study.yaml").write_text(STUDY.replace("model: mlp", "model: choosing_network:build"))
+        tracked = "mlflow={register: digits, report: false}"
+        said = leadline("run", "study.yaml", "--set", "space={lr: {float: [0.01, 0.1]}}", "--set", tracked)
+        assert said.code == 0, said.err
+        *_, last = said.err.splitlines()
+        assert last.startswith(
+            "MLflow gets weights and card of the best network alone, and it isn't registered as `dig"
+        )
+        assert "(choosing_network.py:6)" in last
+        assert "def forward" not in said.err
 
     def test_a_reason_is_shown_as_it_is_though_it_looks_like_markup(self, leadline: Leadline) -> None:
         def broken(trial: ll.ActiveTrial) -> float:
