@@ -508,7 +508,8 @@ def predict(
             raise UsageError(f"--trial and --ensemble are of a study, but {source} is a file that holds one model")
         study = None if exported else _load(source, storage, allow or [])
         model = load_model(source) if study is None else study.model(trial, ensemble=ensemble)
-    with predicting.watched(predict_files(model, files)) as predicted:
+    found = predict_files(model, files, tell=lambda text: print(text, file=sys.stderr))
+    with predicting.watched(found) as predicted:
         if output is not None:
             print(f"{predicting.write_predictions(predicted, model, output):,} predictions: {output}")
         elif as_json:

@@ -691,6 +691,18 @@ class TestTakingAModelHome:
         assert float(rows[3][f"p({best})"]) == pytest.approx(told[3]["probabilities"][best])
         assert (rows[3]["class"], rows[3]["row"], len(rows)) == (best, "3", 60)
 
+    def test_a_category_that_training_never_saw_is_told_beside_the_predictions(
+        self, leadline: Leadline, here: Path
+    ) -> None:
+        rows = "".join(f"{place % 7},{'yes' if place % 3 else 'no'},{'ab'[place % 2]}\n" for place in range(60))
+        (here / "people.csv").write_text(f"size,loan,label\n{rows}")
+        (here / "new.csv").write_text("size,loan\n1,yes\n2,maybe\n")
+        (here / "study.yaml").write_text(STUDY.replace("data: digits", "data: people.csv"))
+        assert leadline("run", "study.yaml", "--trials", "1").code == 0
+        said = leadline("predict", "small", "new.csv", "--json")
+        assert said.err == "new.csv: `loan` has 'maybe': not among training's categories, so taken as missing\n"
+        assert len(said.json) == 2
+
     def test_on_a_terminal_the_first_fifty_are_shown_and_how_to_get_all(
         self, run: Leadline, monkeypatch: pytest.MonkeyPatch
     ) -> None:
