@@ -177,5 +177,5 @@ def test_a_module_that_cant_be_traced_predicts_and_is_exported_as_weights(folder
         study.export(tmp_path / "model.pt2")
     path = study.export(tmp_path / "model.pt")
     assert np.array_equal(ll.load_model(path, build).predict(inputs), study.predict(inputs))
-    with pytest.raises(ll.SettingsError, match="Give that function"):
+    with pytest.raises(ll.SettingsError, match=r"In Python give that function, load_model\(.*, build=\.\.\.\)$"):
         ll.load_model(path)

@@ -166,10 +166,10 @@ def member_of(network: nn.Module, described: Card) -> Member:
 def _network(described: Card, path: Path, build: Builder | None, study: str) -> nn.Module:
     model = described["model"]
     if build is None and model not in networks.FAMILIES:
+        by_study = "" if "<" in model else f"; on the command line name the study, `leadline predict {study} FILES`"
         raise SettingsError(
             f"{path}: its network was built by `{model}`, which isn't in the file. In Python give that function, "
-            f"load_model({str(path)!r}, build=...); on the command line name the study, "
-            f"`leadline predict {study} FILES`"
+            f"load_model({str(path)!r}, build=...){by_study}"
         )
     shape = tuple(described["in_shape"])
     return networks.build(build or model, in_shape=shape, classes=described["outputs"], **described["arguments"])
