@@ -399,9 +399,17 @@ def ablate(
 def report(
     name: Name,
     output: Annotated[Path | None, typer.Option(help="The file to write. [default: NAME.html, or NAME.md]")] = None,
-    format: Annotated[str | None, typer.Option(help="html, md. [default: the output's, html]")] = None,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            help=f"{', '.join(completion.REPORTS)}. [default: the output's, html]",
+            autocompletion=among(completion.REPORTS),
+        ),
+    ] = None,
     plots: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Write each plot there, too.")] = None,
-    plot_format: Annotated[str, typer.Option(help="svg, png.")] = "svg",
+    plot_format: Annotated[
+        str, typer.Option(help=f"{', '.join(completion.PLOTS)}.", autocompletion=among(completion.PLOTS))
+    ] = "svg",
     storage: Storage = None,
     as_json: Json = False,
     debug: Debug = False,
@@ -447,7 +455,11 @@ def ensemble(
 def export(
     name: Name,
     format: Annotated[
-        str | None, typer.Option(help="torch-export, onnx, torch, safetensors. [default: by --output, or torch-export]")
+        str | None,
+        typer.Option(
+            help=f"{', '.join(completion.FORMATS)}. [default: by --output, or torch-export]",
+            autocompletion=among(completion.FORMATS),
+        ),
     ] = None,
     trial: Annotated[int | None, typer.Option(help="The number of the trial. [default: the best]")] = None,
     ensemble: Annotated[bool, typer.Option("--ensemble", help="Take the ensemble.")] = False,
@@ -494,7 +506,8 @@ def predict(
             raise UsageError(f"--trial and --ensemble are of a study, but {source} is a file that holds one model")
         study = None if exported else _load(source, storage, allow or [])
         model = load_model(source) if study is None else study.model(trial, ensemble=ensemble)
-    with predicting.watched(predict_files(model, files)) as predicted:
+    found = predict_files(model, files, tell=lambda text: print(text, file=sys.stderr))
+    with predicting.watched(found) as predicted:
         if output is not None:
             print(f"{predicting.write_predictions(predicted, model, output):,} predictions: {output}")
         elif as_json:
@@ -575,6 +588,8 @@ def _start(study: Study, budget: Budget, enqueue: Path | None, as_json: bool) ->
         print_outcome(study, ended, new=len(ended) - had, waiting=sum(trial.state == "waiting" for trial in found))
     if study.refit_problem:
         print(f"{study.refit_problem}. The model is the trial's own network.", file=sys.stderr)
+    if study.model_problem:
+        print(f"{study.model_problem}.", file=sys.stderr)
     if study.tracking_problem:
         print(
             f"MLflow doesn't have everything yet: {study.tracking_problem}. "

@@ -10,6 +10,7 @@ from .executors import ray
 from .limits import limit_problems
 from .run import devices_of
 from .settings import device_problems, gathered, goal_problems
+from .tracking import uri_problem
 
 if TYPE_CHECKING:
     from .budget import Budget
@@ -29,6 +30,8 @@ def run_problems(study: Study, objective: Callable[..., Any] | None, budget: Bud
         found.append(Problem(f"say how long to search: {known} ({why})"))
     found += study.trainer_problems
     found += [] if study.trainer_problems else limit_problems(study)
+    unknown = uri_problem(study.tracking.uri) if study.tracking else None
+    found += [unknown] if unknown else []
     with gathered(found, "warm_start"):
         _ = study.earlier
     missing = [] if study.executor == "ray" else device_problems(study.devices)

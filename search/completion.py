@@ -22,6 +22,9 @@ PRUNERS = ("none", "median", "asha", "hyperband", "thaw")
 EXECUTORS = ("inline", "processes", "ray")
 DEVICES = ("auto", "cpu", "cuda")
 PLANS = ("auto", "fused", "padded", "looped")
+FORMATS = ("torch-export", "onnx", "torch", "safetensors")
+REPORTS = ("html", "md")
+PLOTS = ("svg", "png")
 
 Completion = Callable[[str], list[str]]
 

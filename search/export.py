@@ -26,9 +26,9 @@ CARD, WEIGHTS, PROGRAM = "card.json", "weights.safetensors", "model.pt2"  # of t
 def model_of(study: Study, trial: int | None = None) -> Model:
     """Returns the network of a trial, by default the best, ready to predict; with `refit` that which was trained again.
 
-    Raises StudyError if there is no trainer or no such complete trial, or its weights weren't kept.
+    Raises StudyError if there is no such complete trial, or its weights weren't kept, and as `trainer_of` does.
     """
-    trainer = trainer_of(study)
+    trainer = trainer_of(study, "network to predict with or to export")
     chosen = study.best if trial is None else _complete(study, trial)
     refitted = _refitted(study, chosen.number)
     if not study.folder.weights(chosen.number, refitted=refitted).exists():
@@ -69,6 +69,12 @@ def write_model(study: Study, trial: Trial, *, program: bool) -> Path:
     card["sha256"] = _sha256(target / WEIGHTS)
     (target / CARD).write_text(json.dumps(card, indent=2) + "\n")  # last: it says that the rest is there
     return target
+
+
+def not_exported(target: Path) -> str | None:
+    """Returns why the model that `write_model` wrote has no program, though it was to have one; None if it has."""
+    reason: str | None = json.loads((target / CARD).read_text()).get("not_exported")
+    return reason
 
 
 def assembled(

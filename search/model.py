@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..errors import StudyError
+from ..errors import SettingsError, StudyError
 from .folder import Folder
 
 if TYPE_CHECKING:
@@ -17,14 +17,22 @@ if TYPE_CHECKING:
     from .trial import Trial
 
 
-def trainer_of(study: Study) -> Trainer:
-    """Returns the study's trainer. Raises StudyError if it has none."""
-    if study.trainer is None:
-        raise StudyError(
-            f"what `{study.name}` trains is known to its Python script alone, an objective, arrays or functions: "
-            "call this there, on the study itself"
+def trainer_of(study: Study, wanted: str = "network") -> Trainer:
+    """Returns the study's trainer, for what is `wanted` of it.
+
+    Raises SettingsError if the study is of an objective, and StudyError if only its own script knows its trainer.
+    """
+    if study.trainer is not None:
+        return study.trainer
+    if study.attribute("settings")["trainer"] is None:
+        raise SettingsError(
+            f"`{study.name}` is a study of an objective, which has no {wanted}: what is trained and tested is your "
+            "objective's own"
         )
-    return study.trainer
+    raise StudyError(
+        f"what `{study.name}` trains is known to its Python script alone, arrays or functions: call this there, on the "
+        "study itself"
+    )
 
 
 def rebuild(

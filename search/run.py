@@ -27,7 +27,7 @@ from .pruners.wrapped import NoPruner
 from .refit import refit
 from .scheduler import Scheduler
 from .tracebacks import Tracebacks
-from .tracking import End, Tracker
+from .tracking import End, Tracker, model_problem
 
 if TYPE_CHECKING:
     from ..trainers.trainer import Trainer
@@ -53,6 +53,7 @@ class Run:
         self.faults = Faults()
         self.tracking_problem: str | None = None
         self.refit_problem: str | None = None
+        self.model_problem: str | None = None
 
     @property
     def ended_by(self) -> str:
@@ -262,7 +263,9 @@ class Run:
             wanted = finished and best is not None and tracker.options.report
             report = partial(write_report_and_plots, study) if wanted else None
             state = "finished" if finished else "interrupted" if self.scheduler.interrupted else "failed"
-            tracker.close(End(best, model, state, "error" if state == "failed" else self.ended_by, report))
+            self.model_problem = None if model is None else model_problem(model, tracker.options)
+            reason = "error" if state == "failed" else self.ended_by
+            tracker.close(End(best, model, state, reason, report, self.model_problem))
             self.tracking_problem = tracker.problem
 
 

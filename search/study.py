@@ -26,6 +26,7 @@ from .goals import ONE, Goals, goals_of
 from .ledger import Ledger
 from .limits import NO_NETWORKS, Allowed, Limits, require_within_limits
 from .loading import settings_of
+from .model import trainer_of
 from .objective import Objective
 from .pruners import described, pruner_of
 from .pruners.base import Pruner
@@ -146,6 +147,7 @@ class Study:
         self.faults = Faults()  # of the last run
         self.tracking_problem: str | None = None
         self.refit_problem: str | None = None
+        self.model_problem: str | None = None
 
     def __repr__(self) -> str:
         return f"Study({self.name!r})"
@@ -207,6 +209,7 @@ class Study:
             finally:
                 self.ended_by, self.tracking_problem = self._going_on.ended_by, self._going_on.tracking_problem
                 self.faults, self.refit_problem = self._going_on.faults, self._going_on.refit_problem
+                self.model_problem = self._going_on.model_problem
                 self.goes_on = not ledger.leads
                 self._going_on, self._stopped = None, False
         return self
@@ -370,16 +373,15 @@ class Study:
         """Opens the test split, for the best trial alone, and returns its metric there.
 
         Each opening is recorded, in the attribute "tests", with what `leadline.search.refit.judge` found. Raises
-        StudyError if there is no trainer, no complete trial, or its weights are gone.
+        SettingsError for a study of an objective, and StudyError if no trial is complete, or its weights are gone.
         """
-        if self.trainer is None:
-            raise StudyError("a study of an objective has no test split; its data are yours")
+        trainer = trainer_of(self, "test split")
         with self._writing() as ledger:
             best = self.best
             self.confirm()
-            refitted = self.trainer.refit and ledger.attribute("refit_failed") != best.number
+            refitted = trainer.refit and ledger.attribute("refit_failed") != best.number
             job = job_for(self, ledger, devices_of(self)[0])
-            found = judge(self.trainer, self.folder, best, job, refitted=refitted)
+            found = judge(trainer, self.folder, best, job, refitted=refitted)
             opened = {"trial": best.number, "metric": ledger.attribute("metric"), **found.record(), "at": time.time()}
             ledger.set_attribute("tests", [*(ledger.attribute("tests") or []), opened])
             ledger.commit()
@@ -394,7 +396,7 @@ class Study:
 
         They are chosen greedily on validation rows, of all complete trials; members whose weights weren't kept are
         trained again. `test` opens the test split, once for the ensemble and the best trial. `tell` hears what is being
-        done. Raises StudyError if there are no predictions to choose by.
+        done. Raises SettingsError for a study of an objective, and StudyError if there are no predictions to choose by.
         """
         from .ensembles import chosen
 
@@ -405,7 +407,8 @@ class Study:
     def model(self, trial: int | None = None, *, ensemble: bool = False) -> Model:
         """Returns a trial's network, by default the best one's, or the `ensemble`, ready to predict.
 
-        Raises StudyError if the study has no trainer, the weights weren't kept, or no ensemble was chosen.
+        Raises SettingsError for a study of an objective, and StudyError if the weights weren't kept, or no ensemble was
+        chosen.
         """
         from .ensembles import ensemble_model
 
@@ -416,7 +419,7 @@ class Study:
     def predict(self, inputs: Any, *, ensemble: bool = False) -> NDArray[np.float32]:
         """Returns the best network's probabilities of the classes (n, classes), or values (n,) of a regression.
 
-        `inputs` are as those of the data (`Model.predict`). Raises StudyError as `model` does, and DataError.
+        `inputs` are as those of the data (`Model.predict`). Raises as `model` does, and DataError.
         """
         return self.model(ensemble=ensemble).predict(inputs)
 
@@ -427,7 +430,7 @@ class Study:
 
         `format` is "torch-export" (.pt2), "onnx" (.onnx), "torch" (.pt) or "safetensors", by default the one of the
         path's suffix. Preparation of the inputs, classes and a card are inside; the test split isn't opened. Returns
-        the path. Raises StudyError as `model` does, and SettingsError if the network can't be exported so.
+        the path. Raises as `model` does, and SettingsError if the network can't be exported so.
         """
         from ..trainers.models import save
 

@@ -57,6 +57,17 @@ class Net(nn.Module):
 def build(in_shape, classes, width):
     return Net(in_shape[0] * in_shape[1] * in_shape[2], classes)
 """
+CHOOSING = """\
+from torch import nn
+
+class Net(nn.Linear):
+    def forward(self, x):
+        outputs = super().forward(x.flatten(1))
+        return outputs if outputs.sum().item() > 0 else -outputs
+
+def build(in_shape, classes):
+    return Net(in_shape[0] * in_shape[1] * in_shape[2], classes)
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -569,6 +580,21 @@ class TestFailure:
         told = "1 trial failed: RuntimeError: the code raised SystemExit: it can't be trained (exiting_network.py:11)"
         assert told in said.out
 
+    def test_a_best_network_that_cant_be_exported_isnt_registered_and_the_runs_end_says_so_in_a_line(
+        self, leadline: Leadline, here: Path
+    ) -> None:
+        (here / "choosing_network.py").write_text(CHOOSING)
+        (here / "study.yaml").write_text(STUDY.replace("model: mlp", "model: choosing_network:build"))
+        tracked = "mlflow={register: digits, report: false}"
+        said = leadline("run", "study.yaml", "--set", "space={lr: {float: [0.01, 0.1]}}", "--set", tracked)
+        assert said.code == 0, said.err
+        *_, last = said.err.splitlines()
+        assert last.startswith(
+            "MLflow gets weights and card of the best network alone, and it isn't registered as `dig"
+        )
+        assert "(choosing_network.py:6)" in last
+        assert "def forward" not in said.err
+
     def test_a_reason_is_shown_as_it_is_though_it_looks_like_markup(self, leadline: Leadline) -> None:
         def broken(trial: ll.ActiveTrial) -> float:
             raise ValueError("expected [batch, 3], got [/b]")
@@ -692,7 +718,7 @@ class TestTakingAModelHome:
         assert (said.code, said.err) == (0, "")
         assert said.out.startswith(f"small.pt (0.01 MB, torch): trial {best.number} of small, the best of 3 complete")
         assert f"accuracy {best.value:.4f} on validation rows\n" in said.out
-        assert "ll.load_model('small.pt').predict(inputs)" in said.out
+        assert "model = ll.load_model('small.pt')\nanswers = model.predict(inputs)" in said.out
         assert run("predict", "small.pt", "digits.npy").out == run("predict", "small", "digits.npy").out
         told = run("export", "small", "--output", "other.safetensors", "--json").json
         assert (told["path"], told["card"]["format"]) == ("other.safetensors", "safetensors")
@@ -713,6 +739,18 @@ class TestTakingAModelHome:
         rows = list(csv.DictReader((here / "told.csv").read_text().splitlines()))
         assert float(rows[3][f"p({best})"]) == pytest.approx(told[3]["probabilities"][best])
         assert (rows[3]["class"], rows[3]["row"], len(rows)) == (best, "3", 60)
+
+    def test_a_category_that_training_never_saw_is_told_beside_the_predictions(
+        self, leadline: Leadline, here: Path
+    ) -> None:
+        rows = "".join(f"{place % 7},{'yes' if place % 3 else 'no'},{'ab'[place % 2]}\n" for place in range(60))
+        (here / "people.csv").write_text(f"size,loan,label\n{rows}")
+        (here / "new.csv").write_text("size,loan\n1,yes\n2,maybe\n")
+        (here / "study.yaml").write_text(STUDY.replace("data: digits", "data: people.csv"))
+        assert leadline("run", "study.yaml", "--trials", "1").code == 0
+        said = leadline("predict", "small", "new.csv", "--json")
+        assert said.err == "new.csv: `loan` has 'maybe': not among training's categories, so taken as missing\n"
+        assert len(said.json) == 2
 
     def test_on_a_terminal_the_first_fifty_are_shown_and_how_to_get_all(
         self, run: Leadline, monkeypatch: pytest.MonkeyPatch
@@ -757,6 +795,27 @@ class TestTakingAModelHome:
         assert said.code == 2
         assert problem in said.err
         assert said.out == ""
+
+    @pytest.mark.parametrize(
+        ("command", "lacks"),
+        [
+            ("export plain", "network to predict with or to export"),
+            ("export plain --ensemble", "networks to predict with or to export"),
+            ("predict plain study.yaml", "network to predict with or to export"),
+            ("ensemble plain", "networks to choose from"),
+            ("ablate plain", "layers to leave out"),
+            ("test plain", "test split"),
+            ("test plain --retrain 2", "network to train again"),
+        ],
+    )
+    def test_a_study_of_an_objective_has_none_and_its_script_isnt_asked_for(
+        self, leadline: Leadline, command: str, lacks: str
+    ) -> None:
+        study = ll.Study("plain", ll.Space(x=ll.Int(0, 9)), strategy="random", mlflow=None)
+        study.run(lambda trial: float(trial.params["x"]), trials=1, progress=False)
+        said = leadline(*command.split())
+        assert (said.code, said.out) == (2, "")
+        assert f"`plain` is a study of an objective, which has no {lacks}: " in said.err
 
     def test_a_trial_whose_weights_werent_kept_is_exit_code_1(self, run: Leadline) -> None:
         study = ll.load_study("small")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 
 
 @contextmanager
@@ -17,3 +19,11 @@ def quiet(logger: str, level: int = logging.WARNING) -> Iterator[None]:
         yield
     finally:
         theirs.setLevel(before)
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """Lets nothing inside warn, or print to `sys.stderr`, as torch prints the graph of what it can't export."""
+    with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield

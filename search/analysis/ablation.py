@@ -71,7 +71,7 @@ def ablate(
     The ablation is itself a study, of the name `NAME-ablation-...`: it goes on where it was interrupted, and MLflow has
     it. The test split isn't opened. Raises StudyError if there is nothing to remove, SettingsError for what can't be.
     """
-    trainer, best = trainer_of(study), study.best
+    trainer, best = trainer_of(study, "layers to leave out"), study.best
     named = list(_removals(trainer, best.params, remove, pairs=pairs))
     off = list(_switched_off(trainer, best.params)) if switches else []
     if not named and not off:

@@ -34,11 +34,11 @@ def trained_again(
 
     It is a study of the name `NAME-WHAT-...`, with the split of the one given, its metric and its trainer, but for the
     `epochs` if given: it goes on where it was interrupted, and trains nothing twice. It is run as that study is, unless
-    `options` of `Study` (devices, lanes, ...) say otherwise. Raises StudyError for a study of an objective.
+    `options` of `Study` (devices, lanes, ...) say otherwise. Raises as `trainer_of` does.
     """
     from ..study import Study
 
-    own = trainer_of(study)
+    own = trainer_of(study, "network to train again")
     study.confirm()
     if replicates < 2:
         raise SettingsError([Problem(f"`replicates >= 2` must hold, for a spread, but got {replicates}")])

@@ -82,7 +82,7 @@ def chosen(study: Study, ledger: Ledger, size: int, *, test: bool, tell: Tell) -
 
     if size < 1:
         raise SettingsError([Problem(f"`size >= 1` must hold, but got {size}", ("size",))])
-    trainer, job = trainer_of(study), job_for(study, ledger, devices_of(study)[0])
+    trainer, job = trainer_of(study, "networks to choose from"), job_for(study, ledger, devices_of(study)[0])
     trials, answers, judge_of = _candidates(study)
     best = next((place for place, trial in enumerate(trials) if trial.number == study.best.number), None)
     if best is None:
@@ -125,7 +125,7 @@ def ensemble_model(study: Study) -> Model:
     """Returns the study's ensemble as one model. Raises StudyError if none was chosen, or its weights are gone."""
     from ...trainers import checkpoints
 
-    kept, trainer = study.attribute(ATTRIBUTE), trainer_of(study)
+    kept, trainer = study.attribute(ATTRIBUTE), trainer_of(study, "networks to predict with or to export")
     if kept is None:
         raise StudyError(f"`{study.name}` has no ensemble yet: `leadline ensemble {study.name}` chooses one")
     trials, networks = study.trials, []

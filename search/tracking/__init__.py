@@ -12,8 +12,19 @@ done. The study's own storage is the spool.
 
 from .end import End
 from .links import comparison_link, trials_link
+from .models import model_problem
 from .options import Tracking
-from .store import connect, store_of
+from .store import connect, store_of, uri_problem
 from .tracker import Tracker
 
-__all__ = ["End", "Tracker", "Tracking", "comparison_link", "connect", "store_of", "trials_link"]
+__all__ = [
+    "End",
+    "Tracker",
+    "Tracking",
+    "comparison_link",
+    "connect",
+    "model_problem",
+    "store_of",
+    "trials_link",
+    "uri_problem",
+]

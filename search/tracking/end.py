@@ -14,7 +14,8 @@ class End:
     """How a run of the study ended: its best trial, and the folder of that one's model, if there is one.
 
     `state` is "finished", "interrupted" or "failed", `reason` what ended it: a part of the budget, "space",
-    "interrupt", "error". `report` writes report and plots into a folder, where they are wanted.
+    "interrupt", "error". `report` writes report and plots into a folder, where they are wanted. `problem` is what of
+    the model MLflow doesn't get.
     """
 
     best: Trial | None = None
@@ -22,3 +23,4 @@ class End:
     state: str = "finished"
     reason: str = "trials"
     report: Callable[[Path], None] | None = None
+    problem: str | None = None

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from ..export import CARD, PROGRAM, WEIGHTS, model_of
+from ..export import CARD, PROGRAM, WEIGHTS, model_of, not_exported
 from ..model import trainer_of
 from .options import Tracking
 
@@ -26,10 +26,20 @@ FILES = (CARD, WEIGHTS)  # what goes beside the program, and alone where there i
 EXAMPLES = 2  # torch takes a dimension of one example for a constant
 
 
+def model_problem(model: Path, options: Tracking) -> str | None:
+    """Returns what MLflow lacks of the best model, and why; None if it gets a model that its functions load."""
+    reason = not_exported(model)
+    if reason is None:
+        return None
+    unregistered = f", and it isn't registered as `{options.register}`" if options.register else ""
+    return f"MLflow gets weights and card of the best network alone{unregistered}: {reason}"
+
+
 class ModelLogger:
     """Logs the best network that `write_model` wrote to a folder, once, as a model of the study's run.
 
-    A network that torch can't export is logged as plain artifacts: its weights, and a card that names its builder.
+    A network that torch can't export is logged as plain artifacts, its weights and a card that names its builder, and
+    isn't registered: `model_problem` says so.
     """
 
     def __init__(self, client: MlflowClient, experiment_id: str, run: Run, options: Tracking) -> None:

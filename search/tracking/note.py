@@ -10,7 +10,7 @@ from ..trial import ENDED
 if TYPE_CHECKING:
     from ..ledger import Ledger
     from ..study import Study
-    from ..trial import Trial
+    from .end import End
 
 ENDINGS = {
     "space": "every configuration has been tried",
@@ -19,8 +19,9 @@ ENDINGS = {
 }
 
 
-def note(study: Study, ledger: Ledger, best: Trial | None = None, ended_by: str = "trials") -> str:
-    """Returns the note; before anything has come of the study, without results."""
+def note(study: Study, ledger: Ledger, end: End | None = None) -> str:
+    """Returns the note; before the end of a run, without results."""
+    best = None if end is None else end.best
     described, split = study.describe(), ledger.attribute("split")
     trainer = described["trainer"]
     what = f"networks of `{trainer['model']}` on `{_words(trainer['data'])}`" if trainer else "an objective"
@@ -33,11 +34,12 @@ def note(study: Study, ledger: Ledger, best: Trial | None = None, ended_by: str 
         lines.append(f"Rows: {split['train']:,} to train, {split['valid']:,} to validate, {split['test']:,} to test.")
     pruner = described["pruner"] if isinstance(described["pruner"], str) else described["pruner"]["name"]
     lines += [f"Strategy `{study.strategy.name}`, pruner `{pruner}`, seed {study.seed}.", ""]
-    if best is not None:
+    if end is not None and best is not None:
         trials = ledger.trials
         counts = [f"{sum(trial.state == state for trial in trials)} {state}" for state in ENDED]
         lines += [f"**Best: trial {best.number}, {best.value:.6g}**, of {', '.join(counts)} trials."]
-        lines += [f"Ended: {ENDINGS.get(ended_by) or study.budget.words(ended_by)}.", ""]
+        lines += [f"Ended: {ENDINGS.get(end.reason) or study.budget.words(end.reason)}.", ""]
+        lines += [f"{end.problem}.", ""] if end.problem else []
     lines += ["| parameter | searched |" + (" best |" if best else ""), "|---|---|" + ("---|" if best else "")]
     for name, ranged in described["space"].items():
         value = "" if best is None else f" {_words(best.params.get(name, ''))} |"

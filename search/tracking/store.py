@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import suppress
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
+from ...errors import Problem
 from ...trainers.disk import unfinished, writer
 from ..folder import Folder, lives, without_password, without_passwords
 
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
 # What the client waits for, unless the user says otherwise: with its defaults a study would wait for minutes where the
 # server is gone, or has stopped answering. Whatever still fails is tried again by the tracker.
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+
+KINDS = ("databricks", "http", "https", "mssql", "mysql", "postgresql", "sqlite")  # a test asks MLflow itself
+FOLDERS = ("", "file")  # which MLflow has given up, unless its user says otherwise
 
 
 def connect(uri: str) -> MlflowClient:
@@ -40,6 +46,32 @@ def store_of(uri: str, folder: Folder) -> str:
     if uri != "auto":
         return uri
     return os.environ.get("MLFLOW_TRACKING_URI") or folder.mlflow_uri
+
+
+def uri_problem(uri: str) -> Problem | None:
+    """Returns what is wrong with the setting `uri` where its address, or that of `MLFLOW_TRACKING_URI`, is of a kind
+    that MLflow doesn't know; nothing is tried to be reached."""
+    address = os.environ.get("MLFLOW_TRACKING_URI", "") if uri == "auto" else uri
+    known = _kinds()
+    if (uri == "auto" and not address) or _kind(address) in known:
+        return None
+    name = "`MLFLOW_TRACKING_URI`" if uri == "auto" else "`mlflow`"
+    listed = ", ".join(sorted(filter(None, known)))
+    text = f"{name} must be an address of a kind that MLflow knows ({listed}), but got {without_password(address)!r}"
+    hint = ". A folder holds a store in a database, as sqlite:///mlflow.db" if _kind(address) in FOLDERS else ""
+    return Problem(text + hint, ("mlflow",))
+
+
+def _kind(address: str) -> str:
+    """Returns what MLflow tells kinds of stores by: the scheme, without a database's driver."""
+    scheme = urlsplit(address).scheme.partition("+")[0]
+    return "databricks" if address == "databricks" else "" if len(scheme) == 1 else scheme  # C:\\ is a folder
+
+
+def _kinds() -> set[str]:
+    """Returns the kinds of stores that MLflow has, and those that installed packages add to it."""
+    folders = FOLDERS if os.environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() in ("true", "1") else ()
+    return {*KINDS, *folders, *(plugin.name for plugin in entry_points(group="mlflow.tracking_store"))}
 
 
 def troubles() -> tuple[type[BaseException], ...]:

@@ -82,7 +82,7 @@ class StudyRun:
     def conclude(self, runs: Runs, end: End) -> None:
         """Sends what came of the study, and ends its run."""
         tags = {"state": end.state, "reason": end.reason}
-        tags[NOTE] = note(self.study, self.ledger, end.best, end.reason)
+        tags[NOTE] = note(self.study, self.ledger, end)
         if end.best is not None:
             tags[f"{BEST}trial"] = str(end.best.number)
             tags |= {f"{BEST}{name}": str(value) for name, value in end.best.params.items()}

@@ -8,10 +8,13 @@ import sys
 import pytest
 
 from leadline.search import completion
+from leadline.search.analysis import report
+from leadline.search.analysis.drawing.files import PLOT_FORMATS
 from leadline.search.executors import EXECUTORS
 from leadline.search.pruners import PRUNERS
 from leadline.search.strategies import STRATEGIES
 from leadline.trainers.data import NAMED
+from leadline.trainers.models import FORMATS
 from leadline.trainers.networks import FAMILIES
 
 MAIN = "from leadline.cli import main; main()"
@@ -54,6 +57,9 @@ def asked(here, shell, line, **environment):
         ("leadline run --data d", ["digits"]),
         ("leadline compa", ["compare"]),
         ("leadline run --warm", ["--warm-start"]),
+        ("leadline export digits --format ", ["torch-export", "onnx", "torch", "safetensors"]),
+        ("leadline report digits --format ", ["html", "md"]),
+        ("leadline report digits --plot-format p", ["png"]),
     ],
 )
 def test_bash_is_told_names_of_studies_and_of_what_a_study_takes(here, line, told):
@@ -73,6 +79,9 @@ def test_zsh_and_fish_are_told_the_same(here):
         (completion.STRATEGIES, STRATEGIES),
         (completion.PRUNERS, PRUNERS),
         (completion.EXECUTORS, EXECUTORS),
+        (completion.FORMATS, FORMATS),
+        (completion.REPORTS, report.FORMATS),
+        (completion.PLOTS, PLOT_FORMATS),
     ],
 )
 def test_all_that_is_registered_is_told(told, registered):

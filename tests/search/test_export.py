@@ -149,8 +149,17 @@ def test_another_trial_is_taken_by_its_number_if_its_weights_were_kept(studies: 
 def test_a_study_of_an_objective_has_no_network(folder: Path) -> None:
     study = ll.Study("plain", ll.Space(x=ll.Int(0, 9)), strategy="random", storage=folder, mlflow=None)
     study.run(lambda trial: float(trial.params["x"]), trials=2, progress=False)
-    with pytest.raises(ll.StudyError, match="known to its Python script alone"):
-        study.model()
+    for asked in (study.model, study.ensemble, lambda: study.export("plain.pt2"), lambda: study.predict([1.0])):
+        with pytest.raises(ll.SettingsError, match="`plain` is a study of an objective, which has no network"):
+            asked()
+
+
+def test_what_arrays_trained_is_known_to_their_own_script_alone(folder: Path) -> None:
+    trainer = ll.Trainer("mlp", (torch.randn(60, 5), torch.arange(60) % 3), epochs=1)
+    how = {"executor": "inline", "workers": 1, "mlflow": None, "strategy": "random", "storage": folder}
+    ll.Study("own", ll.Space(lr=0.01, depth=1), trainer, **how).run(trials=1, progress=False)
+    with pytest.raises(ll.StudyError, match="known to its Python script alone, arrays or functions: call this there"):
+        ll.load_study("own", folder).model()
 
 
 def build(in_shape: tuple[int, ...], classes: int) -> nn.Module:
@@ -168,5 +177,5 @@ def test_a_module_that_cant_be_traced_predicts_and_is_exported_as_weights(folder
         study.export(tmp_path / "model.pt2")
     path = study.export(tmp_path / "model.pt")
     assert np.array_equal(ll.load_model(path, build).predict(inputs), study.predict(inputs))
-    with pytest.raises(ll.SettingsError, match="Give that function"):
+    with pytest.raises(ll.SettingsError, match=r"In Python give that function, load_model\(.*, build=\.\.\.\)$"):
         ll.load_model(path)

@@ -443,7 +443,7 @@ class TestTheTestSplit:
         assert split["test"] == pytest.approx(1797 / 6, abs=2)
 
     def test_an_objective_has_none(self, plain: Make) -> None:
-        with pytest.raises(ll.StudyError, match="no test split"):
+        with pytest.raises(ll.SettingsError, match="a study of an objective, which has no test split"):
             plain().run(identity, trials=1, progress=False).test()
 
     def test_without_a_complete_trial_there_is_nothing_to_test(self, digits: Make) -> None:

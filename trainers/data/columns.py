@@ -115,6 +115,10 @@ class Category:
         places = Index(self.categories).get_indexer(text)  # -1: not among them
         return np.equal.outer(places, np.arange(len(self.categories))).astype(np.float64)
 
+    def unknown(self, column: Series[Any]) -> list[str]:
+        """Returns the values that are none of the categories, in order: they are encoded as if they were missing."""
+        return sorted(set(column.dropna().astype(str).unique()) - set(self.categories))
+
 
 Column: TypeAlias = Number | Date | Category
 _KINDS: dict[str, type[Number] | type[Date] | type[Category]] = {"number": Number, "date": Date, "category": Category}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -22,6 +22,7 @@ from ..data.source import chunks
 from .model import Model
 
 ARRAYS = (".npy", ".npz")
+SHOWN = 3  # of a column's values that training hadn't
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,15 @@ class Predicted:
     answer: NDArray[np.float32]
 
 
-def predict_files(model: Model, paths: Iterable[str | Path]) -> Iterator[Predicted]:
+def predict_files(
+    model: Model, paths: Iterable[str | Path], tell: Callable[[str], object] = lambda text: None
+) -> Iterator[Predicted]:
     """Yields what the model says of each example in files, in their order; of folders all images, however deep.
 
     Images are resized and made grey or coloured as those of training; `.npy` and `.npz` hold an array (n, ...), tables
     the columns of training, of which the label's may be missing. Raises DataError, naming file and row, where one can't
     be read or is of another kind; those that aren't there or not of the kind are told before anything is computed.
+    `tell` hears, in a line a file, which categories in a table training hadn't.
     """
     found = [file for path in paths for file in _files(model, Path(path))]
     for suffix, group in groupby(found, key=lambda path: path.suffix.lower()):
@@ -46,7 +50,7 @@ def predict_files(model: Model, paths: Iterable[str | Path]) -> Iterator[Predict
             yield from _of_images(model, list(group))
         else:
             for path in group:
-                yield from _of_rows(model, path)
+                yield from _of_rows(model, path, tell)
 
 
 def _files(model: Model, path: Path) -> list[Path]:
@@ -83,11 +87,20 @@ def _of_images(model: Model, paths: Sequence[Path]) -> Iterator[Predicted]:
             yield Predicted(path, None, answer)
 
 
-def _of_rows(model: Model, path: Path) -> Iterator[Predicted]:
+def _of_rows(model: Model, path: Path, tell: Callable[[str], object]) -> Iterator[Predicted]:
     with naming(path):
-        inputs = model.inputs.taken(_read(model, path))
+        read = _read(model, path)
+        inputs = model.inputs.taken(read)
+        if model.inputs.columns is not None and (unknown := model.inputs.unknown(read)):
+            found = ", ".join(f"`{name}` has {_listed(values)}" for name, values in unknown.items())
+            tell(f"{path}: {found}: not among training's categories, so taken as missing")
         for row, answer in enumerate(_answers(model, inputs)):
             yield Predicted(path, row, answer)
+
+
+def _listed(values: Sequence[str]) -> str:
+    more = f" and {len(values) - SHOWN} more" if len(values) > SHOWN else ""
+    return ", ".join(f"'{value:.30}'" for value in values[:SHOWN]) + more
 
 
 def _answers(model: Model, inputs: NDArray[Any]) -> Iterator[NDArray[np.float32]]:

@@ -147,7 +147,7 @@ def _state_of(predictor: Predictor) -> dict[str, Tensor]:
 def _rebuilt(tensors: Mapping[str, Tensor], card: Card, path: Path, build: Builder | None) -> Predictor:
     """Returns the predictor of these weights, its networks built as the card says."""
     with torch.random.fork_rng(devices=[]):  # what they draw is replaced
-        found = [_network(one, path, build) for one in card["networks"]]
+        found = [_network(one, path, build, card["study"]["name"]) for one in card["networks"]]
     whole = found[0] if len(found) == 1 else nn.ModuleList(found)
     try:
         whole.load_state_dict(dict(tensors))
@@ -163,12 +163,13 @@ def member_of(network: nn.Module, described: Card) -> Member:
     return Member(network, Preparation.from_description(described["preparation"]), scale, described["weight"])
 
 
-def _network(described: Card, path: Path, build: Builder | None) -> nn.Module:
+def _network(described: Card, path: Path, build: Builder | None, study: str) -> nn.Module:
     model = described["model"]
     if build is None and model not in networks.FAMILIES:
+        by_study = "" if "<" in model else f"; on the command line name the study, `leadline predict {study} FILES`"
         raise SettingsError(
-            f"{path}: its network was built by `{model}`, which isn't in the file. Give that function: "
-            f"load_model({str(path)!r}, build=...). The formats `torch-export` and `onnx` need none"
+            f"{path}: its network was built by `{model}`, which isn't in the file. In Python give that function, "
+            f"load_model({str(path)!r}, build=...){by_study}"
         )
     shape = tuple(described["in_shape"])
     return networks.build(build or model, in_shape=shape, classes=described["outputs"], **described["arguments"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from ..data.frames import is_frame, typed
 from ..data.preparation import Preparation
 from ..data.readers.pairs import channels_first
 from ..data.source import check_inputs
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,19 @@ class InputSpec:
             raise DataError(f"Inputs must be {self.dtype}, as in training, but row {first + row} has {value}.")
         return cast
 
+    def unknown(self, table: DataFrame) -> dict[str, list[str]]:
+        """Returns the values in a table that `taken` lets through, and takes as missing, by the names of their columns.
+
+        These are in columns of text or booleans, and were never seen in training, or were rare there.
+        """
+        frame = self._typed(table)
+        found = {
+            column.name: column.unknown(frame[column.name])
+            for column in self.columns or ()
+            if isinstance(column, Category)
+        }
+        return {name: values for name, values in found.items() if values}
+
     def _shaped(self, array: NDArray[Any]) -> NDArray[Any]:
         """Returns the array as (n, *shape): images with or without their one channel, wherever the channels stand."""
         for rows in (array, channels_first(array)):
@@ -107,11 +123,15 @@ class InputSpec:
                 f"Inputs must be a table with the columns of training, or its {self.shape[0]} encoded columns, but got "
                 f"{type(inputs).__name__}."
             )
-        frame = inputs.rename(columns=str)
+        return encode_columns(self._gapped, self._typed(inputs))
+
+    def _typed(self, table: DataFrame) -> DataFrame:
+        """Returns those of the table's columns that training had, with dates as dates."""
+        frame = table.rename(columns=str)
         names = [column.name for column in self._gapped]
         frame = frame[[name for name in names if name in frame.columns]]
         numbers = typed(frame[[name for name in frame.columns if name not in self.text]])
-        return encode_columns(self._gapped, frame.assign(**{str(name): numbers[name] for name in numbers.columns}))
+        return frame.assign(**{str(name): numbers[name] for name in numbers.columns})
 
     @cached_property
     def _gapped(self) -> tuple[Column, ...]:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ...errors import SettingsError
 from ..data.source import chunks
 from .inputs import InputSpec
-
-if TYPE_CHECKING:
-    from .predictor import Predictor
+from .predictor import Predictor
 
 Program = Callable[[Tensor], Tensor]
 LEAST = 2**12  # values that an example is taken for: batches are of 256 at most, where convolutions are fastest
@@ -48,6 +47,18 @@ class Model:
         data frame. They are computed in batches. Raises DataError where they aren't of the shape, or lack a column.
         """
         return np.concatenate(list(self.batches(self.inputs.taken(inputs))))
+
+    def prepared(self, inputs: Any) -> Tensor:
+        """Returns inputs, which are as for `predict`, as the network alone takes them: float32 (n, *in_shape).
+
+        Raises SettingsError where there is no network alone: of an ensemble, and of a program (`.pt2`, `.onnx`), which
+        prepares inputs itself. Raises DataError as `predict` does.
+        """
+        if not isinstance(self.program, Predictor) or len(self.program.networks) > 1:
+            raise SettingsError("only a model of one network, not a program, has inputs prepared for it: use `predict`")
+        rows = self.inputs.cast(self.inputs.taken(inputs))
+        (found,) = self.program.prepared(torch.from_numpy(rows))
+        return found
 
     def batches(self, inputs: NDArray[Any]) -> Iterator[NDArray[np.float32]]:
         """Yields what `predict` returns in batches, for inputs that `InputSpec.taken` has let through."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -13,7 +12,6 @@ import torch
 from torch import Tensor
 
 from ...errors import SettingsError
-from ..quiet import quiet
 from .inputs import InputSpec
 from .predictor import Predictor
 from .program import exporting, program_of, try_out
@@ -30,7 +28,7 @@ def write_onnx(predictor: Predictor, card: Mapping[str, Any], path: Path) -> Non
         _needed(package)
     spec = InputSpec.from_description(card["inputs"])
     program = program_of(predictor, spec, "onnx")
-    with exporting("onnx"), quiet("torch.onnx", logging.ERROR):  # notes about packages that aren't needed
+    with exporting("onnx"):
         made = torch.onnx.export(program, dynamo=True, verbose=False)
         assert made is not None
         graph: Any = made.model.graph

@@ -53,6 +53,10 @@ class Predictor(nn.Module):
             total = total + weight * member(inputs)
         return total
 
+    def prepared(self, inputs: Tensor) -> list[Tensor]:
+        """Returns inputs (n, ...) as each member's network takes them, float32 (n, *in_shape)."""
+        return [answer.prepared(inputs) for answer in self.members if isinstance(answer, _Answer)]
+
     @property
     def networks(self) -> list[nn.Module]:
         """The members' networks alone."""
@@ -80,14 +84,18 @@ class _Answer(nn.Module):
     def _keep(self, name: str, values: Any) -> None:
         self.register_buffer(name, values, persistent=False)  # the card has them: state dicts are the networks' own
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Returns (n, classes) or (n,), float32."""
+    def prepared(self, inputs: Tensor) -> Tensor:
+        """Returns inputs (n, ...) as the network takes them, float32 (n, *in_shape)."""
         numbers = inputs.double()
         if self.gains_channel:
             numbers = numbers.unsqueeze(1)
         if self.fills is not None:
             numbers = torch.where(numbers.isnan(), self.fills, numbers)
-        outputs: Tensor = self.network(((numbers - self.mean) / self.deviation).float()).float()
+        return ((numbers - self.mean) / self.deviation).float()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Returns (n, classes) or (n,), float32."""
+        outputs: Tensor = self.network(self.prepared(inputs)).float()
         if self.scale is None:
             return outputs.softmax(dim=1)
         return self.scale.undo(outputs).flatten()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import warnings
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ...errors import SettingsError
+from ..quiet import quiet, silent
 from ..reasons import told
 from .inputs import InputSpec
 from .predictor import Predictor
@@ -67,10 +68,9 @@ def read_program(path: Path, build: object = None) -> tuple[Callable[[Tensor], T
 
 @contextmanager
 def exporting(format: str) -> Iterator[None]:
-    """Raises SettingsError for whatever keeps a network from being exported; torch's warnings are about itself."""
+    """Raises SettingsError for whatever keeps a network from being exported, in place of what torch says of it."""
     try:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")
+        with silent(), quiet("torch", logging.CRITICAL), torch.no_grad():
             yield
     except Exception as error:  # whatever a user's module holds that can't be traced
         raise SettingsError(

@@ -8,7 +8,7 @@ from typing import Any
 
 def usage(card: Mapping[str, Any], format: str, name: str) -> str:
     """Returns the lines for a file called `name`."""
-    return "\n".join([_LINES[format](card, name), *(f"# {line}" for line in signature(card))])
+    return "\n".join([*_LINES[format](card, name), *(f"# {line}" for line in signature(card))])
 
 
 def signature(card: Mapping[str, Any]) -> tuple[str, str]:
@@ -24,38 +24,68 @@ def signature(card: Mapping[str, Any]) -> tuple[str, str]:
     return f"inputs: {inputs['dtype']} (n, {shape}), {what}", f"answers: float32 {gives}"
 
 
-def _program(card: Mapping[str, Any], name: str) -> str:
-    return f"import torch\nprogram = torch.export.load({name!r}).module()\nprogram(inputs)"
+def _program(card: Mapping[str, Any], name: str) -> list[str]:
+    return [
+        "import torch",
+        f"program = torch.export.load({name!r}).module()",
+        "answers = program(torch.as_tensor(inputs))",
+    ]
 
 
-def _onnx(card: Mapping[str, Any], name: str) -> str:
-    return (
-        f'import onnxruntime\nsession = onnxruntime.InferenceSession({name!r})\nsession.run(None, {{"inputs": inputs}})'
-    )
+def _onnx(card: Mapping[str, Any], name: str) -> list[str]:
+    return [
+        "import onnxruntime",
+        f"session = onnxruntime.InferenceSession({name!r})",
+        'answers = session.run(None, {"inputs": inputs})[0]',
+    ]
 
 
-def _torch(card: Mapping[str, Any], name: str) -> str:
-    return _weights(card, name, f'torch.load({name!r}, weights_only=True)["state_dict"]')
+def _torch(card: Mapping[str, Any], name: str) -> list[str]:
+    return _weights(card, name, "import torch", f'torch.load({name!r}, weights_only=True)["state_dict"]')
 
 
-def _safetensors(card: Mapping[str, Any], name: str) -> str:
-    return _weights(card, name, f"safetensors.torch.load_file({name!r})")
+def _safetensors(card: Mapping[str, Any], name: str) -> list[str]:
+    return _weights(card, name, "from safetensors.torch import load_file", f"load_file({name!r})")
 
 
-def _weights(card: Mapping[str, Any], name: str, loaded: str) -> str:
+def _weights(card: Mapping[str, Any], name: str, needed: str, weights: str) -> list[str]:
     first, *others = card["networks"]
-    given = {"in_shape": tuple(first["in_shape"]), "classes": first["outputs"], **first["arguments"]}
-    arguments = ", ".join(f"{key}={value!r}" for key, value in given.items())
-    known = ":" not in first["model"] and "<" not in first["model"]
-    build = f'll.build("{first["model"]}", {arguments})' if known else f"build({arguments})  # yours: {first['model']}"
-    lines = [f"import leadline as ll\nll.load_model({name!r}{'' if known else ', build'}).predict(inputs)"]
-    if not others:
-        lines += [
-            "# or the network alone, of prepared inputs:",
-            f"network = {build}",
-            f"network.load_state_dict({loaded})",
-        ]
-    return "\n".join(lines)
+    builder, found = _builder(first["model"])
+    given = f", {builder}" if found else ""  # a family's is leadline's own
+    lines = [
+        *found,
+        "import leadline as ll",
+        f"model = ll.load_model({name!r}{given})",
+        "answers = model.predict(inputs)",
+    ]
+    if others:
+        return lines
+    built = {"in_shape": tuple(first["in_shape"]), "classes": first["outputs"], **first["arguments"]}
+    arguments = ", ".join(f"{key}={value!r}" for key, value in built.items())
+    return [
+        *lines,
+        "# or the network alone, in evaluation mode, of inputs prepared as in training:",
+        needed,
+        f"network = ll.build({builder}, {arguments}).eval()",
+        f"network.load_state_dict({weights})",
+        f"answers = {_answers('network(model.prepared(inputs))', first['scale'])}",
+    ]
+
+
+def _builder(model: str) -> tuple[str, list[str]]:
+    """Returns what stands for a network's builder, and the lines that one of the user's own is named by."""
+    if "<" in model:
+        return "build", [f"# build: your function, {model}"]
+    module, _, function = model.rpartition(":")
+    if not module:
+        return f'"{model}"', []
+    return function, [f"from {module} import {function.partition('.')[0]}"]
+
+
+def _answers(outputs: str, scale: Mapping[str, float] | None) -> str:
+    if scale is None:
+        return f"{outputs}.softmax(dim=1)"
+    return f"({outputs}.double() * {scale['deviation']!r} + {scale['mean']!r}).float().flatten()"
 
 
 _LINES = {"torch-export": _program, "onnx": _onnx, "torch": _torch, "safetensors": _safetensors}

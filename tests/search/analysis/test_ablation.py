@@ -342,7 +342,7 @@ class TestWhatCantBe:
 
     def test_a_study_of_an_objective_has_no_layers(self, plain: Make) -> None:
         study = plain().run(lambda trial: trial.params["x"], trials=1, progress=False)
-        with pytest.raises(ll.StudyError, match="known to its Python script alone"):
+        with pytest.raises(ll.SettingsError, match="a study of an objective, which has no layers to leave out"):
             ablate(study)
 
     def test_a_study_without_a_complete_trial_has_no_best_configuration(self, make: Make) -> None:

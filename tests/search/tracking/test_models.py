@@ -35,7 +35,7 @@ def tracked(**options: Any) -> dict[str, Any]:
 
 def test_the_registered_model_has_signature_example_and_card_and_takes_any_batch(digits: Make, uri: str) -> None:
     study = digits(**tracked()).run(trials=2, progress=False)
-    assert study.tracking_problem is None
+    assert (study.tracking_problem, study.model_problem) == (None, None)
     program = study.model().program
     loaded = mlflow.pytorch.load_model("models:/digits@champion")
     for size in (1, 2, 7):
@@ -115,3 +115,12 @@ def test_what_cannot_be_exported_is_there_as_weights_and_the_builders_name(digit
     assert card["not_exported"]
     assert "moody" in card["model"]
     assert client.search_model_versions("") == []
+    lacks = (
+        "MLflow gets weights and card of the best network alone, and it isn't registered as `digits`: the network can't"
+    )
+    assert study.model_problem is not None
+    assert study.model_problem.startswith(lacks)
+    assert "test_models.py" in study.model_problem
+    assert f"{study.model_problem}." in parent.data.tags["mlflow.note.content"]
+    again = study.run(trials=1, progress=False)
+    assert again.model_problem == study.model_problem

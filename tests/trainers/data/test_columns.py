@@ -51,6 +51,7 @@ def test_no_more_than_the_hundred_most_frequent_categories_are_kept():
     assert isinstance(column, Category)
     assert column.categories == tuple(f"t{place:03}" for place in [*range(98), 118, 119])
     assert encode_columns((column,), pandas.DataFrame({"t": ["t098"]})).sum() == 0
+    assert column.unknown(pandas.Series(["t999", "t000", None, "t098", "t999"])) == ["t098", "t999"]
 
 
 @pytest.mark.parametrize(

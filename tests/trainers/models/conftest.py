@@ -45,6 +45,7 @@ def make() -> Callable[..., Model]:
         networks: int = 1,
         name: str = "mlp",
         depth: int = 1,
+        **further: Any,
     ) -> Model:
         whole = Preparation.fit(SOURCES[source])
         described = []
@@ -55,7 +56,7 @@ def make() -> Callable[..., Model]:
                     "trial": place,
                     "weight": 1 / networks,
                     "model": name,
-                    "arguments": {"depth": depth, "feature_maps": 4 + place},
+                    "arguments": {"depth": depth, "feature_maps": 4 + place, **further},
                     "outputs": len(classes) if classes else 1,
                     "in_shape": list(preparation.in_shape),
                     "preparation": preparation.describe(),

@@ -43,6 +43,22 @@ def test_text_that_looks_like_numbers_in_a_few_rows_stays_text(make: Make, tmp_p
     assert np.allclose(answers(make("table"), tmp_path / "few.csv"), make("table").predict(few), atol=1e-6)
 
 
+def test_categories_that_training_hadnt_are_told_in_a_line_and_taken_as_missing(make: Make, tmp_path: Path) -> None:
+    model, told = make("table"), []
+    odd, gaps = TABLE.head(6).astype({"tall": object}), TABLE.head(6).astype({"tall": object})
+    odd["job"] = ["clerk", "d", "c", "b", "a", None]
+    odd.loc[3, "tall"] = "perhaps"
+    gaps["job"] = ["clerk", None, None, None, None, None]
+    gaps.loc[3, "tall"] = None
+    for name, table in (("known", TABLE), ("odd", odd), ("gaps", gaps)):
+        table.to_csv(tmp_path / f"{name}.csv", index=False)
+    paths = [tmp_path / "known.csv", tmp_path / "odd.csv"]
+    found = [one.answer for one in predict_files(model, paths, told.append)]
+    jobs, tall = "`job` has 'a', 'b', 'c' and 1 more", "`tall` has 'perhaps'"
+    assert told == [f"{paths[1]}: {jobs}, {tall}: not among training's categories, so taken as missing"]
+    assert np.array_equal(np.stack(found[40:]), answers(model, tmp_path / "gaps.csv"))
+
+
 def test_images_are_resized_and_made_grey_as_those_of_training(make: Make, tmp_path: Path) -> None:
     picture = Image.fromarray(np.random.default_rng(1).integers(0, 256, (20, 30, 3), dtype=np.uint8))
     picture.save(tmp_path / "large.png")

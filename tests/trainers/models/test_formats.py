@@ -66,15 +66,36 @@ def test_what_is_loaded_answers_as_what_was_saved(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_the_lines_in_the_card_run_as_they_stand(make: Make, tmp_path: Path, format: str) -> None:
-    model = make("grey images")
-    path = save(model, file(tmp_path, format))
-    np.save(tmp_path / "inputs.npy", SOURCES["grey images"])
-    lines = load_model(path).card["usage"]
-    given = "" if format in ("onnx", "torch", "safetensors") else "inputs = torch.from_numpy(inputs)\n"
-    script = f"import numpy, safetensors.torch, torch\ninputs = numpy.load('inputs.npy')\n{given}{lines}\n"
-    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+@pytest.mark.parametrize(
+    ("source", "classes"), [("grey images", ("ant", "bee", "cat")), ("table", ("no", "yes")), ("seconds", None)]
+)
+def test_the_lines_in_the_card_run_as_they_stand_and_answer_as_predict_does(
+    make: Make,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    format: str,
+    source: str,
+    classes: tuple[str, ...] | None,
+) -> None:
+    model = make(source, classes=classes, dropout=0.5)
+    inputs = model.inputs.taken(SOURCES[source])
+    lines = load_model(save(model, file(tmp_path, format))).card["usage"]
+    monkeypatch.chdir(tmp_path)
+    for part in (lines, lines.partition("# or the network alone")[0]):
+        names = {"inputs": inputs}
+        exec(part, names)
+        answers = torch.as_tensor(names["answers"]).detach().numpy()
+        np.testing.assert_allclose(answers, model.predict(inputs), rtol=1e-5, atol=1e-6)
+
+
+def test_inputs_are_prepared_for_a_network_alone_and_for_no_other_model(make: Make, tmp_path: Path) -> None:
+    model, inputs = make("table"), SOURCES["table"]
+    (described,) = model.card["networks"]
+    prepared = Preparation.from_description(described["preparation"]).apply(inputs)
+    assert torch.equal(model.prepared(inputs), prepared)
+    for other in (make("table", networks=2), load_model(save(model, tmp_path / "model.pt2"))):
+        with pytest.raises(SettingsError, match="only a model of one network, not a program"):
+            other.prepared(inputs)
 
 
 def test_a_program_needs_nothing_but_torch(make: Make, tmp_path: Path) -> None:
@@ -99,7 +120,7 @@ def test_an_onnx_file_has_named_ends_a_dynamic_batch_and_the_classes(make: Make,
     assert json.loads(session.get_modelmeta().custom_metadata_map["classes"]) == ["ant", "bee", "cat"]
 
 
-def test_exporting_says_nothing_but_what_it_returns(make: Make, tmp_path: Path) -> None:
+def test_exporting_says_nothing_but_what_it_returns_or_raises(make: Make, tmp_path: Path) -> None:
     needed("onnx")
     np.save(tmp_path / "inputs.npy", SOURCES["numbers"])
     script = """
@@ -108,11 +129,19 @@ from leadline.trainers.data import Preparation
 from leadline.trainers.models import Member, Model, Predictor, save
 from leadline.trainers.models.inputs import InputSpec
 preparation = Preparation.fit(numpy.load("inputs.npy"))
-predictor = Predictor([Member(torch.nn.Linear(5, 2), preparation)])
+class Choosing(torch.nn.Linear):
+    def forward(self, inputs):
+        outputs = super().forward(inputs)
+        return outputs if outputs.sum().item() > 0 else -outputs
 described = {"model": "mlp", "arguments": {}, "in_shape": [5], "outputs": 2}
 card = {"classes": ["a", "b"], "inputs": InputSpec.of(preparation).describe(), "networks": [described]}
 for name in ("model.onnx", "model.pt2"):
-    save(Model(predictor, card), name)
+    save(Model(Predictor([Member(torch.nn.Linear(5, 2), preparation)]), card), name)
+    try:
+        save(Model(Predictor([Member(Choosing(5, 2), preparation)]), card), name)
+    except ll.SettingsError:
+        continue
+    raise AssertionError(name)
 """
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -140,8 +169,10 @@ def own(model: Model) -> Model:
 def test_a_network_of_ones_own_is_built_by_the_function_that_is_given(make: Make, tmp_path: Path, suffix: str) -> None:
     model = own(make("numbers"))
     path = save(model, tmp_path / f"model{suffix}")
-    with pytest.raises(SettingsError, match=r"built by `mine:build`, which isn't in the file.*build="):
+    with pytest.raises(SettingsError, match=r"built by `mine:build`, which isn't in the file") as told:
         load_model(path)
+    assert f"In Python give that function, load_model({str(path)!r}, build=...)" in str(told.value)
+    assert "on the command line name the study, `leadline predict small FILES`" in str(told.value)
 
     def build(in_shape: tuple[int, ...], classes: int, depth: int, feature_maps: int) -> nn.Module:
         return ll.build("mlp", in_shape=in_shape, classes=classes, depth=depth, feature_maps=feature_maps)
