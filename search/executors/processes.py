@@ -6,6 +6,9 @@ needs no `if __name__ == "__main__"`. What they run is `leadline.trainers.remote
 A worker, and whatever processes it starts, are a process group of their own, led by a guard: a shell that waits for the
 driver's end of its pipe to close, be it that the driver closes it or that it is killed, and then kills the group. While
 the guard is there no other group can have that number; and it needs nothing of a worker that may hang.
+
+What leaves the group, by a session of its own say, is known by its environment, in which each worker has a mark that no
+other process has and all that it starts inherit. On Linux they are found by it, whoever their parent is by then.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -36,7 +40,15 @@ sys.path[:] = json.loads(sys.argv[1])
 from leadline.trainers.remote import serve
 serve()
 """
-GUARD = "read _; kill -9 0"
+MARK = "LEADLINE_WORKER"  # in a worker's environment: its mark, after those of the workers that it runs within, if any
+# Kills all that have the mark $1. What is killed can't fork any more, so two looks with the same outcome are the end.
+KILL_MARKED = """
+found=
+while before=$found; found=$(grep -ls "$1" /proc/[0-9]*/environ); [ "$found" != "$before" ]; do
+    for file in $found; do process=${file#/proc/}; kill -9 "${process%/environ}"; done
+done 2>/dev/null
+"""
+GUARD = f"read _; {KILL_MARKED} kill -9 0"
 TICK = 0.1  # seconds between looks at the clock and at interrupts
 GRACE = 2.0  # seconds a worker has to leave once it is told to
 
@@ -49,7 +61,8 @@ class WorkerProcess:
         ours, theirs = socket.socketpair()
         of_driver = f"{job.driver}-" if job.driver else ""
         self.log = job.folder / f"worker-{of_driver}{index}.log" if job.folder else Path(os.devnull)
-        self.guard = subprocess.Popen(["sh", "-c", GUARD], stdin=subprocess.PIPE, process_group=0)
+        self.mark = uuid.uuid4().hex
+        self.guard = subprocess.Popen(["sh", "-c", GUARD, "guard", self.mark], stdin=subprocess.PIPE, process_group=0)
         with theirs, open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", WORKER, json.dumps(sys.path), str(theirs.fileno())],
@@ -57,7 +70,7 @@ class WorkerProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**ALLOCATION, **os.environ},
+                env={**ALLOCATION, **os.environ, MARK: f"{os.environ.get(MARK, '')} {self.mark}".strip()},
                 process_group=self.guard.pid,
             )
         self.memory_kills, self.memory_limit = MemoryKills(self.process.pid), memory_limit(self.process.pid)
@@ -88,9 +101,10 @@ class WorkerProcess:
         return self.process.poll() is not None and self.is_silent
 
     def kill(self) -> None:
-        """Kills the process and all of its group."""
+        """Kills the process, all of its group, and all else that it has started."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.guard.pid, signal.SIGKILL)
+        subprocess.run(["sh", "-c", KILL_MARKED, "kill", self.mark], check=False, process_group=0)
 
     def last_words(self) -> tuple[str, bool]:
         """Says how the process ended, and whether it was for want of memory."""
