@@ -51,6 +51,7 @@ done 2>/dev/null
 GUARD = f"read _; {KILL_MARKED} kill -9 0"
 TICK = 0.1  # seconds between looks at the clock and at interrupts
 GRACE = 2.0  # seconds a worker has to leave once it is told to
+LEAVING = 1.0  # seconds a worker that has hung up has to leave by itself, so that it can be told how it ended
 
 
 class WorkerProcess:
@@ -107,7 +108,7 @@ class WorkerProcess:
         subprocess.run(["sh", "-c", KILL_MARKED, "kill", self.mark], check=False, process_group=0)
 
     def last_words(self) -> tuple[str, bool]:
-        """Says how the process ended, and whether it was for want of memory."""
+        """Says how the process, which is closed, ended, and whether it was for want of memory."""
         code = self.process.wait()
         if code == -signal.SIGKILL and self.memory_kills.happened:
             peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024  # of the largest so far
@@ -143,9 +144,8 @@ def run(work: Work, jobs: Sequence[Job], scheduler: Scheduler) -> None:
                     _send(workers, scheduler.handle(worker.index, *events))
                     continue
                 del workers[worker.index]
-                worker.kill()
+                worker.close(LEAVING)
                 last_words, for_memory = worker.last_words()
-                worker.close(0)
                 if worker.index in scheduler.closed:
                     continue
                 stillborn += not worker.ready

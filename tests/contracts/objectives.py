@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -66,6 +67,13 @@ def writes_its_mark(trial: ll.ActiveTrial) -> float:
     """Writes to `file` what its process, and all that this one starts, are known by."""
     Path(trial.params["file"]).write_text(os.environ["LEADLINE_WORKER"])
     return 0.0
+
+
+def leaves_slowly(trial: ll.ActiveTrial) -> float:
+    """Ends its process with exit status 3, some time after it has hung up."""
+    os.close(int(sys.argv[-1]))
+    time.sleep(0.3)
+    os._exit(3)
 
 
 def waits_for_the_file_go(trial: ll.ActiveTrial) -> float:

@@ -11,6 +11,7 @@ import pytest
 from contracts.executor import SeparateContract
 from contracts.objectives import (
     endless_with_a_process_apart,
+    leaves_slowly,
     process_number,
     three_kills_its_process,
     writes_its_mark,
@@ -31,6 +32,11 @@ def test_a_killed_worker_fails_the_trial_it_had_with_the_signals_name_and_the_st
     study = plain(strategy="grid", executor="processes").run(three_kills_its_process, progress=False)
     assert [trial.state for trial in study.trials] == ["complete"] * 3 + ["failed"] + ["complete"] * 6
     assert "SIGKILL" in study.trials[3].reason
+
+
+def test_a_worker_that_leaves_by_itself_is_told_by_its_exit_status_however_slowly_it_leaves(plain: Make) -> None:
+    study = plain(executor="processes").run(leaves_slowly, trials=1, progress=False)
+    assert "the worker process died: exit status 3." in study.trials[0].reason
 
 
 @pytest.fixture
