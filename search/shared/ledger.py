@@ -16,7 +16,7 @@ from ..folder import open_storage, release
 from ..ledger import AllBegun, Ledger
 from ..trial import DRIVER, PAUSED, Trial
 from .database import retried
-from .leases import Lease
+from .leases import Driver, Lease, drivers
 from .mirror import SharedMirror
 
 if TYPE_CHECKING:
@@ -197,6 +197,16 @@ def joined(study: Study, agree: Callable[[Ledger], None]) -> Iterator[Ledger]:
         yield ledger
     finally:
         mirror.lease.leave()
+
+
+def drivers_of(study: Study) -> list[Driver]:
+    """Returns the drivers that run a study in PostgreSQL, the one that leads first, as their leases say."""
+    with quiet("optuna"):
+        storage = open_storage(study.storage, study.folder, write=False)
+    try:
+        return drivers(storage.engine, storage.get_study_id_from_name(study.name))
+    finally:
+        release(storage)
 
 
 def _begin(study: Study, ledger: Ledger, mirror: SharedMirror, agree: Callable[[Ledger], None]) -> None:

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+import leadline as ll
 from leadline.search.shared import leases
+from leadline.search.status import status_of
 
 pytestmark = [
     pytest.mark.usefixtures("closed_at_once"),
@@ -77,3 +79,24 @@ def test_a_second_driver_stays_until_the_first_one_has_ended_its_last_trial(
     assert not others.alive
     wrong = others.wrong(begun_once=False)
     assert not any(wrong.values()), wrong
+
+
+def test_a_study_is_running_as_long_as_one_of_its_drivers_is(
+    drivers: Any, postgresql: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = drivers.Drivers(postgresql.url, "looked", tmp_path, 2, sleep=0.3, trials=1000)
+    together.go()
+    stays, leaves = together.processes
+    try:
+        drivers.wait_for(
+            lambda: {note["pid"] for note in together.notes.all("acknowledged")} == {stays.pid, leaves.pid}, 60
+        )
+        os.kill(leaves.pid, signal.SIGINT)
+        leaves.join(60)
+        status = status_of(ll.load_study("looked", postgresql.url))
+        assert (status.state, status.why, status.goes_on) == ("running", f"process {stays.pid}", True)
+        assert status.running
+        assert status.trials_a_minute
+    finally:
+        together.end()
+    assert status_of(ll.load_study("looked", postgresql.url)).state == "died"
