@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from .folder import Folder
@@ -75,8 +76,9 @@ class Tracebacks(Listener):
     def ended(self, trial: Trial) -> None:
         if trial.traceback:
             path = self._folder.traceback(trial.number)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(trial.traceback)
+            with suppress(OSError):  # on a full disk there is the study's alone
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(trial.traceback)
 
 
 class Keeper(Listener):

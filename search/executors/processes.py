@@ -28,6 +28,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from ...errors import StudyError
+from ...trainers.disk import writing
 from ...trainers.memory import MemoryKills, bytes_told, memory_limit
 from ...trainers.messages import Close, Command, Event, Job, Ready
 from ..scheduler import Scheduler, Work
@@ -59,12 +60,14 @@ class WorkerProcess:
 
     def __init__(self, index: int, work: Work, job: Job) -> None:
         self.index, self.ready = index, False
-        ours, theirs = socket.socketpair()
         of_driver = f"{job.driver}-" if job.driver else ""
         self.log = job.folder / f"worker-{of_driver}{index}.log" if job.folder else Path(os.devnull)
+        with writing(self.log):
+            log = open(self.log, "ab")  # noqa: SIM115 (closed below)
+        ours, theirs = socket.socketpair()
         self.mark = uuid.uuid4().hex
         self.guard = subprocess.Popen(["sh", "-c", GUARD, "guard", self.mark], stdin=subprocess.PIPE, process_group=0)
-        with theirs, open(self.log, "ab") as log:
+        with theirs, log:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", WORKER, json.dumps(sys.path), str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
@@ -129,9 +132,11 @@ class WorkerProcess:
 
 def run(work: Work, jobs: Sequence[Job], scheduler: Scheduler) -> None:
     """Runs one worker process a job. See `Executor`. Raises StudyError if a worker dies twice before it is ready."""
-    workers = {index: WorkerProcess(index, work, job) for index, job in enumerate(jobs)}
+    workers: dict[int, WorkerProcess] = {}
     stillborn = 0
     try:
+        for index, job in enumerate(jobs):
+            workers[index] = WorkerProcess(index, work, job)
         while workers and not scheduler.interrupted:
             spoken = wait([worker.connection for worker in workers.values()], TICK)
             for worker in [worker for worker in workers.values() if worker.connection in spoken or worker.has_died]:

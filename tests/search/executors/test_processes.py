@@ -39,6 +39,17 @@ def test_a_worker_that_leaves_by_itself_is_told_by_its_exit_status_however_slowl
     assert "the worker process died: exit status 3." in study.trials[0].reason
 
 
+def test_a_worker_whose_log_cannot_be_written_ends_the_run_with_the_files_name(plain: Make) -> None:
+    study = plain(executor="processes").run(process_number, trials=1, progress=False)
+    log = study.folder.path / "worker-0.log"
+    log.unlink()
+    log.mkdir()
+    with pytest.raises(ll.StudyError, match=r"worker-0\.log can't be written"):
+        study.run(process_number, trials=2, progress=False)
+    log.rmdir()
+    assert len(study.run(process_number, trials=2, progress=False).trials) == 2
+
+
 @pytest.fixture
 def stranger() -> Iterator[subprocess.Popen[bytes]]:
     """A process of the same user that no worker has started."""
