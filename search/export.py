@@ -67,6 +67,8 @@ def write_model(study: Study, trial: Trial, *, program: bool) -> Path:
             try:
                 save(model_of(study, trial.number), target / PROGRAM)
             except SettingsError as error:  # the weights are kept
+                if isinstance(error.__cause__, OSError):  # it is the disk that says no
+                    raise error.__cause__ from None
                 card["not_exported"] = str(error)
         (target / WEIGHTS).write_bytes(weights)
         card["sha256"] = _sha256(target / WEIGHTS)

@@ -85,7 +85,7 @@ class Status:
 def status_of(study: Study) -> Status:
     """Returns how a study gets on. Reads, writes nothing, and imports none of its code."""
     leases = _leases(study)  # before the log: who has no lease any more has told there how it ended
-    events = list(read_log(study.folder.path))
+    events: Events = list(read_log(study.folder.path))
     runs = _runs(events)
     going = _going(runs, leases)
     trials = study.trials  # only now: what the log tells of trials they know
@@ -124,7 +124,7 @@ def _leases(study: Study) -> list[Process] | None:
     return [Process(driver.host, driver.pid) for driver in drivers_of(study)]
 
 
-def _runs(events: Sequence[Mapping[str, Any]]) -> dict[Process, Events]:
+def _runs(events: Events) -> dict[Process, Events]:
     """Returns what the log tells of each process's last run; who was last heard of comes last."""
     runs: dict[Process, Events] = {}
     for event in events:

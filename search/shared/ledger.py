@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from ...errors import SettingsError
@@ -203,6 +204,7 @@ def drivers_of(study: Study) -> list[Driver]:
     """Returns the drivers that run a study in PostgreSQL, the one that leads first, as their leases say."""
     with quiet("optuna"):
         storage = open_storage(study.storage, study.folder, write=False)
+    assert isinstance(storage, RDBStorage)  # what a shared study is kept in
     try:
         return drivers(storage.engine, storage.get_study_id_from_name(study.name))
     finally:
