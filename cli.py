@@ -609,8 +609,8 @@ def _signals(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 def _from_file(
