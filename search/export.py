@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SettingsError, StudyError
+from ..trainers.disk import writing
 from .model import rebuild, trainer_of
 
 if TYPE_CHECKING:
@@ -47,9 +48,9 @@ def write_model(study: Study, trial: Trial, *, program: bool) -> Path:
 
     `weights.safetensors` and `card.json` (builder, configuration, classes, preparation of inputs, the weights' SHA-256)
     are always there; with `program`, which takes seconds, also `model.pt2`, the file that `export` writes, where torch
-    can export the module; where it can't, the card says why.
+    can export the module; where it can't, the card says why. Raises WriteError where the disk says no.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save as packed
 
     from ..trainers.models import save
 
@@ -58,16 +59,20 @@ def write_model(study: Study, trial: Trial, *, program: bool) -> Path:
     card = {"trial": trial.number, "model": trainer.describe()["model"], "program": program, **card}
     if _holds(target, card):
         return target
-    target.mkdir(exist_ok=True)
-    (target / PROGRAM).unlink(missing_ok=True)
-    if program:
-        try:
-            save(model_of(study, trial.number), target / PROGRAM)
-        except SettingsError as error:  # the weights are kept
-            card["not_exported"] = str(error)
-    save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, target / WEIGHTS)
-    card["sha256"] = _sha256(target / WEIGHTS)
-    (target / CARD).write_text(json.dumps(card, indent=2) + "\n")  # last: it says that the rest is there
+    weights = packed({name: tensor.contiguous() for name, tensor in network.state_dict().items()})
+    with writing(target, len(weights)):
+        target.mkdir(exist_ok=True)
+        (target / PROGRAM).unlink(missing_ok=True)
+        if program:
+            try:
+                save(model_of(study, trial.number), target / PROGRAM)
+            except SettingsError as error:  # the weights are kept
+                if isinstance(error.__cause__, OSError):  # it is the disk that says no
+                    raise error.__cause__ from None
+                card["not_exported"] = str(error)
+        (target / WEIGHTS).write_bytes(weights)
+        card["sha256"] = _sha256(target / WEIGHTS)
+        (target / CARD).write_text(json.dumps(card, indent=2) + "\n")  # last: it says that the rest is there
     return target
 
 

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, unquote_plus
 
 from ..errors import SettingsError
-from ..trainers.disk import fsync, unfinished
+from ..trainers.disk import fsync, unfinished, writing
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -120,25 +120,30 @@ class Folder:
         source = self.trial(parent) / "checkpoint.safetensors"
         place = self.trial(child) / "branch.safetensors"
         shutil.rmtree(place.parent, ignore_errors=True)  # what a crash between this and the trial's record left
-        place.parent.mkdir(parents=True)
-        if source.exists():
-            try:
-                os.link(source, place)
-            except OSError:
-                shutil.copyfile(source, place)
-                fsync(place)
-        fsync(place.parent)
+        with writing(place):
+            place.parent.mkdir(parents=True)
+            if source.exists():
+                try:
+                    os.link(source, place)
+                except OSError:
+                    shutil.copyfile(source, place)
+                    fsync(place)
+            fsync(place.parent)
 
     def claim(self, identity: str) -> None:
-        """Marks the folder as that study's. Raises SettingsError if it holds the files of another one of this name."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        """Marks the folder as that study's.
+
+        Raises SettingsError if it holds the files of another one of this name, and WriteError if it can't be written.
+        """
         self.require(identity)
         mark = self.path / "id"
         if not mark.exists():
-            new = unfinished(mark)
-            new.write_text(identity + "\n")
-            fsync(new)
-            os.replace(new, mark)  # whole, or not there
+            text, new = f"{identity}\n", unfinished(mark)
+            with writing(mark, len(text)):
+                self.path.mkdir(parents=True, exist_ok=True)
+                new.write_text(text)
+                fsync(new)
+                os.replace(new, mark)  # whole, or not there
 
     def require(self, identity: str) -> None:
         """Raises SettingsError if the folder holds the files of another study of this name."""
@@ -166,7 +171,7 @@ def locked(storage: str | Path | BaseStorage | None, folder: Folder) -> Iterator
         path = database.with_name(f"{database.name}.{folder.name}.lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = open(path, "a+")  # noqa: SIM115 (closed below)
+        file = open(path, "ab", buffering=0)  # noqa: SIM115 (closed below)
     except OSError as error:
         raise SettingsError(f"{path} can't be written: {error.strerror}. Choose another --storage") from None
     with file:
@@ -178,9 +183,9 @@ def locked(storage: str | Path | BaseStorage | None, folder: Folder) -> Iterator
                 f"the study `{folder.name}` is being run by {holder}; one process at a time may write it. "
                 f"`leadline show {folder.name}` reads it meanwhile"
             ) from None
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
+        with contextlib.suppress(OSError):  # on a full disk the lock holds without a name
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
         yield
 
 

@@ -1,6 +1,6 @@
 """A study's log: what began, ended and went wrong, a line of JSON each, in `log.jsonl` in the study's folder.
 
-{"at": "2026-11-27T05:06:33.123Z", "process": 4711, "event": "trial ended", "trial": 7, "state": "failed", ...}
+{"at": "2026-11-27T05:06:33.123Z", "host": "ada", "process": 4711, "event": "trial ended", "trial": 7, ...}
 
 It is for people and their tools; the study itself is the journal, and nothing is ever taken from here to go on with. It
 holds no epochs, which the journal has, and at most `LARGEST` bytes, twice: what is older is dropped.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -52,7 +53,7 @@ class Log(Listener):
 
     def happened(self, event: str, facts: Mapping[str, Any]) -> None:
         at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        line = {"at": at, "process": os.getpid(), "event": event, **_shown(facts)}
+        line = {"at": at, "host": socket.gethostname(), "process": os.getpid(), "event": event, **_shown(facts)}
         with suppress(OSError):
             self._write(json.dumps(line, default=str).encode() + b"\n")
 

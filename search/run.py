@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -191,7 +190,7 @@ class Run:
         listeners = self.ledger.listeners
         listeners += [Log(self.study.folder.path), self.faults]
         left = [trial.number for trial in self.ledger.unfinished()]
-        self.ledger.happened(BEGAN, host=socket.gethostname(), budget=self.budget.as_json(), taken_up=left)
+        self.ledger.happened(BEGAN, budget=self.budget.as_json(), taken_up=left)
         try:
             yield
         except BaseException as error:

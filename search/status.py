@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .budget import WORDS, Budget
 from .faults import Faults
-from .folder import lives
+from .folder import is_shared, lives
 from .log import BEGAN, ENDED, FAILED, WORKER, read_log
 from .printing import finite
 from .progress import clock, compact
@@ -27,15 +27,33 @@ EVERY = 1.0  # seconds between two looks, at least
 SHARE = 5  # ... and so many times as long as a look takes
 SHOWN = 8  # running trials
 
+Events = list[Mapping[str, Any]]  # lines of the log
+
+
+class Process(NamedTuple):
+    """A process that runs a study, or did."""
+
+    host: str
+    number: int
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is, or was, one of this machine."""
+        return self.host == socket.gethostname()
+
+    def __str__(self) -> str:
+        return f"process {self.number}" + ("" if self.is_here else f" on {self.host}")
+
 
 @dataclass(frozen=True)
 class Status:
     """How a study gets on, as it was when it was looked at.
 
     `state` is "running", "ended", "interrupted", "failed", "died" (its process is gone without a word), "new" (never
-    run), or "unknown", where it runs on another machine and was last heard of `seconds` ago; `why` says more.
-    `trials_a_minute` and `left` (seconds, as far as can be told) are of the run that is going on; `devices` says what
-    its workers train on; `faults` are those of the last run.
+    run), or "unknown", where it runs on another machine and was last heard of `seconds` ago; `why` says more. Of a
+    study that several drivers run it is "running" while any of them lives. `trials_a_minute` and `left` (seconds, as
+    far as can be told) are of the runs that are going on; `devices` says what their workers train on; `faults` are
+    those since they began, or the last run did.
     """
 
     study: str
@@ -66,15 +84,18 @@ class Status:
 
 def status_of(study: Study) -> Status:
     """Returns how a study gets on. Reads, writes nothing, and imports none of its code."""
-    events = list(read_log(study.folder.path))
+    leases = _leases(study)  # before the log: who has no lease any more has told there how it ended
+    events: Events = list(read_log(study.folder.path))
+    runs = _runs(events)
+    going = _going(runs, leases)
     trials = study.trials  # only now: what the log tells of trials they know
-    began = max((place for place, event in enumerate(events) if event["event"] == BEGAN), default=None)
-    run = [] if began is None else events[began:]
-    state, why = _state(study, run)
+    state, why = _state(study, runs, going)
+    shown = [runs[process] for process in going if process in runs] or [*runs.values()][-1:]
+    since = min((events.index(run[0]) for run in shown), default=0)
     ended = [trial for trial in trials if trial.state in ENDED_STATES]
     complete = any(trial.state == "complete" for trial in trials)
     budget = Budget(**(study.attribute("budget") or {}))
-    rate = _rate(run) if state == "running" else None
+    rate = _rate(shown) if state == "running" else None
     return Status(
         study=study.name,
         state=state,
@@ -85,32 +106,65 @@ def status_of(study: Study) -> Status:
         left=_left(budget, len(ended), rate, study.attribute("seconds") or 0.0) if state == "running" else None,
         best=study.best if complete else None,
         metric=study.metric_name,
-        devices=[str(event.get("device")) for event in run if event["event"] == WORKER],
+        devices=[str(event.get("device")) for run in shown for event in run if event["event"] == WORKER],
         running=[trial for trial in trials if trial.state == "running"] if state == "running" else [],
-        faults=Faults.of(run),
+        faults=Faults.of(events[since:]),
     )
 
 
 _STATES = (*ENDED_STATES, "running", "paused", "waiting")
 
 
-def _state(study: Study, run: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
-    """Returns the state, and why it is so, from the log of the last run; without a log, from the study itself."""
+def _leases(study: Study) -> list[Process] | None:
+    """Returns the processes that have a lease of a shared study; None if it isn't shared."""
+    if not is_shared(study.storage):
+        return None
+    from .shared.ledger import drivers_of
+
+    return [Process(driver.host, driver.pid) for driver in drivers_of(study)]
+
+
+def _runs(events: Events) -> dict[Process, Events]:
+    """Returns what the log tells of each process's last run; who was last heard of comes last."""
+    runs: dict[Process, Events] = {}
+    for event in events:
+        number = event.get("process")
+        if isinstance(number, int):
+            process = Process(str(event.get("host")), number)
+            before = runs.pop(process, [])
+            runs[process] = [] if event["event"] == BEGAN else before
+            runs[process].append(event)
+    return runs
+
+
+def _going(runs: Mapping[Process, Events], leases: Sequence[Process] | None) -> list[Process]:
+    """Returns the processes whose runs go on. Without leases that is the last one at most: a lock sees to it."""
+    last = [process for process in [*runs][-1:] if process.is_here]
+    over = {process for process, run in runs.items() if run[-1]["event"] in (ENDED, FAILED)}
+    return [
+        process
+        for process in (last if leases is None else leases)
+        if process not in over and (lives(process.number) or not process.is_here)
+    ]
+
+
+def _state(study: Study, runs: Mapping[Process, Events], going: Sequence[Process]) -> tuple[str, str]:
+    """Returns the state, and why it is so, from the log of the runs; without a log, from the study itself."""
+    if going:
+        return "running", ", ".join(map(str, going))
     by = study.attribute("ended_by")
-    if not run:
+    if not runs:
         return ("ended", _words(study, by)) if by else ("new", "")
-    first, last = run[0], run[-1]
+    process, run = [*runs.items()][-1]
+    last = run[-1]
     if last["event"] == FAILED:
         return "failed", str(last.get("reason", ""))
     if last["event"] == ENDED:
         interrupted = last.get("by") == "interrupt"
         return ("interrupted", "") if interrupted else ("ended", _words(study, str(last.get("by"))))
-    process, host = first.get("process"), first.get("host")
-    if host != socket.gethostname():
-        return "unknown", f"process {process} on {host} was last heard of {clock(_since(last))} ago"
-    if isinstance(process, int) and lives(process):
-        return "running", f"process {process}"
-    return "died", f"process {process} is gone"
+    if not process.is_here and not is_shared(study.storage):
+        return "unknown", f"{process} was last heard of {clock(_since(last))} ago"
+    return "died", f"{process} is gone"
 
 
 def _words(study: Study, by: str) -> str:
@@ -121,11 +175,10 @@ def _words(study: Study, by: str) -> str:
     return budget.words(by) if by in WORDS else by
 
 
-def _rate(run: Sequence[Mapping[str, Any]]) -> float | None:
-    """Returns how many trials end a minute."""
-    ended = sum(event["event"] == "trial ended" for event in run)
-    seconds = _since(run[0])
-    return 60 * ended / seconds if ended and seconds > 0 else None
+def _rate(runs: Sequence[Events]) -> float | None:
+    """Returns how many trials end a minute, in all these runs together."""
+    counts = [(sum(event["event"] == "trial ended" for event in run), _since(run[0])) for run in runs]
+    return sum(60 * ended / seconds for ended, seconds in counts if seconds > 0) or None
 
 
 def _left(budget: Budget, ended: int, rate: float | None, spent: float) -> float | None:

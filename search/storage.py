@@ -29,7 +29,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from ..errors import StudyError
-from ..trainers.disk import fsync
+from ..trainers.disk import fsync, writing
 from .seal import Seal
 
 
@@ -46,8 +46,8 @@ class JournalFile(BaseJournalBackend):
         read_only: Never write.
 
     Raises:
-        StudyError: The file isn't a journal, or not as it was acknowledged; or, in reading, a line is broken and whole
-            records follow it.
+        StudyError: The file isn't a journal, or not as it was acknowledged, or can't be made; or, in reading, a line is
+            broken and whole records follow it.
     """
 
     def __init__(self, path: str | os.PathLike[str], read_only: bool = False) -> None:
@@ -62,9 +62,10 @@ class JournalFile(BaseJournalBackend):
                 self.seal.check()
                 self._cut_torn_tail()
             else:
-                self.seal.path.unlink(missing_ok=True)
-                self.path.touch()
-                fsync(self.path.parent)
+                with writing(self.path):
+                    self.seal.path.unlink(missing_ok=True)
+                    self.path.touch()
+                    fsync(self.path.parent)
 
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
         """Yields the records from number `log_number_from` on, held ones included."""
@@ -95,7 +96,7 @@ class JournalFile(BaseJournalBackend):
         """Adds the records to the file, in one write and one fsync; within a `batch`, holds them.
 
         Raises:
-            StudyError: They can't be written, or the file is `read_only`. The file is as it was before.
+            StudyError: They can't be written (a WriteError), or the file is `read_only`. It is as it was before.
         """
         if self.read_only:
             raise StudyError(f"{self.path} was opened with `read_only=True`, so it can't be written.")
@@ -125,22 +126,18 @@ class JournalFile(BaseJournalBackend):
 
     def _write(self, data: bytes) -> int:
         """Appends to the file; returns how long it was before."""
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND)  # not created: a file that vanished is an error
-        with open(descriptor, "ab", buffering=0) as file:
-            length = file.seek(0, os.SEEK_END)
-            try:
-                rest = memoryview(data)
-                while rest:
-                    rest = rest[os.write(descriptor, rest) :]
-                os.fsync(descriptor)
-            except BaseException as error:  # an interrupt as well: nothing may ever follow half a record
-                file.truncate(length)
-                if not isinstance(error, OSError):
+        with writing(self.path, len(data)):
+            descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND)  # not created: a file that vanished is an error
+            with open(descriptor, "ab", buffering=0) as file:
+                length = file.seek(0, os.SEEK_END)
+                try:
+                    rest = memoryview(data)
+                    while rest:
+                        rest = rest[os.write(descriptor, rest) :]
+                    os.fsync(descriptor)
+                except BaseException:  # an interrupt as well: nothing may ever follow half a record
+                    file.truncate(length)
                     raise
-                raise StudyError(
-                    f"{self.path} can't be written ({error}): {len(data)} more bytes are needed. What was written"
-                    " before is safe; the study resumes when there is room."
-                ) from error
         return length
 
     def _cut_torn_tail(self) -> None:

@@ -21,15 +21,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from ..errors import StudyError
-from .disk import fsync, unfinished
+from .disk import fsync, unfinished, writing
 
 _FIELD = b'"checked":"'  # inside the state's JSON quotes are escaped, so it stands in a header once
 _BLANK = b"00000000"
-
-
-class WriteError(StudyError):
-    """A checkpoint couldn't be written; the one before it is still there."""
 
 
 def write(
@@ -54,28 +49,26 @@ def write(
     place = _place(content)
     checksum = _crc(content, place)
     temporary = unfinished(path)  # a worker that lost its driver may still be writing its own
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as file:
-            file.write(content[:place])
-            file.write(checksum)
-            file.write(content[place + len(_BLANK) :])
-            file.flush()
+    with writing(path, len(content)):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(temporary, "wb") as file:
+                file.write(content[:place])
+                file.write(checksum)
+                file.write(content[place + len(_BLANK) :])
+                file.flush()
+                if durable:
+                    os.fsync(file.fileno())
+            if before is not None:
+                with contextlib.suppress(FileNotFoundError):  # there is none yet
+                    os.replace(path, before)
+            os.replace(temporary, path)
             if durable:
-                os.fsync(file.fileno())
-        if before is not None:
-            with contextlib.suppress(FileNotFoundError):  # there is none yet
-                os.replace(path, before)
-        os.replace(temporary, path)
-        if durable:
-            fsync(path.parent)
-    except OSError as error:
-        with contextlib.suppress(OSError):  # it may be why nothing could be written
-            temporary.unlink(missing_ok=True)
-        raise WriteError(
-            f"{path} can't be written ({error.strerror}): {len(content):,} bytes are needed. "
-            "Nothing acknowledged is lost; the study resumes when there is room"
-        ) from error
+                fsync(path.parent)
+        except OSError:
+            with contextlib.suppress(OSError):  # it may be why nothing could be written
+                temporary.unlink(missing_ok=True)
+            raise
     return checksum.decode()
 
 

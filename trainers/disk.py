@@ -4,7 +4,31 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from ..errors import StudyError
+
+
+class WriteError(StudyError):
+    """A file of a study couldn't be written; the one before it, if there was one, is still there."""
+
+
+@contextmanager
+def writing(path: Path, size: int = 0) -> Iterator[None]:
+    """Has what keeps `path` from being written told in a line, with the bytes to be written, if their number is known.
+
+    Raises WriteError in place of OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        needed = f": {size:,} more bytes are needed" if size else ""
+        what_now = f"{needed}. Nothing acknowledged is lost; the study resumes when there is room"
+        if isinstance(error, FileNotFoundError):
+            what_now = ". Was the study's folder moved or removed while it ran?"
+        raise WriteError(f"{path} can't be written ({error.strerror}){what_now}") from error
 
 
 def unfinished(path: Path) -> Path:

@@ -18,6 +18,7 @@ from torch import nn
 
 from ..errors import LeadlineError, StudyError
 from . import checkpoints
+from .disk import WriteError
 from .early_stopping import EarlyStopping
 from .latency import latency
 from .memory import memory_told
@@ -92,7 +93,7 @@ class Worker:
                     for stack in list(self.stacks.values()):
                         if not self.closed:
                             self._train(stack)
-            except checkpoints.WriteError as error:
+            except WriteError as error:
                 self.channel.send(Broken([str(error)], settings=False))
             except DeviceFailed as error:
                 self.channel.send(Unfit(str(error)))

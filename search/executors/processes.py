@@ -6,6 +6,9 @@ needs no `if __name__ == "__main__"`. What they run is `leadline.trainers.remote
 A worker, and whatever processes it starts, are a process group of their own, led by a guard: a shell that waits for the
 driver's end of its pipe to close, be it that the driver closes it or that it is killed, and then kills the group. While
 the guard is there no other group can have that number; and it needs nothing of a worker that may hang.
+
+What leaves the group, by a session of its own say, is known by its environment, in which each worker has a mark that no
+other process has and all that it starts inherit. On Linux they are found by it, whoever their parent is by then.
 """
 
 from __future__ import annotations
@@ -19,11 +22,13 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from ...errors import StudyError
+from ...trainers.disk import writing
 from ...trainers.memory import MemoryKills, bytes_told, memory_limit
 from ...trainers.messages import Close, Command, Event, Job, Ready
 from ..scheduler import Scheduler, Work
@@ -36,9 +41,18 @@ sys.path[:] = json.loads(sys.argv[1])
 from leadline.trainers.remote import serve
 serve()
 """
-GUARD = "read _; kill -9 0"
+MARK = "LEADLINE_WORKER"  # in a worker's environment: its mark, after those of the workers that it runs within, if any
+# Kills all that have the mark $1. What is killed can't fork any more, so two looks with the same outcome are the end.
+KILL_MARKED = """
+found=
+while before=$found; found=$(grep -ls "$1" /proc/[0-9]*/environ); [ "$found" != "$before" ]; do
+    for file in $found; do process=${file#/proc/}; kill -9 "${process%/environ}"; done
+done 2>/dev/null
+"""
+GUARD = f"read _; {KILL_MARKED} kill -9 0"
 TICK = 0.1  # seconds between looks at the clock and at interrupts
 GRACE = 2.0  # seconds a worker has to leave once it is told to
+LEAVING = 1.0  # seconds a worker that has hung up has to leave by itself, so that it can be told how it ended
 
 
 class WorkerProcess:
@@ -46,18 +60,21 @@ class WorkerProcess:
 
     def __init__(self, index: int, work: Work, job: Job) -> None:
         self.index, self.ready = index, False
-        ours, theirs = socket.socketpair()
         of_driver = f"{job.driver}-" if job.driver else ""
         self.log = job.folder / f"worker-{of_driver}{index}.log" if job.folder else Path(os.devnull)
-        self.guard = subprocess.Popen(["sh", "-c", GUARD], stdin=subprocess.PIPE, process_group=0)
-        with theirs, open(self.log, "ab") as log:
+        with writing(self.log):
+            log = open(self.log, "ab")  # noqa: SIM115 (closed below)
+        ours, theirs = socket.socketpair()
+        self.mark = uuid.uuid4().hex
+        self.guard = subprocess.Popen(["sh", "-c", GUARD, "guard", self.mark], stdin=subprocess.PIPE, process_group=0)
+        with theirs, log:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", WORKER, json.dumps(sys.path), str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**ALLOCATION, **os.environ},
+                env={**ALLOCATION, **os.environ, MARK: f"{os.environ.get(MARK, '')} {self.mark}".strip()},
                 process_group=self.guard.pid,
             )
         self.memory_kills, self.memory_limit = MemoryKills(self.process.pid), memory_limit(self.process.pid)
@@ -88,12 +105,13 @@ class WorkerProcess:
         return self.process.poll() is not None and self.is_silent
 
     def kill(self) -> None:
-        """Kills the process and all of its group."""
+        """Kills the process, all of its group, and all else that it has started."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.guard.pid, signal.SIGKILL)
+        subprocess.run(["sh", "-c", KILL_MARKED, "kill", self.mark], check=False, process_group=0)
 
     def last_words(self) -> tuple[str, bool]:
-        """Says how the process ended, and whether it was for want of memory."""
+        """Says how the process, which is closed, ended, and whether it was for want of memory."""
         code = self.process.wait()
         if code == -signal.SIGKILL and self.memory_kills.happened:
             peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024  # of the largest so far
@@ -114,9 +132,11 @@ class WorkerProcess:
 
 def run(work: Work, jobs: Sequence[Job], scheduler: Scheduler) -> None:
     """Runs one worker process a job. See `Executor`. Raises StudyError if a worker dies twice before it is ready."""
-    workers = {index: WorkerProcess(index, work, job) for index, job in enumerate(jobs)}
+    workers: dict[int, WorkerProcess] = {}
     stillborn = 0
     try:
+        for index, job in enumerate(jobs):
+            workers[index] = WorkerProcess(index, work, job)
         while workers and not scheduler.interrupted:
             spoken = wait([worker.connection for worker in workers.values()], TICK)
             for worker in [worker for worker in workers.values() if worker.connection in spoken or worker.has_died]:
@@ -129,9 +149,8 @@ def run(work: Work, jobs: Sequence[Job], scheduler: Scheduler) -> None:
                     _send(workers, scheduler.handle(worker.index, *events))
                     continue
                 del workers[worker.index]
-                worker.kill()
+                worker.close(LEAVING)
                 last_words, for_memory = worker.last_words()
-                worker.close(0)
                 if worker.index in scheduler.closed:
                     continue
                 stillborn += not worker.ready

@@ -193,6 +193,13 @@ class Lease:
                     raise
 
 
+def drivers(engine: Engine, study: int) -> list[Driver]:
+    """Returns the drivers of the study with that id whose leases hold, in the order in which they joined."""
+    with engine.connect() as connection:
+        found = [Driver(*row) for row in connection.execute(ALL, {"study": study, "lease": LEASE})]
+    return [driver for driver in found if not driver.expired]
+
+
 def new_commit() -> str:
     """Returns a name for a commit that no other has."""
     return uuid.uuid4().hex

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from ...errors import SettingsError
@@ -16,7 +17,7 @@ from ..folder import open_storage, release
 from ..ledger import AllBegun, Ledger
 from ..trial import DRIVER, PAUSED, Trial
 from .database import retried
-from .leases import Lease
+from .leases import Driver, Lease, drivers
 from .mirror import SharedMirror
 
 if TYPE_CHECKING:
@@ -207,6 +208,17 @@ def joined(study: Study, agree: Callable[[Ledger], None]) -> Iterator[Ledger]:
         yield ledger
     finally:
         mirror.lease.leave()
+
+
+def drivers_of(study: Study) -> list[Driver]:
+    """Returns the drivers that run a study in PostgreSQL, the one that leads first, as their leases say."""
+    with quiet("optuna"):
+        storage = open_storage(study.storage, study.folder, write=False)
+    assert isinstance(storage, RDBStorage)  # what a shared study is kept in
+    try:
+        return drivers(storage.engine, storage.get_study_id_from_name(study.name))
+    finally:
+        release(storage)
 
 
 def _begin(study: Study, ledger: Ledger, mirror: SharedMirror, agree: Callable[[Ledger], None]) -> None:

@@ -103,6 +103,7 @@ def _make_database(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     new = unfinished(path)
     if not path.exists():
+        new.touch()  # where it can't be, MLflow would try for an hour
         client = MlflowClient(f"sqlite:///{new}")
         client.search_experiments(max_results=1)
         client._tracking_client.store.engine.dispose()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -51,6 +53,27 @@ def endless(trial: ll.ActiveTrial) -> float:
     while time.monotonic() < deadline:
         time.sleep(0.1)
     return 0.0
+
+
+def endless_with_a_process_apart(trial: ll.ActiveTrial) -> float:
+    """Starts a process that leaves this one's group and loses its parent, writes its number to `pid`, and hangs."""
+    command = ["sh", "-c", 'sleep 100 & echo $! >"$0.new"; mv "$0.new" "$0"', trial.params["pid"]]
+    subprocess.run(command, start_new_session=True, check=True)
+    time.sleep(100)
+    return 0.0
+
+
+def writes_its_mark(trial: ll.ActiveTrial) -> float:
+    """Writes to `file` what its process, and all that this one starts, are known by."""
+    Path(trial.params["file"]).write_text(os.environ["LEADLINE_WORKER"])
+    return 0.0
+
+
+def leaves_slowly(trial: ll.ActiveTrial) -> float:
+    """Ends its process with exit status 3, some time after it has hung up."""
+    os.close(int(sys.argv[-1]))
+    time.sleep(0.3)
+    os._exit(3)
 
 
 def waits_for_the_file_go(trial: ll.ActiveTrial) -> float:

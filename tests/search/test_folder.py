@@ -10,7 +10,7 @@ from urllib.parse import unquote_plus
 import optuna
 import pytest
 
-from leadline.errors import SettingsError
+from leadline.errors import SettingsError, StudyError
 from leadline.search.folder import (
     DEFAULT,
     Folder,
@@ -22,6 +22,7 @@ from leadline.search.folder import (
     without_password,
     without_passwords,
 )
+from leadline.trainers.disk import unfinished
 
 
 @pytest.mark.parametrize("name", ["digits", "a", "Digits-2_b.c", "größe", "x" * 100, "1", "_x"])
@@ -124,6 +125,19 @@ def test_a_damaged_mark_of_whose_folder_it_is_is_not_believed(tmp_path: Path, te
     (folder.path / "id").write_text("1" * 32 + "\n")
     with pytest.raises(SettingsError, match="holds the files of another study"):
         folder.require("0" * 32)
+
+
+FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no disk that is always full")
+
+
+@FULL
+def test_on_a_full_disk_a_folder_is_not_marked_and_the_error_names_the_file_and_its_bytes(tmp_path: Path) -> None:
+    folder = Folder(tmp_path, "digits")
+    folder.path.mkdir()
+    unfinished(folder.path / "id").symlink_to("/dev/full")
+    with pytest.raises(StudyError, match=r"digits/id can't be written \(No space left on device\): 33 more bytes"):
+        folder.claim("0" * 32)
+    assert not (folder.path / "id").exists()
 
 
 def test_whatever_stands_in_the_lock_is_told_as_printable_text(tmp_path: Path) -> None:
@@ -230,6 +244,14 @@ with locked(None, Folder(Path({str(tmp_path)!r}), "digits")):
         holder.communicate()
         with locked(None, Folder(tmp_path, "digits")):
             assert str(os.getpid()) in (tmp_path / "digits/lock").read_text()
+
+    @FULL
+    def test_it_holds_on_a_full_disk_too(self, tmp_path: Path) -> None:
+        folder = Folder(tmp_path, "digits")
+        folder.path.mkdir()
+        (folder.path / "lock").symlink_to("/dev/full")
+        with locked(None, folder):
+            pass
 
     def test_studies_beside_each_other_do_not_wait_for_each_other(self, tmp_path: Path) -> None:
         with locked(None, Folder(tmp_path, "one")), locked(None, Folder(tmp_path, "two")):

@@ -55,6 +55,20 @@ def written(study: ll.Study, *, program: bool = True) -> Path:
     return write_model(study, study.best, program=program)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no disk that is always full")
+def test_a_model_that_cannot_be_written_is_told_by_its_place_and_written_by_the_next_run(make: Make) -> None:
+    study = make(blobs())
+    model = study.folder.path / "model"
+    for path in model.iterdir():
+        path.unlink()
+    (model / "weights.safetensors").symlink_to("/dev/full")
+    with pytest.raises(ll.StudyError, match=r"small/model can't be written .*: [\d,]+ more bytes are needed"):
+        make(blobs())
+    (model / "weights.safetensors").unlink()
+    make(blobs())
+    assert card_of(study)["trial"] == study.best.number
+
+
 def card_of(study: ll.Study) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((study.folder.path / "model" / "card.json").read_text())
     return found

@@ -15,7 +15,7 @@ import pytest
 
 import leadline as ll
 from leadline.search.log import Log
-from leadline.search.status import Status, follow, lines_of, status_of
+from leadline.search.status import Process, Status, follow, lines_of, status_of
 
 
 def files(folder: Path) -> dict[str, tuple[int, int]]:
@@ -103,6 +103,40 @@ def test_of_another_machine_nobody_knows(begun: ll.Study) -> None:
     status = status_of(begun)
     assert status.state == "unknown"
     assert "on elsewhere was last heard of 0:00 ago" in status.why
+
+
+def leased(monkeypatch: pytest.MonkeyPatch, *hosts: str) -> None:
+    """Has these hosts' processes of this one's number run the study, which thus is a shared one."""
+    processes = [Process(host, os.getpid()) for host in hosts]
+    monkeypatch.setattr("leadline.search.status._leases", lambda study: processes)
+    monkeypatch.setattr("leadline.search.status.is_shared", lambda storage: True)
+
+
+def test_of_several_drivers_those_that_have_a_lease_run_the_study_whatever_another_one_told_last(
+    begun: ll.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log_of(begun, "run began", "worker ready", "trial ended", host="ada", device="cuda:0", trial=0, state="failed")
+    log_of(begun, "run began", "worker ready", host="bob", device="cuda:1")
+    log_of(begun, "run began", "worker ready", device="cpu")
+    log_of(begun, "run ended", by="interrupt")
+    leased(monkeypatch, "ada", "bob")
+    status = status_of(begun)
+    assert status.state == "running"
+    assert status.why == f"process {os.getpid()} on ada, process {os.getpid()} on bob"
+    assert list(status.devices) == ["cuda:0", "cuda:1"]
+    assert status.trials_a_minute is not None
+    assert status.faults.failed.keys() == {0}
+
+
+def test_once_none_has_a_lease_who_was_last_heard_of_tells_how_it_ended(
+    begun: ll.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leased(monkeypatch)
+    log_of(begun, "run began", host="ada")
+    assert (status_of(begun).state, status_of(begun).why) == ("died", f"process {os.getpid()} on ada is gone")
+    log_of(begun, "run began")
+    log_of(begun, "run ended", by="space")
+    assert status_of(begun).state == "ended"
 
 
 @pytest.mark.parametrize(

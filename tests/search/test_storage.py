@@ -351,6 +351,19 @@ def test_a_full_disk_leaves_the_file_as_it_was_and_says_what_is_needed(
     assert list(journal.read_logs(0)) == records(path) == [record(0), record(1), record(3)]
 
 
+def test_a_journal_that_is_gone_is_told_and_not_begun_anew(path: Path) -> None:
+    journal = journal_of(path, 2)
+    path.unlink()
+    with pytest.raises(StudyError, match=r"study\.journal can't be written .* moved or removed"):
+        journal.append_logs([record(2)])
+    assert not path.exists()
+
+
+def test_a_journal_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"nowhere/study\.journal can't be written"):
+        JournalFile(tmp_path / "nowhere" / "study.journal")
+
+
 @pytest.mark.parametrize("failing", ["write", "fsync"])
 def test_an_interrupt_leaves_no_half_record(path: Path, monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
     journal = journal_of(path, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -543,6 +544,16 @@ def test_lanes_of_several_blueprints_in_one_worker_are_pruned_without_a_hitch(di
     study = digits(lanes=3, pruner="asha", strategy="random", epochs=9).run(trials=9, progress=False)
     assert len(study.trials) == 9
     assert {trial.state for trial in study.trials} <= {"complete", "pruned"}
+
+
+def test_a_study_whose_folder_is_removed_while_it_runs_says_so_and_can_be_begun_again(digits: Make) -> None:
+    def remove(trial: ll.Trial, epoch: int, metrics: Mapping[str, float]) -> None:
+        shutil.rmtree(study.folder.path)
+
+    study = digits(on_epoch=remove)
+    with pytest.raises(ll.StudyError, match=r"journal\.log can't be written .* moved or removed while it ran"):
+        study.run(trials=2, progress=False)
+    assert [trial.state for trial in digits().run(trials=2, progress=False).trials] == ["complete"] * 2
 
 
 def test_a_grid_runs_each_configuration_once_whatever_the_pruner(plain: Make) -> None:

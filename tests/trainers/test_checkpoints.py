@@ -5,7 +5,8 @@ import torch
 from contracts.stack import same
 from safetensors.torch import save_file
 
-from leadline.trainers.checkpoints import WriteError, read, write
+from leadline.trainers.checkpoints import read, write
+from leadline.trainers.disk import WriteError
 
 TENSORS = {
     "weights": torch.arange(12.0).reshape(3, 4),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -103,7 +104,9 @@ def _known(format: str) -> str:
 
 
 def _write_torch(predictor: Predictor, card: Card, path: Path) -> None:
-    torch.save({"state_dict": _state_of(predictor), "card": json.loads(json.dumps(card))}, path)
+    archive = io.BytesIO()  # on a full disk torch's writer would abort the whole process
+    torch.save({"state_dict": _state_of(predictor), "card": json.loads(json.dumps(card))}, archive)
+    path.write_bytes(archive.getbuffer())
 
 
 def _read_torch(path: Path, build: Builder | None) -> tuple[Program, dict[str, Any]]:
@@ -116,9 +119,9 @@ def _read_torch(path: Path, build: Builder | None) -> tuple[Program, dict[str, A
 
 
 def _write_safetensors(predictor: Predictor, card: Card, path: Path) -> None:
-    from safetensors.torch import save_file
+    from safetensors.torch import save as packed
 
-    save_file(_state_of(predictor), path, metadata={"card": json.dumps(card)})
+    path.write_bytes(packed(_state_of(predictor), metadata={"card": json.dumps(card)}))
 
 
 def _read_safetensors(path: Path, build: Builder | None) -> tuple[Program, dict[str, Any]]:

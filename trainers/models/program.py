@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
@@ -50,8 +51,9 @@ def try_out(run: Callable[[Tensor], Tensor], predictor: Predictor, spec: InputSp
 def write_program(predictor: Predictor, card: Mapping[str, Any], path: Path) -> None:
     """Writes the program, with the card as an extra file called `card.json`."""
     program = program_of(predictor, InputSpec.from_description(card["inputs"]), "torch-export")
-    with path.open("wb") as file:
-        torch.export.save(program, file, extra_files={CARD: json.dumps(card)})
+    archive = io.BytesIO()  # on a full disk torch's writer would abort the whole process
+    torch.export.save(program, archive, extra_files={CARD: json.dumps(card)})
+    path.write_bytes(archive.getbuffer())
 
 
 def read_program(path: Path, build: object = None) -> tuple[Callable[[Tensor], Tensor], dict[str, Any]]:

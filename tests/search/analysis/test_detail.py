@@ -25,6 +25,13 @@ def test_a_trial_that_raised_an_error_shows_its_traceback_which_is_kept_as_a_fil
     assert study.trials[1].as_json()["traceback"].startswith("Traceback")
 
 
+def test_a_traceback_whose_file_cannot_be_written_stands_in_the_study(plain: Callable[..., ll.Study]) -> None:
+    study = plain().enqueue({"x": 3})
+    (study.folder.path / "trials").touch()
+    study.run(broken, trials=1, progress=False)
+    assert (study.trials[0].traceback or "").startswith("Traceback")
+
+
 def test_a_trial_shows_its_value_configuration_and_what_was_made_good(
     plain: Callable[..., ll.Study], capsys: pytest.CaptureFixture[str]
 ) -> None:

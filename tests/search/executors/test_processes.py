@@ -1,16 +1,25 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from contracts.executor import SeparateContract
-from contracts.objectives import process_number, three_kills_its_process
+from contracts.objectives import (
+    endless_with_a_process_apart,
+    leaves_slowly,
+    process_number,
+    three_kills_its_process,
+    writes_its_mark,
+)
+from contracts.waiting import eventually, lives
 
 import leadline as ll
+from leadline.search.executors.processes import MARK
 
 Make = Callable[..., ll.Study]
 
@@ -23,6 +32,75 @@ def test_a_killed_worker_fails_the_trial_it_had_with_the_signals_name_and_the_st
     study = plain(strategy="grid", executor="processes").run(three_kills_its_process, progress=False)
     assert [trial.state for trial in study.trials] == ["complete"] * 3 + ["failed"] + ["complete"] * 6
     assert "SIGKILL" in study.trials[3].reason
+
+
+def test_a_worker_that_leaves_by_itself_is_told_by_its_exit_status_however_slowly_it_leaves(plain: Make) -> None:
+    study = plain(executor="processes").run(leaves_slowly, trials=1, progress=False)
+    assert "the worker process died: exit status 3." in study.trials[0].reason
+
+
+def test_a_worker_whose_log_cannot_be_written_ends_the_run_with_the_files_name(plain: Make) -> None:
+    study = plain(executor="processes").run(process_number, trials=1, progress=False)
+    log = study.folder.path / "worker-0.log"
+    log.unlink()
+    log.mkdir()
+    with pytest.raises(ll.StudyError, match=r"worker-0\.log can't be written"):
+        study.run(process_number, trials=2, progress=False)
+    log.rmdir()
+    assert len(study.run(process_number, trials=2, progress=False).trials) == 2
+
+
+@pytest.fixture
+def stranger() -> Iterator[subprocess.Popen[bytes]]:
+    """A process of the same user that no worker has started."""
+    with subprocess.Popen(["sleep", "100"], start_new_session=True) as process:
+        yield process
+        process.kill()
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="this system doesn't show environments")
+class TestAProcessApart:
+    """A process that a worker has started, and that has left its group and lost its parent."""
+
+    def test_it_is_killed_when_the_workers_time_is_up_and_no_other_is(
+        self, plain: Make, tmp_path: Path, stranger: subprocess.Popen[bytes]
+    ) -> None:
+        pid = tmp_path / "pid"
+        space = ll.Space(x=ll.Int(0, 9), pid=str(pid))
+        study = plain(space=space, executor="processes", limits={"seconds": 1})
+        study.run(endless_with_a_process_apart, trials=1, progress=False)
+        assert study.trials[0].reason.startswith("time limit: ")
+        assert eventually(lambda: not lives(int(pid.read_text())))
+        assert stranger.poll() is None
+
+    def test_it_is_killed_when_the_driver_is_killed_and_no_other_is(
+        self, tmp_path: Path, stranger: subprocess.Popen[bytes]
+    ) -> None:
+        pid = tmp_path / "pid"
+        script = f"""
+        import leadline as ll
+        from contracts.objectives import endless_with_a_process_apart
+        space = ll.Space(x=ll.Int(0, 9), pid={str(pid)!r})
+        study = ll.Study("apart", space, executor="processes", storage={str(tmp_path)!r}, mlflow=None)
+        study.run(endless_with_a_process_apart, trials=1)
+        """
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        with subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], env=environment) as driver:
+            began = eventually(pid.exists)
+            driver.kill()
+        assert began
+        assert eventually(lambda: not lives(int(pid.read_text())))
+        assert stranger.poll() is None
+
+    def test_a_study_within_a_worker_passes_that_ones_mark_on(
+        self, plain: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv(MARK, "outer")
+        space = ll.Space(x=ll.Int(0, 9), file=str(tmp_path / "mark"))
+        plain(space=space, executor="processes").run(writes_its_mark, trials=1, progress=False)
+        outer, own = (tmp_path / "mark").read_text().split()
+        assert outer == "outer"
+        assert len(own) == 32
 
 
 def test_a_script_needs_no_main_guard(tmp_path: Path) -> None:

@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
+import leadline as ll
 from leadline.search.shared import leases
+from leadline.search.status import status_of
 
 pytestmark = [
     pytest.mark.usefixtures("closed_at_once"),
@@ -111,3 +113,24 @@ def test_an_interrupted_driver_does_not_wait_for_a_database_that_is_away(
     assert process.returncode == 130, told
     assert "Interrupted. The database has been away for" in told
     assert "Traceback" not in told
+
+
+def test_a_study_is_running_as_long_as_one_of_its_drivers_is(
+    drivers: Any, postgresql: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = drivers.Drivers(postgresql.url, "looked", tmp_path, 2, sleep=0.3, trials=1000)
+    together.go()
+    stays, leaves = together.processes
+    try:
+        drivers.wait_for(
+            lambda: {note["pid"] for note in together.notes.all("acknowledged")} == {stays.pid, leaves.pid}, 60
+        )
+        os.kill(leaves.pid, signal.SIGINT)
+        leaves.join(60)
+        status = status_of(ll.load_study("looked", postgresql.url))
+        assert (status.state, status.why, status.goes_on) == ("running", f"process {stays.pid}", True)
+        assert status.running
+        assert status.trials_a_minute
+    finally:
+        together.end()
+    assert status_of(ll.load_study("looked", postgresql.url)).state == "died"

@@ -1,4 +1,4 @@
-"""MLflow's store: which addresses there may be, told before anything is trained."""
+"""MLflow's store: its addresses, told before anything is trained, and its database where there is none."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from contracts.tracked import WARNINGS
 
 import leadline as ll
-from leadline.search.tracking import store, uri_problem
+from leadline.search.tracking import connect, store, uri_problem
 
 pytestmark = WARNINGS
 Make = Callable[..., ll.Study]
@@ -67,3 +67,8 @@ def test_a_study_that_couldnt_be_tracked_isnt_begun(plain: Make, folder: Path) -
     with pytest.raises(ll.SettingsError, match="of a kind that MLflow knows"):
         study.run(lambda trial: 1.0, trials=1, progress=False)
     assert not folder.exists()
+
+
+def test_a_database_that_cannot_be_made_is_an_error_at_once(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="File name too long"):
+        connect(f"sqlite:///{tmp_path / ('x' * 250)}.db")

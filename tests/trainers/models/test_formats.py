@@ -19,6 +19,7 @@ from torch import Tensor, nn
 import leadline as ll
 from leadline.errors import SettingsError
 from leadline.trainers.data import Preparation
+from leadline.trainers.disk import unfinished
 from leadline.trainers.models import FORMATS, Member, Model, Predictor, load_model, save
 
 from .conftest import SOURCES
@@ -260,6 +261,16 @@ def test_wrong_formats_suffixes_and_files_are_told(make: Make, tmp_path: Path) -
         save(model, tmp_path / "taken" / "model.pt")
     with pytest.raises(SettingsError, match="there is no such file"):
         load_model(tmp_path / "none.pt")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no disk that is always full")
+@pytest.mark.parametrize("name", ["model.pt2", "model.pt", "model.safetensors"])
+def test_a_full_disk_is_told_and_leaves_nothing(make: Make, tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    unfinished(path).symlink_to("/dev/full")
+    with pytest.raises(SettingsError, match=f"{name} can't be written: No space left on device"):
+        save(make("numbers"), path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_damaged_or_foreign_file_is_refused(make: Make, tmp_path: Path, format: str) -> None:
