@@ -11,6 +11,7 @@ from ..advice import advice as told
 from ..document import Block, Items, Plot, Section, Table, Text
 from ..drawing import fronts
 from ..drawing import mistakes as drawing
+from ..drawing.limits import edge
 from ..facts import Facts
 from ..mistakes import Mistakes
 from ..mistakes import mistakes as found_mistakes
@@ -47,6 +48,8 @@ def costs(facts: Facts) -> Section | None:
         )
         told = LABELS.get(name, name)
         caption = f"{capital(facts.metric)} against {told}; {counted(len(front), 'trial')} on the front, by number."
+        values = [value for _, value, _ in points]
+        caption += edge(values, maximize=facts.maximize, within=[values[place] for place in front])
         rows = [(str(points[place][2]), number(points[place][1]), number(points[place][0])) for place in front]
         table = Table(("trial on the front", facts.metric, told), tuple(rows))
         alt = f"{facts.metric} against {told}, with the Pareto front."

@@ -193,6 +193,35 @@ def test_figures_are_those_of_the_report_and_are_written_one_by_one(hilly, tmp_p
     assert all(path.read_text().startswith("<?xml") for path in paths)
 
 
+def captions(study):
+    return {plot.name: plot.caption for plot in document_of(study).plots}
+
+
+def test_captions_tell_how_many_trials_lie_beyond_an_axis(told):
+    values = [0.9 + number / 1000 for number in range(40)] + [0.1, 0.2]
+    found = captions(told(ll.Space(x=ll.Float(0, 1)), [({"x": n / 42}, value) for n, value in enumerate(values)]))
+    for name in ("history", "parallel", "slice-x"):
+        assert found[name].endswith(" 2 trials are worse than the axis shows and are drawn at its edge.")
+    assert found["distribution"].endswith(" 2 trials are worse than the axis shows.")
+
+
+def test_the_caption_of_learning_curves_tells_how_many_leave_the_axis(plain):
+    def objective(trial):
+        for epoch in range(1, 9):
+            trial.report(0.9 + epoch / 100 if trial.params["x"] else -5.0, epoch)
+        return 0.98
+
+    study = plain(strategy="grid")
+    study.run(objective, progress=False)
+    assert captions(study)["curves"].endswith(" Worse than the axis shows, in part or all along: 1 curve.")
+
+
+def test_captions_of_few_trials_say_nothing_of_an_edge(told):
+    values = [0.9521, 0.4557, 0.933, 0.931, 0.929, 0.92]
+    found = captions(told(ll.Space(x=ll.Float(0, 1)), [({"x": n / 6}, value) for n, value in enumerate(values)]))
+    assert not any("worse than the axis" in caption for caption in found.values())
+
+
 def test_importance_names_what_matters_and_what_doesnt(hilly, tmp_path):
     text = " ".join(" ".join(page_of(hilly, tmp_path / "report.html").text).split())
     assert re.search(r"What value came to depended most on x \(\d+ %", text)
