@@ -64,7 +64,7 @@ def importance(facts: Facts) -> Section | None:
         if found.reason:
             blocks.append(Text(f"Nothing is said of what matters to {name}: {found.reason}."))
             continue
-        blocks.append(Items(tuple(_meaning(found, name))))
+        blocks.append(Items(tuple(meaning(found, name))))
         parts = {"PED-ANOVA": found.ped_anova, "fANOVA": found.fanova}
         figure = drawing.importances(found.order[:MOST_BARS], {method: own for method, own in parts.items() if own})
         caption = f"Parts in {name}, in percent, from {found.compared.what}."
@@ -125,17 +125,23 @@ def mattering(found: Importance) -> list[str]:
     return [name for name in found.order if found.of(name) >= MATTERS]
 
 
-def _meaning(found: Importance, metric: str) -> Iterator[str]:
+def meaning(found: Importance, metric: str) -> Iterator[str]:
+    """Yields in sentences which parameters mattered to a metric, and where the two measures disagree."""
     first, *others = found.order
-    strong = [name for name in others if found.of(name) >= 0.15]
     weak = [name for name in others if found.of(name) < MATTERS]
+    told = found.disputed or (first,)
+    strong = [name for name in others if found.of(name) >= 0.15 and name not in told]
     then = f", then {listed(strong)}" if strong else ""
-    yield f"What {metric} came to depended most on {first} ({share(found.of(first), 1)}, the mean of both){then}."
-    apart = [
-        name
-        for name in found.fanova
-        if abs(found.fanova[name] - found.ped_anova.get(name, 0.0)) >= 0.3 and name not in weak
-    ]
+    if found.disputed:
+        over_all, among_best = found.disputed
+        yield (
+            f"The two measures disagree on what {metric} depended most on: over all {over_all} "
+            f"({share(found.fanova[over_all], 1)}), among the best trials {among_best} "
+            f"({share(found.ped_anova[among_best], 1)}){then}."
+        )
+    else:
+        yield f"What {metric} came to depended most on {first} ({share(found.of(first), 1)}, the mean of both){then}."
+    apart = [name for name in found.fanova if found.differs(name) and name not in (*weak, *told)]
     for name in apart[:2]:
         if found.fanova[name] > found.ped_anova.get(name, 0.0):
             yield f"A wrong {name} does harm, but among the best trials it makes little difference."
