@@ -94,6 +94,7 @@ def reproduction(facts: Facts) -> Section:
             "storage that doesn't hold this study."
         )
         settings = {key: value for key, value in facts.settings.items() if value is not None}
+        settings |= {"metric": facts.goals.named(facts.metric)} if facts.goals.several else {}
         blocks.append(Code(as_yaml({**settings, **budget.as_json()}).rstrip(), "yaml"))
     else:
         lead = (

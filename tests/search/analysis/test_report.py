@@ -288,6 +288,11 @@ def test_several_objectives_have_a_front_and_a_plot_for_each(told, tmp_path):
     assert "there is no single best trial" in text
 
 
+def test_objectives_that_were_given_no_name_are_named_among_the_settings(told, tmp_path):
+    study = told(ll.Space(x=ll.Float(0, 1)), [({"x": 0.5}, (1, 2))], direction=["minimize", "maximize"])
+    assert "metric: [value, value_1]" in write_report(study, tmp_path / "report.md").read_text()
+
+
 def test_a_metric_and_a_network_that_only_a_script_knows_can_be_reported(folder, tmp_path):
     generator = np.random.default_rng(0)
     inputs, targets = generator.normal(size=(120, 5)).astype("float32"), np.arange(120) % 2
