@@ -288,6 +288,26 @@ def test_several_objectives_have_a_front_and_a_plot_for_each(told, tmp_path):
     assert "there is no single best trial" in text
 
 
+def test_a_report_of_several_objectives_speaks_of_all_of_them(digits):
+    study = digits(
+        space=ll.Space(depth=1, feature_maps=ll.Choice([2, 64]), lr=ll.Choice([1e-5, 1e-2])),
+        metric=["accuracy", "parameters"],
+        epochs=4,
+        strategy="grid",
+    )
+    study.run(progress=False)
+    sections = {section.id: section for section in document_of(study).sections}
+    lead = sections["question"].lead
+    assert "Which configurations of 2 parameters have the greatest accuracy and the least parameters, so that" in lead
+    assert sections["runners-up"].lead == (
+        "All of these are worse in accuracy than the best by more than noise would explain. "
+        "Those on the front are better than it in another objective."
+    )
+    (table,) = sections["runners-up"].blocks
+    place = table.header.index("on the front")
+    assert {row[0] for row in table.rows if row[place] == "yes"} == {str(one.number) for one in study.best_trials}
+
+
 def test_objectives_that_were_given_no_name_are_named_among_the_settings(told, tmp_path):
     study = told(ll.Space(x=ll.Float(0, 1)), [({"x": 0.5}, (1, 2))], direction=["minimize", "maximize"])
     assert "metric: [value, value_1]" in write_report(study, tmp_path / "report.md").read_text()
