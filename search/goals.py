@@ -55,6 +55,11 @@ class Goals:
         """Those of the further objectives that are metrics, where a trainer is judged."""
         return tuple(name for name in self.further if name not in COSTS)
 
+    def named(self, metric: str) -> Any:
+        """Returns `metric` as `describe` does, the first called by this name where it was given none."""
+        own = self.describe()["metric"]
+        return [own[0] or metric, *own[1:]] if self.several else own or metric
+
     def describe(self) -> dict[str, Any]:
         """Returns `metric` and `direction` as JSON: lists where there are several."""
         own = self.metric if self.metric is None or isinstance(self.metric, str) else describe(self.metric)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import SettingsError
 from .limits import SAMPLE, share, size_told
-from .table import print_table
+from .table import print_table, print_wrapped
 from .trial import ENDED
 from .words import short
 
@@ -144,11 +144,13 @@ def counted(trials: Sequence[Trial]) -> str:
     >>> from leadline.search.printing import counted
     >>> counted([Trial(0, "pruned", {}), Trial(1, "complete", {}), Trial(2, "pruned", {})])
     '3 trials (1 complete, 2 pruned)'
+    >>> counted([Trial(0, "complete", {})])
+    '1 trial (1 complete)'
     """
     states = [trial.state for trial in trials]
     counts = {state: states.count(state) for state in (*ENDED, "running", "paused", "waiting")}
     told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-    return f"{len(trials)} trials" + (f" ({told})" if told else "")
+    return f"{len(trials)} trial{'' if len(trials) == 1 else 's'}" + (f" ({told})" if told else "")
 
 
 def print_test(study: Study, opened: list[dict[str, Any]], again: Trial | None, times: int) -> None:
@@ -195,7 +197,9 @@ def print_front(study: Study) -> None:
     if not study.goals.several:
         return
     front, names = study.best_trials, study.space.names
-    print(f"\nNo trial is better than one of these {len(front)} in one objective without being worse in another:")
+    these = "this one" if len(front) == 1 else f"one of these {len(front)}"
+    print()
+    print_wrapped(f"No trial is better than {these} in one objective without being worse in another:")
     header = ["trial", study.metric_name, *study.goals.further, *names]
     print_table(
         header,

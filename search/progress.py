@@ -158,14 +158,16 @@ class Progress(Listener):
 
 
 def compact(params: Mapping[str, Any]) -> str:
-    """Returns a configuration in one short line.
+    """Returns a configuration in one short line, without what is empty: a whole network has nothing to `remove`.
 
     >>> from leadline.search.progress import compact
     >>> compact({"depth": 3, "lr": 0.00123456})
     'depth=3 lr=0.001235'
     """
     return " ".join(
-        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in params.items()
+        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in params.items()
+        if value != ""
     )
 
 

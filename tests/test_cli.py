@@ -165,10 +165,10 @@ class TestAStudyFromBeginningToEnd:
 
     def test_a_study_says_which_budget_ended_it_and_resumes_with_another(self, leadline: Leadline, small: str) -> None:
         said = leadline("run", small, "--target", "0.01", "--lanes", "1")
-        assert "small: the target of 0.01 is reached, 1 trials" in said.out
+        assert "small: the target of 0.01 is reached, 1 trial " in said.out
         shown = leadline("show", "small", "--json").json["study"]
         assert (shown["ended_by"], shown["budget"]["target"]) == ("target", 0.01)
-        assert "is reached, 1 trials" in leadline("resume", "small", "--executor", "inline").out
+        assert "is reached, 1 trial " in leadline("resume", "small", "--executor", "inline").out
         said = leadline("resume", "small", "--executor", "inline", "--total-epochs", "4")
         assert "small: its epochs are used up, 2 trials" in said.out
 

@@ -12,7 +12,7 @@ from ..table import Column, print_columns, print_wrapped
 from ..trial import ENDED
 from ..words import short
 from .history import Step, history
-from .noise import Side, Verdict, of_studies, of_trials
+from .noise import Side, Verdict, of_studies, of_trials, other_goal
 
 if TYPE_CHECKING:
     from ..study import Study
@@ -93,22 +93,28 @@ def side_of(study: Study, place: str) -> Side:
 
 
 def compare_trials(first: Side, second: Side) -> Comparison:
-    """Returns what two trials were trained with, of one study or of two, and what came of it."""
+    """Returns what two trials were trained with, of one study or of two, and what came of it.
+
+    Their values stand beside each other only where they are of one metric and one direction.
+    """
     one, other = first.trial, second.trial
     settings = _pairs(differing(_trained_with(first, second), _trained_with(second, first)))
     epoch = min(max(trial.curve, default=0) for trial in (one, other))
     goals = first.study.goals
-    metric = first.study.metric_name if first.study.metric_name == second.study.metric_name else "value"
     further = goals.further if goals == second.study.goals else ()
-    figures = [
-        Pair("state", one.state, other.state),
-        Pair(metric, one.value, other.value),
+    values = [
+        Pair(first.study.metric_name, one.value, other.value),
         *(Pair(name, _at(one.values, place), _at(other.values, place)) for place, name in enumerate(further, start=1)),
         Pair("spread", one.spread, other.spread),
         *_by_epoch(first, second, epoch),
+        Pair("last", one.last, other.last),
+    ]
+    figures = [
+        Pair("state", one.state, other.state),
+        *([] if other_goal(first.study, second.study) else values),
         *(
             Pair(name.replace("_", " "), getattr(one, name), getattr(other, name))
-            for name in ("last", "best_epoch", "epochs", "seconds", "parameters", "peak_memory")
+            for name in ("best_epoch", "epochs", "seconds", "parameters", "peak_memory")
             if name not in further
         ),
     ]
@@ -116,14 +122,17 @@ def compare_trials(first: Side, second: Side) -> Comparison:
 
 
 def compare_studies(first: Study, second: Study) -> Comparison:
-    """Returns how two studies differ in settings and space, and what came of them, at equal costs too."""
+    """Returns how two studies differ in settings and space, and what came of them, at equal costs too.
+
+    Values stand beside each other only where they are of one metric and one direction.
+    """
     settings = _pairs(differing(_settings(first), _settings(second)))
     one, other = (history(study.trials, maximize=study.maximize) for study in (first, second))
-    metric = first.metric_name if first.metric_name == second.metric_name else "value"
+    metric = first.metric_name
+    values = [Pair(f"best {metric}", _best(one), _best(other)), *_at_equal_costs(one, other, metric)]
     figures = [
         *(Pair(state, _count(first, state), _count(second, state)) for state in ENDED),
-        Pair(f"best {metric}", _best(one), _best(other)),
-        *_at_equal_costs(one, other, metric),
+        *([] if other_goal(first, second) else values),
         Pair("epochs of all trials", one[-1].epochs if one else 0, other[-1].epochs if other else 0),
         Pair("seconds of training", one[-1].seconds if one else 0.0, other[-1].seconds if other else 0.0),
         Pair("seconds of running", first.attribute("seconds"), second.attribute("seconds")),
@@ -153,12 +162,13 @@ def _settings(study: Study) -> dict[str, Any]:
     """Returns a study's settings; of its space a parameter each, whole."""
     kept = _kept(study)
     del kept["name"]
-    return {**kept, "space": {name: _brief(part) for name, part in kept["space"].items()}}
+    space = {name: _brief(part) for name, part in kept["space"].items()}
+    return {**kept, "space": space, "trainer": kept["trainer"] or {}}
 
 
 def _kept(study: Study) -> dict[str, Any]:
     """Returns the settings that a study was made with, whatever of them this process can get at."""
-    return {**study.attribute("settings"), "metric": study.goals.describe()["metric"] or study.metric_name}
+    return {**study.attribute("settings"), "metric": study.goals.named(study.metric_name)}
 
 
 def _brief(part: Any) -> Any:
@@ -186,7 +196,7 @@ def _at_equal_costs(one: Sequence[Step], other: Sequence[Step], metric: str) -> 
 def _by_epoch(first: Side, second: Side, epoch: int) -> list[Pair]:
     """Returns the trials' best values by the last epoch that both had, if one went on beyond it."""
     curves = (first.trial.curve, second.trial.curve)
-    if not epoch or all(max(curve) == epoch for curve in curves) or first.study.maximize != second.study.maximize:
+    if not epoch or all(max(curve) == epoch for curve in curves):
         return []
     better = max if first.study.maximize else min
     had = [[value for at, value in curve.items() if at <= epoch] for curve in curves]

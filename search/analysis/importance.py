@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 FEWEST = 10  # trials, below which importances say more of luck than of parameters
 ENOUGH = 20  # complete trials, from which on those that ended early aren't needed
+APART = 0.3  # the least difference of a parameter's parts by which the methods disagree about it
 MOST = 250  # trials that are looked at: fANOVA's time grows with their square
 
 
@@ -49,6 +50,20 @@ class Importance:
     def order(self) -> list[str]:
         """The parameters, those first that matter most by either method."""
         return sorted(self.ped_anova, key=self.of, reverse=True)
+
+    @property
+    def disputed(self) -> tuple[str, str] | None:
+        """The parameter that matters most over all and that among the best trials, where the methods disagree."""
+        if not self.fanova:
+            return None
+        over_all, among_best = (max(parts, key=parts.__getitem__) for parts in (self.fanova, self.ped_anova))
+        if over_all == among_best or not any(self.differs(name) for name in (over_all, among_best)):
+            return None
+        return over_all, among_best
+
+    def differs(self, name: str) -> bool:
+        """Returns whether the methods, where both know a parameter, say clearly different things of it."""
+        return name in self.fanova and abs(self.fanova[name] - self.ped_anova.get(name, 0.0)) >= APART
 
     def of(self, name: str) -> float:
         """Returns the mean of what the methods that know a parameter say of it."""

@@ -58,7 +58,7 @@ def of_trials(first: Side, second: Side, *, resamples: int = 1000) -> Verdict:
     for side in (first, second):
         if side.trial.state != "complete":
             return _unknown(f"{side.name} isn't complete ({side.trial.state})")
-    if reason := _other_goal(first.study, second.study):
+    if reason := other_goal(first.study, second.study) or _own_objectives(first.study, second.study):
         return _unknown(reason)
     if _replicates(first) > 1 and _replicates(second) > 1:
         return _by_spread(first, second)
@@ -86,7 +86,7 @@ def of_studies(first: Study, second: Study) -> Verdict:
     Source: Mann and Whitney, "On a test of whether one of two random variables is stochastically larger than the
     other" (1947); scipy's, exact for few trials without ties.
     """
-    if reason := _other_goal(first, second) or _other_data(first, second):
+    if reason := other_goal(first, second) or _own_objectives(first, second) or _other_data(first, second):
         return _unknown(reason)
     values = [[trial.value for trial in study.trials if trial.state == "complete"] for study in (first, second)]
     one, other = ([value for value in found if value is not None] for found in values)
@@ -97,6 +97,14 @@ def of_studies(first: Study, second: Study) -> Verdict:
     p = float(mannwhitneyu(one, other, alternative="two-sided").pvalue)
     middles = f"{short(median(one))} and {short(median(other))} are the medians of {len(one)} and {len(other)}"
     return _told(p, f"{middles} complete trials", "Mann-Whitney's test")
+
+
+def other_goal(first: Study, second: Study) -> str | None:
+    """Returns why values of two studies aren't of one kind; None if they are."""
+    if first is second:
+        return None
+    names = [f"{study.metric_name}, {'maximized' if study.maximize else 'minimized'}" for study in (first, second)]
+    return None if names[0] == names[1] else f"{names[0]}, is another goal than {names[1]}"
 
 
 def _by_mcnemar(first: Side, second: Side, one: Predictions, other: Predictions) -> Verdict:
@@ -158,12 +166,11 @@ def _replicates(side: Side) -> int:
     return int(kept["replicates"]) if kept else 1
 
 
-def _other_goal(first: Study, second: Study) -> str | None:
-    """Returns why values of two studies aren't of one kind; None if they are."""
-    if first is second:
+def _own_objectives(first: Study, second: Study) -> str | None:
+    """Returns why nobody knows what the values of two studies measure; None where they are of trainers, or of one."""
+    if first is second or all(study.attribute("settings")["trainer"] for study in (first, second)):
         return None
-    names = [f"{study.metric_name}, {'maximized' if study.maximize else 'minimized'}" for study in (first, second)]
-    return None if names[0] == names[1] else f"{names[0]}, is another goal than {names[1]}"
+    return f"leadline can't know that the objectives of `{first.name}` and `{second.name}` measure the same thing"
 
 
 def _other_data(first: Study, second: Study) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..model import trainer_of
 from ..printing import opened_told, storage_option
 from ..table import print_table
 
@@ -21,6 +22,8 @@ def print_ensemble(study: Study, found: Ensemble) -> None:
         for one in found.members
     ]
     print_table(["trial", "weight", found.metric, "networks"], rows)
+    if how := _otherwise(study):
+        print(how)
     if found.difference:
         print(f"The networks give other validation outputs than in training, by up to {found.difference:.2g}.")
     compared = {
@@ -34,6 +37,15 @@ def print_ensemble(study: Study, found: Ensemble) -> None:
     print(f"\nBoth were chosen among {found.candidates} trials by the validation rows, which flatter them.")
     print("Held out: chosen by one half of these rows and judged by the other, in turn.")
     print(f"{_compared(study, found.test)}\n\nNext: leadline export {where} --ensemble")
+
+
+def _otherwise(study: Study) -> str:
+    """Says why a trial of several networks has another value among the members than beneath; nothing of one network."""
+    trainer = trainer_of(study)
+    if trainer.lanes_a_trial == 1:
+        return ""
+    beneath = "what all their rows come to together" if trainer.folds > 1 else "that of their averaged predictions"
+    return f"A trial's value here is the mean of its networks' values; beneath it is {beneath}."
 
 
 def _compared(study: Study, test: Mapping[str, Any] | None) -> str:

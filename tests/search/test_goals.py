@@ -45,6 +45,11 @@ class TestHowTheyAreGiven:
         trainer = TRAINER if "parameters" in goals.further else None
         assert goals_of(trainer, **goals.describe()) == goals
 
+    def test_the_first_is_called_by_the_name_it_goes_by_where_it_was_given_none(self) -> None:
+        assert Goals(None, ("value_1",), (False, True)).named("value") == ["value", "value_1"]
+        assert Goals().named("accuracy") == "accuracy"
+        assert Goals("f1").named("accuracy") == "f1"
+
     def test_one_objective_is_described_by_plain_words(self) -> None:
         assert Goals("accuracy").describe() == {"metric": "accuracy", "direction": "maximize"}
         assert BOTH.describe()["direction"] == ["maximize", "minimize", "minimize", "maximize"]

@@ -105,5 +105,9 @@ def test_durations_are_told_as_a_clock_would(seconds: float, wanted: str) -> Non
     assert clock(seconds) == wanted
 
 
+def test_what_is_empty_is_not_told_of_a_configuration() -> None:
+    assert compact({"depth": 3, "remove": ""}) == "depth=3"
+
+
 def test_a_configuration_fits_in_one_line() -> None:
     assert compact({"depth": 3, "lr": 1.5e-05, "norm": True, "kind": "a"}) == "depth=3 lr=1.5e-05 norm=True kind=a"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...trial import Trial
+from .limits import limits
 from .scales import short
 from .style import BEST, COMPLETE, FAILED, FAINT, MANY, PRUNED, RUNNING, STATES, WIDE, blank, whole_numbers
 
@@ -20,11 +21,20 @@ LINES = 150  # curves of those that ended early, beyond which some are left out
 
 
 def history(
-    values: Sequence[float | None], states: Sequence[str], *, maximize: bool, metric: str, numbers: Sequence[int]
+    values: Sequence[float | None],
+    states: Sequence[str],
+    *,
+    maximize: bool,
+    metric: str,
+    numbers: Sequence[int],
+    within: Sequence[float] = (),
 ) -> Figure:
-    """Returns each trial's value by its number, and the best complete one so far as a line."""
+    """Returns each trial's value by its number, those `within` in any case, and the best complete one so far as a line.
+
+    What is far worse than most lies at the axis' edge, and so does a failed trial that came to nothing.
+    """
     figure, axes = blank(2.9)
-    low, high = limits([value for value in values if value is not None], maximize=maximize)
+    low, high = limits([value for value in values if value is not None], maximize=maximize, within=within)
     worst = low if maximize else high
     for state, mark in MARKS.items():
         members = [
@@ -172,19 +182,6 @@ def timeline(bars: Sequence[tuple[int, float, float, str]], cuts: Sequence[float
     found = {state for _, _, _, state in bars}
     legend(axes, {state: color for state, color in STATES.items() if state in found})
     return figure
-
-
-def limits(values: Sequence[float], *, maximize: bool) -> tuple[float, float]:
-    """Returns from where to where values are drawn: what is far worse than most would flatten all else."""
-    if not len(values):
-        return 0.0, 1.0
-    best, worst = (max(values), min(values)) if maximize else (min(values), max(values))
-    middle = float(np.median(values))
-    least = best - 4 * (best - middle)  # as far beyond the median as three times what the best is above it
-    worst = (max if maximize else min)(worst, least) if best != middle else worst
-    room = 0.05 * abs(best - worst) or 0.05 * abs(best) or 0.05
-    low, high = sorted((best, worst))
-    return low - room, high + room
 
 
 def legend(axes: Axes, named: Mapping[str, str]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .course import limits
+from .limits import limits
 from .scales import Scale, short
 from .style import BEST, COMPLETE, MANY, blank
 
@@ -26,10 +26,15 @@ def front(
     maximize: bool,
     names: tuple[str, str],
 ) -> Figure:
-    """Returns values against costs, the trials at `places` being the front: a line of steps, each with its number."""
+    """Returns values against costs, the trials at `places` being the front: a line of steps, each with its number.
+
+    The front is always whole; what else is far worse than most lies at the axis' edge.
+    """
     figure, axes = blank(3.1)
     scale = Scale.around(names[0], costs)
-    low, high = limits([*values], maximize=maximize)
+    low, high = limits(values, maximize=maximize, within=[values[place] for place in places])
+    room = 0.06 * (high - low)  # for the numbers beside the best
+    low, high = (low, high + room) if maximize else (low - room, high)
     clipped = np.clip(values, low, high)
     axes.scatter(
         costs, clipped, s=16, color=COMPLETE, linewidths=0, alpha=0.7, label="complete", rasterized=len(costs) > MANY

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .course import limits
+from .limits import beyond, limits
 from .scales import Scale, short
 from .style import BEST, COMPLETE, FAINT, INK, MANY, PAPER, PRUNED, SHADES, WIDE, blank
 
@@ -33,11 +33,13 @@ def parallel(
 ) -> Figure:
     """Returns a line a trial through its parameters to its value, the better the stronger; that at `best` on top.
 
-    A parameter that a trial doesn't have is passed beneath the axis.
+    A parameter that a trial doesn't have is passed beneath the axis. What is far worse than most ends at the last axis'
+    end, which is labelled so.
     """
     from matplotlib.collections import LineCollection
 
-    low, high = limits(values, maximize=maximize)
+    within = [values[best]]
+    low, high = limits(values, maximize=maximize, within=within)
     last = Scale(metric, max(low, min(values)), min(high, max(values)))
     figure, axes = blank(3.6, max(WIDE, 1.15 * (len(scales) + 1)))
     sign = 1.0 if maximize else -1.0
@@ -56,7 +58,11 @@ def parallel(
     axes.plot(lines[-1][:, 0], lines[-1][:, 1], color=BEST, linewidth=2.2, label="the best")
     for place, scale in enumerate([*scales, last]):
         axes.plot([place, place], [0.0, 1.0], color=FAINT, linewidth=0.8, zorder=3)
-        for height, text in scale.ticks():
+        ticks = scale.ticks()
+        if scale is last and beyond(values, maximize=maximize, within=within):
+            end, sign_of = (0, "≤") if maximize else (-1, "≥")
+            ticks[end] = (ticks[end][0], f"{sign_of} {ticks[end][1]}")
+        for height, text in ticks:
             axes.annotate(
                 text, (place, height), xytext=(3, 0), textcoords="offset points", fontsize=8, color=INK, va="center",
                 zorder=5, bbox={"facecolor": PAPER, "alpha": 0.75, "edgecolor": "none", "pad": 0.6},
@@ -107,7 +113,7 @@ def sliced(
     """Returns values against one parameter; `groups` are parameters' values, trials' values and a colour, by name."""
     figure, axes = blank(2.7)
     every = [value for _, values, _ in groups.values() for value in values]
-    low, high = limits(every, maximize=maximize)
+    low, high = limits(every, maximize=maximize, within=[] if best is None else [best[1]])
     generator = np.random.default_rng(0)
     for name, (places, values, color) in groups.items():
         across = np.array([scale.coordinate(place) for place in places])

@@ -9,6 +9,7 @@ from ...trial import Trial
 from ...words import capital, counted, duration, listed, number, share
 from ..document import Block, Plot, Section, Table
 from ..drawing import course
+from ..drawing.limits import beyond, edge, limits
 from ..facts import Facts, reason_of
 from ..timeline import timeline
 
@@ -24,10 +25,13 @@ def history(facts: Facts) -> Section | None:
         values = [facts.value(trial, place) for trial in facts.trials]
         if not any(value is not None for value in values):
             continue
-        figure = course.history(values, states, maximize=maximize, metric=name, numbers=numbers)
+        own = None if facts.best is None else facts.value(facts.best, place)
+        within = [] if own is None else [own]
+        figure = course.history(values, states, maximize=maximize, metric=name, numbers=numbers, within=within)
         caption = f"{capital(name)} of each trial, in the order in which they began" + (
             "; of a pruned one, the best until then." if "pruned" in states and place == 0 else "."
         )
+        caption += edge([value for value in values if value is not None], maximize=maximize, within=within)
         alt = f"{name} against the trial's number, with the best so far as a line."
         label = "history" if place == 0 else f"history-{name}"
         plots.append(Plot(label, figure, caption, alt, table=_steps(facts, place)))
@@ -35,6 +39,8 @@ def history(facts: Facts) -> Section | None:
     if len(known) > 2:
         figure = course.distribution(known, maximize=facts.maximize, metric=facts.metric)
         caption = f"How many of the trials came to this {facts.metric} or a better one: how hard good ones are to find."
+        if count := beyond(known, maximize=facts.maximize):
+            caption += f" {counted(count, 'trial')} {'is' if count == 1 else 'are'} worse than the axis shows."
         plots.append(Plot("distribution", figure, caption, f"Share of trials against {facts.metric}."))
     return Section("history", "How the search went", _improvement(facts), tuple(plots)) if plots else None
 
@@ -50,6 +56,8 @@ def curves(facts: Facts) -> Section | None:
     )
     caption = f"{capital(facts.metric)} by epoch of {counted(len(drawn), 'trial')}"
     caption += "; dotted, where the pruner compares them." if facts.rungs else "."
+    if count := _partly_hidden(drawn, maximize=facts.maximize):
+        caption += f" Worse than the axis shows, in part or all along: {counted(count, 'curve')}."
     plots = [Plot("curves", figure, caption, f"Learning curves: {facts.metric} against the epoch, a line a trial.")]
     if standing := _standing(facts):
         figure = course.rungs(standing, maximize=facts.maximize, metric=facts.metric)
@@ -57,6 +65,8 @@ def curves(facts: Facts) -> Section | None:
             f"{capital(facts.metric)} after each rung's epoch. Where those that ended are as good as those that went "
             "on, the rung came too early to tell them apart."
         )
+        every = [value for groups in standing.values() for values in groups for value in values]
+        caption += edge(every, maximize=facts.maximize, what="value")
         plots.append(Plot("rungs", figure, caption, f"{facts.metric} at each rung, by what became of the trial."))
     if best is not None and all("train/loss" in metrics for metrics in best.reports.values()) and best.reports:
         figure = course.losses(best.reports, best.best_epoch)
@@ -162,6 +172,13 @@ def _standing(facts: Facts) -> dict[str, tuple[list[float], list[float]]]:
         if on or ended:
             found[f"epoch {rung}"] = (on, ended)
     return found if any(ended for _, ended in found.values()) else {}
+
+
+def _partly_hidden(drawn: list[Trial], *, maximize: bool) -> int:
+    """Returns how many learning curves leave the axis, which is as long as most values need it."""
+    every = [value for trial in drawn for value in trial.curve.values() if math.isfinite(value)]
+    low, high = limits(every, maximize=maximize)
+    return sum(any(value < low or value > high for value in trial.curve.values()) for trial in drawn)
 
 
 def _numbers(trials: list[Trial]) -> str:

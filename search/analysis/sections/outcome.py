@@ -6,11 +6,13 @@ import numpy as np
 
 from ... import pareto
 from ...goals import COSTS
+from ...trial import Trial
 from ...words import capital, counted, number, valued
 from ..advice import advice as told
 from ..document import Block, Items, Plot, Section, Table, Text
 from ..drawing import fronts
 from ..drawing import mistakes as drawing
+from ..drawing.limits import edge
 from ..facts import Facts
 from ..mistakes import Mistakes
 from ..mistakes import mistakes as found_mistakes
@@ -47,6 +49,8 @@ def costs(facts: Facts) -> Section | None:
         )
         told = LABELS.get(name, name)
         caption = f"{capital(facts.metric)} against {told}; {counted(len(front), 'trial')} on the front, by number."
+        values = [value for _, value, _ in points]
+        caption += edge(values, maximize=facts.maximize, within=[values[place] for place in front])
         rows = [(str(points[place][2]), number(points[place][1]), number(points[place][0])) for place in front]
         table = Table(("trial on the front", facts.metric, told), tuple(rows))
         alt = f"{facts.metric} against {told}, with the Pareto front."
@@ -82,11 +86,14 @@ def ranking(facts: Facts) -> Section | None:
     rows = [
         (str(one.trial.number), valued(one.trial.value, one.trial.spread), number(one.behind),
          ", ".join(one.differs) or "hardly anything", "" if one.verdict.noise is None else one.verdict.told,
-         number(one.trial.parameters))
+         number(one.trial.parameters), _on_front(facts, one.trial))
         for one in near
     ]  # fmt: skip
-    first = (str(best.number), valued(best.value, best.spread), "", "the best", "", number(best.parameters))
-    header = ("trial", facts.metric, "behind by", "what differs", "is it noise?", "parameters")
+    first = (
+        *(str(best.number), valued(best.value, best.spread), "", "the best", "", number(best.parameters)),
+        _on_front(facts, best),
+    )
+    header = ("trial", facts.metric, "behind by", "what differs", "is it noise?", "parameters", "on the front")
     return Section("runners-up", "The runners-up", _noise(facts), (Table(header, (first, *rows)),))
 
 
@@ -99,6 +106,10 @@ def advice(facts: Facts) -> Section | None:
     return Section("next", "What to try next", lead, (Items(tuple(found)),))
 
 
+def _on_front(facts: Facts, trial: Trial) -> str:
+    return "yes" if facts.goals.several and trial in facts.front else ""
+
+
 def _noise(facts: Facts) -> str:
     """Returns how many of the runners-up can be told from the best trial."""
     near = facts.runners_up
@@ -106,12 +117,15 @@ def _noise(facts: Facts) -> str:
     if not alike and not known:
         one = "Whether these are worse can't be told from one value each."
         return near[0].verdict.told if facts.settings["trainer"] else one
+    judged = f" in {facts.metric}" if facts.goals.several else ""
     if not alike:
-        return "All of these are worse than the best by more than noise would explain."
+        told = f"All of these are worse{judged} than the best by more than noise would explain."
+        better = any(_on_front(facts, one.trial) for one in near)
+        return f"{told} Those on the front are better than it in another objective." if better else told
     which = f"None of these {len(near)}" if alike == len(near) else f"{known} of these {len(near)}"
     return (
-        f"{which} can be told from the best by its validation rows. What those that can't share is what the search has "
-        "found; what differs between them is free."
+        f"{which} can be told from the best{judged} by its validation rows. What those that can't share is what the "
+        "search has found; what differs between them is free."
     )
 
 

@@ -28,11 +28,7 @@ def question(facts: Facts) -> Section:
     if limits := facts.settings.get("limits"):
         rows.append(("limits", ", ".join(f"{name} {setting(most)}" for name, most in limits.items())))
     space = [_parameter(name, described) for name, described in facts.settings["space"].items()]
-    lead = (
-        f"Which configuration of {counted(len(facts.space.parameters), 'parameter')} has the "
-        f"{'greatest' if facts.maximize else 'least'} {facts.metric}? Below stands what was fixed beforehand: all "
-        "that is found holds for it."
-    )
+    lead = f"{_asked(facts)} Below stands what was fixed beforehand: all that is found holds for it."
     blocks: list[Block] = [
         Table((), tuple(row for row in rows if row[1])),
         Table(("parameter", "from", "to", "scale", "only when"), tuple(space)),
@@ -94,6 +90,7 @@ def reproduction(facts: Facts) -> Section:
             "storage that doesn't hold this study."
         )
         settings = {key: value for key, value in facts.settings.items() if value is not None}
+        settings |= {"metric": facts.goals.named(facts.metric)} if facts.goals.several else {}
         blocks.append(Code(as_yaml({**settings, **budget.as_json()}).rstrip(), "yaml"))
     else:
         lead = (
@@ -104,6 +101,18 @@ def reproduction(facts: Facts) -> Section:
         commands = f"leadline run {name}.yaml\nleadline best {name}\nleadline test {name}"
         blocks += [Code(file.rstrip(), "yaml"), Code(commands, "sh")]
     return Section("reproduce", "How to reproduce it", lead, tuple(blocks))
+
+
+def _asked(facts: Facts) -> str:
+    goals = zip(facts.objectives, facts.goals.maximize, strict=True)
+    sought = listed([f"the {'greatest' if more else 'least'} {name}" for name, more in goals])
+    parameters = counted(len(facts.space.parameters), "parameter")
+    if not facts.goals.several:
+        return f"Which configuration of {parameters} has {sought}?"
+    return (
+        f"Which configurations of {parameters} have {sought}, so that none is better in one of these without being "
+        "worse in another?"
+    )
 
 
 def _of_training(facts: Facts) -> Iterator[tuple[str, str]]:

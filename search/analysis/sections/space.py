@@ -12,7 +12,7 @@ from ...trial import Trial
 from ...words import capital, counted, listed, number, setting, share
 from ..document import Block, Items, Plot, Section, Table, Text
 from ..drawing import space as drawing
-from ..drawing.course import limits
+from ..drawing.limits import REACH, edge, limits
 from ..drawing.scales import Scale
 from ..drawing.style import COMPLETE, FAILED, PRUNED, RUNNING
 from ..facts import Facts
@@ -38,6 +38,7 @@ def parallel(facts: Facts) -> Section | None:
         f"A line is a trial, from parameter to parameter to its {facts.metric}: the better, the stronger its colour; "
         "the best in orange. Axes are logarithmic where the search was."
     )
+    caption += edge(values, maximize=facts.maximize, within=[values[best]])
     if any(parameter.conditions for parameter in facts.space.parameters.values()):
         caption += " A line passes beneath a parameter that the trial doesn't have."
     lead = "Where strong lines run together, good configurations agree; where they spread, that parameter is free."
@@ -63,7 +64,7 @@ def importance(facts: Facts) -> Section | None:
         if found.reason:
             blocks.append(Text(f"Nothing is said of what matters to {name}: {found.reason}."))
             continue
-        blocks.append(Items(tuple(_meaning(found, name))))
+        blocks.append(Items(tuple(meaning(found, name))))
         parts = {"PED-ANOVA": found.ped_anova, "fANOVA": found.fanova}
         figure = drawing.importances(found.order[:MOST_BARS], {method: own for method, own in parts.items() if own})
         caption = f"Parts in {name}, in percent, from {found.compared.what}."
@@ -97,7 +98,10 @@ def landscape(facts: Facts) -> Section | None:
     blocks: list[Block] = [*_slices(facts, names[:MOST_SLICES])]
     if contours := [*_contours(facts, names)]:
         what = facts.importances[0].compared.what
-        told = f"Over pairs of parameters: {what}, smoothed, the better the stronger; blank where too little is known."
+        told = (
+            f"Over pairs of parameters: {what}, smoothed, the better the stronger, the palest for all that is far "
+            "worse than most; blank where too little is known."
+        )
         blocks += [Text(told), *contours]
     if not blocks:
         return None
@@ -121,17 +125,23 @@ def mattering(found: Importance) -> list[str]:
     return [name for name in found.order if found.of(name) >= MATTERS]
 
 
-def _meaning(found: Importance, metric: str) -> Iterator[str]:
+def meaning(found: Importance, metric: str) -> Iterator[str]:
+    """Yields in sentences which parameters mattered to a metric, and where the two measures disagree."""
     first, *others = found.order
-    strong = [name for name in others if found.of(name) >= 0.15]
     weak = [name for name in others if found.of(name) < MATTERS]
+    told = found.disputed or (first,)
+    strong = [name for name in others if found.of(name) >= 0.15 and name not in told]
     then = f", then {listed(strong)}" if strong else ""
-    yield f"What {metric} came to depended most on {first} ({share(found.of(first), 1)}, the mean of both){then}."
-    apart = [
-        name
-        for name in found.fanova
-        if abs(found.fanova[name] - found.ped_anova.get(name, 0.0)) >= 0.3 and name not in weak
-    ]
+    if found.disputed:
+        over_all, among_best = found.disputed
+        yield (
+            f"The two measures disagree on what {metric} depended most on: over all {over_all} "
+            f"({share(found.fanova[over_all], 1)}), among the best trials {among_best} "
+            f"({share(found.ped_anova[among_best], 1)}){then}."
+        )
+    else:
+        yield f"What {metric} came to depended most on {first} ({share(found.of(first), 1)}, the mean of both){then}."
+    apart = [name for name in found.fanova if found.differs(name) and name not in (*weak, *told)]
     for name in apart[:2]:
         if found.fanova[name] > found.ped_anova.get(name, 0.0):
             yield f"A wrong {name} does harm, but among the best trials it makes little difference."
@@ -173,6 +183,8 @@ def _slices(facts: Facts, names: Sequence[str]) -> Iterator[Plot]:
         caption = capital(f"{facts.metric} against `{name}`") + (
             f", of the {counted(shown, 'trial')} that have it." if parameter.conditions else "."
         )
+        drawn = [value for _, values, _ in members.values() for value in values]
+        caption += edge(drawn, maximize=facts.maximize, within=[] if mark is None else [mark[1]])
         yield Plot(f"slice-{name}", figure, caption, f"{facts.metric} against {name}, a point a trial.")
 
 
@@ -221,5 +233,5 @@ def _best_of(found: Compared, *, maximize: bool) -> Trial:
 
 def _levels(values: Sequence[float], *, maximize: bool) -> NDArray[np.float64]:
     """Returns the bounds of eight shades, (9,): what is far worse than most has the worst one."""
-    low, high = limits(values, maximize=maximize)
+    low, high = limits(values, maximize=maximize, reach=REACH)
     return np.linspace(max(low, min(values)), min(high, max(values)), 9)

@@ -260,3 +260,38 @@ def test_replicates_that_do_not_differ_at_all_tell_nothing(digits, monkeypatch):
     sides = [side_of(digits, "0"), side_of(digits, "1")]
     told = of_trials(*(replace(side, trial=replace(side.trial, spread=0.0)) for side in sides)).told
     assert "their replicates don't differ at all" in told
+
+
+class TestObjectives:
+    """Studies of the user's own objectives, of which nobody but the user knows what they measure."""
+
+    @pytest.fixture
+    def minimized(self, plain):
+        return plain("minimized", direction="minimize", strategy="grid").run(lambda trial: trial.params["x"] / 10)
+
+    @pytest.fixture
+    def several(self, plain):
+        study = plain("several", direction=["minimize", "maximize"], strategy="grid")
+        return study.run(lambda trial: (float(trial.params["x"]), -float(trial.params["x"])))
+
+    def test_values_of_another_goal_are_not_subtracted(self, digits, minimized):
+        figures = told(compare_studies(minimized, digits).figures)
+        assert not [name for name in figures if name.startswith("best ")]
+        assert figures["complete"] == (10, 4)
+        figures = told(compare_trials(side_of(minimized, "1"), side_of(digits, "1")).figures)
+        assert set(figures) <= {"state", "best epoch", "epochs", "seconds", "parameters", "peak memory"}
+
+    def test_a_trainer_beside_none_is_compared_setting_by_setting(self, digits, minimized):
+        settings = told(compare_studies(minimized, digits).settings)
+        assert settings["trainer.model"] == (None, "mlp")
+        assert settings["trainer.epochs"] == (None, 2)
+        assert "trainer" not in settings
+
+    def test_of_two_objectives_there_is_no_verdict_and_why_is_said(self, several, minimized):
+        found = compare_studies(several, minimized)
+        assert [verdict.noise for verdict in found.verdicts.values()] == [None, None]
+        for verdict in found.verdicts.values():
+            assert "can't know that the objectives of `several` and `minimized` measure the same thing" in verdict.told
+
+    def test_the_metric_that_was_given_no_name_is_called_by_its_own(self, several, minimized):
+        assert told(compare_studies(several, minimized).settings)["metric"] == (["value", "value_1"], "value")

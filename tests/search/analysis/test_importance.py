@@ -3,7 +3,8 @@ import pytest
 
 import leadline as ll
 from leadline.search.analysis.facts import Facts
-from leadline.search.analysis.importance import Compared, compared, importance
+from leadline.search.analysis.importance import Compared, Importance, compared, importance
+from leadline.search.analysis.sections.space import meaning
 from leadline.search.trial import Trial
 
 SPACE = ll.Space(
@@ -81,6 +82,28 @@ def test_a_parameter_of_one_value_is_named_as_such():
 def test_hundreds_of_trials_are_thinned_without_losing_the_best():
     found = importance(SPACE, trials(900, lambda p: -abs(np.log10(p["x"]) + 1)), maximize=True)
     assert found.order[0] == "x"
+
+
+def test_where_the_methods_disagree_on_what_matters_most_both_are_named():
+    ped_anova = {"dropout": 0.75, "lr": 0.25, "feature_maps": 0.0}
+    fanova = {"feature_maps": 0.7, "lr": 0.3, "dropout": 0.0}
+    found = Importance(trials(20, lambda p: p["x"]), ped_anova, fanova)
+    assert found.disputed == ("feature_maps", "dropout")
+    assert [*meaning(found, "accuracy")] == [
+        "The two measures disagree on what accuracy depended most on: over all feature_maps (70 %), "
+        "among the best trials dropout (75 %), then lr."
+    ]
+
+
+def test_what_both_methods_put_first_is_told_by_their_mean():
+    found = Importance(trials(20, lambda p: p["x"]), {"lr": 0.5, "depth": 0.5}, {"lr": 0.9, "depth": 0.1})
+    assert found.disputed is None
+    assert next(iter(meaning(found, "accuracy"))).startswith("What accuracy came to depended most on lr (70 %")
+
+
+def test_methods_that_hardly_differ_do_not_disagree():
+    found = Importance(trials(20, lambda p: p["x"]), {"lr": 0.55, "depth": 0.45}, {"lr": 0.45, "depth": 0.55})
+    assert found.disputed is None
 
 
 def test_complete_trials_are_compared_by_their_values(hilly):

@@ -61,6 +61,6 @@ def test_before_a_trial_is_complete_nothing_is_best(tmp_path, capsys):
     with ll.Study("empty", ll.Space(x=ll.Int(0, 9)), storage=tmp_path, mlflow=None) as study:
         study.ask()
         lines = shown(study, capsys)
-    assert lines[0] == "empty: 1 trials (1 running)"
+    assert lines[0] == "empty: 1 trial (1 running)"
     assert "best so far" not in "\n".join(lines)
     assert "★" not in "\n".join(lines)

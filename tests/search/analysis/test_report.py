@@ -203,6 +203,35 @@ def test_figures_are_those_of_the_report_and_are_written_one_by_one(hilly, tmp_p
     assert all(path.read_text().startswith("<?xml") for path in paths)
 
 
+def captions(study):
+    return {plot.name: plot.caption for plot in document_of(study).plots}
+
+
+def test_captions_tell_how_many_trials_lie_beyond_an_axis(told):
+    values = [0.9 + number / 1000 for number in range(40)] + [0.1, 0.2]
+    found = captions(told(ll.Space(x=ll.Float(0, 1)), [({"x": n / 42}, value) for n, value in enumerate(values)]))
+    for name in ("history", "parallel", "slice-x"):
+        assert found[name].endswith(" 2 trials are worse than the axis shows and are drawn at its edge.")
+    assert found["distribution"].endswith(" 2 trials are worse than the axis shows.")
+
+
+def test_the_caption_of_learning_curves_tells_how_many_leave_the_axis(plain):
+    def objective(trial):
+        for epoch in range(1, 9):
+            trial.report(0.9 + epoch / 100 if trial.params["x"] else -5.0, epoch)
+        return 0.98
+
+    study = plain(strategy="grid")
+    study.run(objective, progress=False)
+    assert captions(study)["curves"].endswith(" Worse than the axis shows, in part or all along: 1 curve.")
+
+
+def test_captions_of_few_trials_say_nothing_of_an_edge(told):
+    values = [0.9521, 0.4557, 0.933, 0.931, 0.929, 0.92]
+    found = captions(told(ll.Space(x=ll.Float(0, 1)), [({"x": n / 6}, value) for n, value in enumerate(values)]))
+    assert not any("worse than the axis" in caption for caption in found.values())
+
+
 def test_importance_names_what_matters_and_what_doesnt(hilly, tmp_path):
     text = " ".join(" ".join(page_of(hilly, tmp_path / "report.html").text).split())
     assert re.search(r"What value came to depended most on x \(\d+ %", text)
@@ -267,6 +296,31 @@ def test_several_objectives_have_a_front_and_a_plot_for_each(told, tmp_path):
     assert {"history", "history-cheap", "importance-cheap", "front-cheap", "front-odd-i-"} <= set(names)
     text = " ".join(page_of(study, tmp_path / "report.html").text)
     assert "there is no single best trial" in text
+
+
+def test_a_report_of_several_objectives_speaks_of_all_of_them(digits):
+    study = digits(
+        space=ll.Space(depth=1, feature_maps=ll.Choice([2, 64]), lr=ll.Choice([1e-5, 1e-2])),
+        metric=["accuracy", "parameters"],
+        epochs=4,
+        strategy="grid",
+    )
+    study.run(progress=False)
+    sections = {section.id: section for section in document_of(study).sections}
+    lead = sections["question"].lead
+    assert "Which configurations of 2 parameters have the greatest accuracy and the least parameters, so that" in lead
+    assert sections["runners-up"].lead == (
+        "All of these are worse in accuracy than the best by more than noise would explain. "
+        "Those on the front are better than it in another objective."
+    )
+    (table,) = sections["runners-up"].blocks
+    place = table.header.index("on the front")
+    assert {row[0] for row in table.rows if row[place] == "yes"} == {str(one.number) for one in study.best_trials}
+
+
+def test_objectives_that_were_given_no_name_are_named_among_the_settings(told, tmp_path):
+    study = told(ll.Space(x=ll.Float(0, 1)), [({"x": 0.5}, (1, 2))], direction=["minimize", "maximize"])
+    assert "metric: [value, value_1]" in write_report(study, tmp_path / "report.md").read_text()
 
 
 def test_a_metric_and_a_network_that_only_a_script_knows_can_be_reported(folder, tmp_path):

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 import leadline as ll
+from leadline.search.ensembles.printing import print_ensemble
 from leadline.search.predictions import kept_predictions
 from leadline.trainers import checkpoints
 from leadline.trainers.metrics import METRICS
@@ -83,6 +84,25 @@ def test_what_it_is_worth_on_validation_rows_is_that_of_the_averaged_predictions
     assert METRICS[found.metric](outputs, targets) == pytest.approx(found.value)
     assert found.value >= found.best_value == pytest.approx(study.best.value)
     assert (found.candidates, found.best, found.test) == (8, study.best.number, None)
+
+
+@pytest.mark.parametrize(
+    ("repeats", "why"),
+    [
+        ({}, None),
+        ({"folds": 2}, "beneath it is what all their rows come to together."),
+        ({"replicates": 2}, "beneath it is that of their averaged predictions."),
+    ],
+    ids=str,
+)
+def test_why_trials_of_several_networks_have_two_values_is_said(
+    make: Make, repeats: dict[str, int], why: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = make(**repeats)
+    print_ensemble(study, study.ensemble(2))
+    said = "A trial's value here is the mean of its networks' values; "
+    out = capsys.readouterr().out
+    assert said not in out if why is None else f"{said}{why}" in out
 
 
 def test_all_complete_trials_are_candidates_whether_their_weights_were_kept_or_not(make: Make) -> None:
