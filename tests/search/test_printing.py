@@ -15,7 +15,7 @@ def test_a_front_of_one_speaks_of_one(plain, capsys):
     )
 
 
-def test_on_a_terminal_the_lines_above_a_front__words(plain, capsys, monkeypatch):
+def test_on_a_terminal_the_line_above_a_front_breaks_between_words(plain, capsys, monkeypatch):
     monkeypatch.setenv("TTY_COMPATIBLE", "1")
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("TERM", "dumb")

@@ -59,13 +59,12 @@ def answer(facts: Facts) -> Section:
         Table(("parameter", "value", ""), params),
     ]
     if facts.goals.several:
-        blocks += [
-            Text(
-                "There are several objectives, so there is no single best trial. None of these is better than another "
-                "in one objective without being worse in another; the one above is the best by the first alone."
-            ),
-            _front(facts),
-        ]
+        alone = "No other trial is better than this one in one objective without being worse in another."
+        among = (
+            "There are several objectives, so there is no single best trial. None of these is better than another "
+            "in one objective without being worse in another; the one above is the best by the first alone."
+        )
+        blocks += [Text(alone if len(facts.front) == 1 else among), _front(facts)]
     return Section("answer", "The answer", _how_far(facts), tuple(blocks))
 
 

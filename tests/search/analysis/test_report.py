@@ -323,6 +323,13 @@ def test_objectives_that_were_given_no_name_are_named_among_the_settings(told, t
     assert "metric: [value, value_1]" in write_report(study, tmp_path / "report.md").read_text()
 
 
+def test_a_front_of_one_trial_is_spoken_of_as_one(told, tmp_path):
+    ended = [({"x": 0.5}, (1, 2)), ({"x": 0.6}, (2, 1))]
+    study = told(ll.Space(x=ll.Float(0, 1)), ended, direction=["minimize", "maximize"])
+    text = write_report(study, tmp_path / "report.md").read_text()
+    assert "No other trial is better than this one in one objective without being worse in another." in text
+
+
 def test_a_metric_and_a_network_that_only_a_script_knows_can_be_reported(folder, tmp_path):
     generator = np.random.default_rng(0)
     inputs, targets = generator.normal(size=(120, 5)).astype("float32"), np.arange(120) % 2
