@@ -136,7 +136,8 @@ def _complete(study: Study, number: int) -> Trial:
 def _not_kept(study: Study, number: int) -> str:
     kept = [trial.number for trial in study.trials if study.folder.weights(trial.number).exists()]
     known = ", ".join(map(str, kept)) or "none"
-    return f"weights are kept of the best {study.keep} trials (`keep`), of `{study.name}` {known}, but not of {number}"
+    best = "trial" if study.keep == 1 else f"{study.keep} trials"
+    return f"weights are kept of the best {best} (`keep: {study.keep}`), of `{study.name}` {known}, but not of {number}"
 
 
 def _tested(study: Study, number: int) -> float | None:

@@ -822,4 +822,4 @@ class TestTakingAModelHome:
         other = next(trial.number for trial in study.trials if trial.number != study.best.number)
         said = run("export", "small", "--trial", str(other))
         assert said.code == 1
-        assert f"weights are kept of the best 1 trials (`keep`), of `small` {study.best.number}, but not" in said.err
+        assert f"weights are kept of the best trial (`keep: 1`), of `small` {study.best.number}, but not" in said.err
