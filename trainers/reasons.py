@@ -71,7 +71,8 @@ def told(error: BaseException) -> str:
         return writable(text)
     frames = traceback.extract_tb(error.__traceback__)
     theirs = [frame for frame in frames if _is_theirs(frame.filename)]
-    place = [frame for frame in (theirs or frames)[-1:] if not frame.filename.startswith("<frozen ")]
+    in_files = [frame for frame in theirs if not frame.filename.startswith("<")]  # not in code that torch has made
+    place = [frame for frame in (in_files or theirs or frames)[-1:] if not frame.filename.startswith("<frozen ")]
     return writable(
         f"{type(error).__name__}: {text}" + "".join(f" ({Path(f.filename).name}:{f.lineno})" for f in place)
     )

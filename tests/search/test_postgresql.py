@@ -80,7 +80,7 @@ def test_a_trial_left_running_is_taken_up_and_the_study_is_that_of_a_journal(
     assert kept.run(objective, trials=1, progress=False).trials[0].params == done.trials[0].params
 
 
-def test_infinite_values_and_long_reasons_are_kept(make: Callable[..., Study]) -> None:
+def test_infinite_values_and_long_tracebacks_are_kept(make: Callable[..., Study]) -> None:
     def odd(trial: ll.ActiveTrial) -> float:
         if trial.number == 1:
             raise ValueError("x" * 10_000)
@@ -88,7 +88,7 @@ def test_infinite_values_and_long_reasons_are_kept(make: Callable[..., Study]) -
 
     study = make("odd", pruner="none").run(odd, trials=2, progress=False)
     assert study.trials[0].value == float("inf")
-    assert "x" * 10_000 in study.trials[1].reason
+    assert "x" * 10_000 in study.trials[1].traceback
 
 
 def test_its_password_is_never_printed(

@@ -45,6 +45,11 @@ def test_the_place_is_the_users_line_and_not_pythons_own():
     assert told(error).endswith("(net.py:2)")
 
 
+def test_the_place_is_a_line_of_a_file_and_not_of_code_that_was_made_meanwhile():
+    error = users("\nexec(compile('json.loads(1)', '<string>', 'exec'))", "/home/me/net.py")
+    assert told(error).endswith("(net.py:2)")
+
+
 def test_a_folder_whose_name_begins_as_leadlines_does_is_the_users():
     error = users("\ntorch.nn.Linear(2, 2)(torch.zeros(3))", f"{PACKAGE}-studies/net.py")
     assert told(error).endswith("(net.py:2)")
