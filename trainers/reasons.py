@@ -41,9 +41,10 @@ def users_code() -> Iterator[None]:
 
 def _of_a_signal(error: BaseException) -> bool:
     """Tells whether a signal raised this: by a handler, or as Ctrl-C, which a worker's process is told to ignore."""
-    if isinstance(error, KeyboardInterrupt):
-        return signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
-    handlers = {getattr(signal.getsignal(number), "__code__", None) for number in signal.valid_signals()}
+    handling = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    if isinstance(error, KeyboardInterrupt) and handling[0] in (signal.default_int_handler, None):
+        return True  # which leaves no frame
+    handlers = {getattr(handler, "__code__", None) for handler in handling} - {None}
     return any(frame.f_code in handlers for frame, _ in traceback.walk_tb(error.__traceback__))
 
 

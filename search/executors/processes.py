@@ -8,7 +8,8 @@ driver's end of its pipe to close, be it that the driver closes it or that it is
 the guard is there no other group can have that number; and it needs nothing of a worker that may hang.
 
 What leaves the group, by a session of its own say, is known by its environment, in which each worker has a mark that no
-other process has and all that it starts inherit. On Linux they are found by it, whoever their parent is by then.
+other process has and all that it starts inherit, unless it gives them another. On Linux they are found by it, whoever
+their parent is by then.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ from ..scheduler import Scheduler, Work
 # glibc would give each large tensor's memory back to the system at once, and have every page of the next one zeroed.
 ALLOCATION = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**32)}
 WORKER = """
-import json, sys
+import sys
+sys.path[:] = filter(None, sys.path)  # without the working folder, where any file may be called json.py
+import json
 sys.path[:] = json.loads(sys.argv[1])
 from leadline.trainers.remote import serve
 serve()
@@ -60,6 +63,7 @@ class WorkerProcess:
 
     def __init__(self, index: int, work: Work, job: Job) -> None:
         self.index, self.ready = index, False
+        self.hangs = False  # whether it had to be ended
         of_driver = f"{job.driver}-" if job.driver else ""
         self.log = job.folder / f"worker-{of_driver}{index}.log" if job.folder else Path(os.devnull)
         with writing(self.log):
@@ -117,6 +121,8 @@ class WorkerProcess:
             peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024  # of the largest so far
             how = f"peak {bytes_told(peak)}, limit {bytes_told(self.memory_limit)}"
             return f"out of memory: the kernel killed the worker process (signal 9, SIGKILL); {how}", True
+        if self.hangs:
+            return f"the worker process hung up and didn't end. What it printed is in {self.log}", False
         how = f"killed by signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"exit status {code}"
         return f"the worker process died: {how}. What it printed is in {self.log}", False
 
@@ -125,6 +131,7 @@ class WorkerProcess:
         self.connection.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(grace)
+        self.hangs = self.process.poll() is None
         self.kill()
         self.process.wait()
         self.guard.communicate()

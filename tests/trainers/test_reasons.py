@@ -133,7 +133,7 @@ def test_want_of_memory_and_a_users_error_are_not(error):
 @pytest.fixture
 def handling():
     """Sets signals' handlers, for the test alone."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)}
     yield signal.signal
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -177,6 +177,11 @@ def test_ctrl_c_ends_the_process(handling):
 def test_where_ctrl_c_is_ignored_nobody_else_ends_the_process_in_its_name(handling):
     handling(signal.SIGINT, signal.SIG_IGN)
     assert isinstance(caught(lambda: guarded(raises, KeyboardInterrupt())), RuntimeError)
+
+
+def test_a_handler_of_another_signal_may_not(handling):
+    handling(signal.SIGALRM, lambda number, frame: raises(SystemExit(9)))
+    assert isinstance(caught(lambda: guarded(signal.raise_signal, signal.SIGALRM)), RuntimeError)
 
 
 def test_a_handler_of_a_signal_may_end_the_process(handling):

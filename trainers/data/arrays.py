@@ -51,8 +51,14 @@ def _as_inputs(inputs: Any) -> Inputs:
 def as_array(values: Any, what: str) -> NDArray[Any]:
     """Returns an array, tensor or nested lists as an array; `what` they are is for errors."""
     if isinstance(values, torch.Tensor):
-        values = values.detach().cpu()
-        return np.asarray(values.float() if values.dtype == torch.bfloat16 else values)
+        try:
+            values = values.detach().cpu()
+            return np.asarray(values.float() if values.dtype == torch.bfloat16 else values)
+        except (TypeError, RuntimeError) as error:  # sparse, quantized, nested, on the meta device
+            reason = str(error).splitlines()[0]
+            raise DataError(f"The {what} must be a dense tensor of numbers: {reason}") from error
+    if np.ma.is_masked(values):
+        raise DataError(f"The {what} are masked in part, but every number counts: fill or leave out what is masked.")
     try:
         return np.asarray(values)
     except ValueError as error:

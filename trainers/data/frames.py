@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,7 +54,9 @@ def _typed(name: str, column: Series[Any]) -> Series[Any]:
     if column.dtype.kind != "O":
         return column if column.dtype.kind in "iufb" else _typed(name, column)
     if column.dtype == object:
-        column = _without_decimals(name, column)
+        column = _without_exact_numbers(name, column)
+        if column.dtype.kind == "f":
+            return column
     dates = as_dates(column)
     if dates is not None:
         return dates
@@ -61,12 +64,15 @@ def _typed(name: str, column: Series[Any]) -> Series[Any]:
     return column
 
 
-def _without_decimals(name: str, column: Series[Any]) -> Series[Any]:
-    """Returns a column of objects, decimal numbers as floats. Raises `DataError` for a cell that is a list or such."""
+def _without_exact_numbers(name: str, column: Series[Any]) -> Series[Any]:
+    """Returns a column of objects, decimal numbers and vast integers as floats.
+
+    Raises `DataError` for a cell that is a list or such, or beyond all floats.
+    """
     from datetime import date
     from decimal import Decimal
 
-    present = column.dropna()
+    present, exact = column.dropna(), int | float | Decimal
     for row, value in zip(present.index, present, strict=True):
         if not isinstance(value, str | bool | int | float | date | Decimal | np.generic):
             place = column.index.get_loc(row)
@@ -74,9 +80,14 @@ def _without_decimals(name: str, column: Series[Any]) -> Series[Any]:
                 f"A cell must be a number, a boolean, text or a date, but column `{name}` holds a "
                 f"{type(value).__name__} in row {place}. Leave it out with `drop`."
             )
-    if len(present) and isinstance(present.iloc[0], Decimal):
+    if not len(present) or any(isinstance(cell, bool) or not isinstance(cell, exact) for cell in present):
+        return column
+    try:
         return column.astype(float)
-    return column
+    except OverflowError:
+        row = next(row for row, cell in enumerate(column) if isinstance(cell, int) and abs(cell) > sys.float_info.max)
+        text = f"Column `{name}` holds a number beyond all floats in row {row}. Leave it out with `drop`."
+        raise DataError(text) from None
 
 
 def _check_text(name: str, column: Series[Any]) -> None:
@@ -104,5 +115,8 @@ def _are_dates(cells: Series[Any]) -> NDArray[np.bool_]:
 def _are_numbers(cells: Series[Any]) -> NDArray[np.bool_]:
     import pandas
 
-    numbers: Series[Any] = pandas.to_numeric(cells, errors="coerce")
+    try:
+        numbers: Series[Any] = pandas.to_numeric(cells, errors="coerce")
+    except OverflowError:  # an integer beyond all floats
+        return np.array([isinstance(cell, int | float) for cell in cells])
     return numbers.notna().to_numpy()

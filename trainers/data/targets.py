@@ -93,7 +93,12 @@ def _flat(targets: NDArray[Any]) -> NDArray[Any]:
         )
     if targets.dtype.kind == "f" and (targets == np.rint(targets)).all() and np.abs(targets).max() < 2**53:
         return targets.astype(np.int64)
-    return targets if targets.dtype.kind in "biuf" else targets.astype(np.str_)
+    if targets.dtype.kind in "biuf":
+        return targets
+    try:
+        return targets.astype(np.str_)
+    except UnicodeDecodeError as error:
+        raise DataError(f"Targets that are bytes must be ASCII, but {error.object!r:.60} isn't.") from error
 
 
 def _missing(targets: NDArray[Any]) -> NDArray[np.bool_]:

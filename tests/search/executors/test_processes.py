@@ -19,6 +19,7 @@ from contracts.objectives import (
 from contracts.waiting import eventually, lives
 
 import leadline as ll
+from leadline.search.executors import processes
 from leadline.search.executors.processes import MARK
 
 Make = Callable[..., ll.Study]
@@ -37,6 +38,21 @@ def test_a_killed_worker_fails_the_trial_it_had_with_the_signals_name_and_the_st
 def test_a_worker_that_leaves_by_itself_is_told_by_its_exit_status_however_slowly_it_leaves(plain: Make) -> None:
     study = plain(executor="processes").run(leaves_slowly, trials=1, progress=False)
     assert "the worker process died: exit status 3." in study.trials[0].reason
+
+
+def test_a_file_in_the_working_folder_is_no_module_of_a_worker(
+    plain: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = plain(executor="processes", storage=tmp_path / "studies")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "json.py").write_text("raise SystemExit('not the json of Python')")
+    assert study.run(process_number, trials=1, progress=False).best.value
+
+
+def test_a_worker_that_hangs_up_and_stays_is_told_as_that(plain: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "LEAVING", 0.0)
+    study = plain(executor="processes").run(leaves_slowly, trials=1, progress=False)
+    assert "the worker process hung up and didn't end." in study.trials[0].reason
 
 
 def test_a_worker_whose_log_cannot_be_written_ends_the_run_with_the_files_name(plain: Make) -> None:

@@ -39,6 +39,9 @@ def test_a_data_frame_stays_one_with_names_of_text():
         ([[1.0], [2.0]], [0.5, 1.5, 2.5], "2 inputs and 3 targets"),
         (5.0, [0.5, 1.5], r"got \(\)"),
         (pandas.DataFrame([[1, 2], [3, 4]], columns=["a", "a"]), [0.5, 1.5], "names of their own, but got a, a"),
+        (torch.zeros(2, 2).to_sparse(), [0.5, 1.5], "inputs must be a dense tensor of numbers: "),
+        (torch.zeros(2, 2, device="meta"), [0.5, 1.5], "inputs must be a dense tensor of numbers: "),
+        (np.ma.masked_array([[1.0], [2.0]], [[False], [True]]), [0.5, 1.5], "inputs are masked in part"),
         ([[1.0], [2.0]], [0.5, 1e300], "targets hold NaN or infinity, first in row 1"),
     ],
 )

@@ -30,6 +30,12 @@ def test_columns_are_numbers_booleans_dates_or_text(values, kind):
     assert one(values).dtype.kind == kind
 
 
+def test_vast_integers_become_floats_and_those_beyond_all_floats_are_refused():
+    assert one([1, 10**30, None]).tolist()[:2] == [1.0, 1e30]
+    with pytest.raises(DataError, match="`x` holds a number beyond all floats in row 1"):
+        one([1, 10**400])
+
+
 def test_spans_of_time_become_days():
     assert one(pandas.to_timedelta(["1 day", "36h"])).tolist() == [1.0, 1.5]
 

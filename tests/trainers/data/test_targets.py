@@ -59,6 +59,7 @@ def test_regression_targets_are_float32():
         (np.array(["a", None], dtype=object), None, "1 have none, first in row 1"),
         (np.array(["a", pandas.NA], dtype=object), None, "1 have none, first in row 1"),
         (np.array(["a", "b"]), "regression", "must be numbers, but got 'a' in row 0"),
+        (np.array([b"a", b"\xff"]), None, r"that are bytes must be ASCII, but b'\\xff' isn't"),
         (np.array([3, 3, 3, 3]), None, "all targets are `3`"),
     ],
 )

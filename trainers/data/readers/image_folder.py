@@ -75,12 +75,14 @@ HOLDS = (
 
 
 def files_in(folder: Path) -> Iterator[Path]:
-    """Yields the files in a folder and its folders, in order, but for hidden ones."""
+    """Yields the files in a folder and its folders, in order, but for hidden ones. Raises DataError for a pipe, say."""
     for path in _entries(folder):
         if path.is_dir():
             yield from files_in(path)
-        else:
+        elif path.is_file():
             yield path
+        else:  # reading it might wait for ever
+            raise DataError(f"{path}: neither a file nor a folder, or a link that leads nowhere. Remove it.")
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -23,7 +23,7 @@ def read_npy_folder(folder: Path, *, task: Task | None = None) -> Data:
 
     Raises `DataError` as `open_npy` and `read_pairs` do.
     """
-    paths = {path.stem: path for path in sorted(folder.glob("*.npy"))}
+    paths = {path.stem: path for path in sorted(folder.glob("*.npy")) if path.is_file()}
     pairs = find_pairs(paths, str(folder))
     arrays = {name: stored_npy(paths[name]) for pair in (*pairs.learn, pairs.test) if pair for name in pair}
     return read_pairs(folder.name, str(folder), arrays, task, _joined)

@@ -73,6 +73,8 @@ def read_pairs(
     chosen = [*pairs.learn, *([pairs.test] if pairs.test else [])]
     inputs, targets = ([arrays[pair[side]] for pair in chosen] for side in (0, 1))
     for x, y in zip(inputs, targets, strict=True):
+        if not x.shape:
+            raise DataError(f"{x.where} is a single number: inputs must be of shape (n, ...).")
         if x.shape[:1] != y.shape[:1]:
             raise DataError(f"{x.where} is of shape {x.shape} and {y.where} of shape {y.shape}: they differ in number.")
     first = inputs[0]

@@ -31,6 +31,14 @@ def test_each_folder_is_a_class_of_colour_images_with_channels_first(tmp_path):
     assert np.array_equal(data.inputs[4], np.moveaxis(np.asarray(picture(11)), 2, 0))
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("nowhere")], ids=["pipe", "link"])
+def test_what_is_no_file_in_a_classs_folder_is_refused_and_not_waited_for(tmp_path, make):
+    folder = write(tmp_path / "pets")
+    make(folder / "cat" / "z.png")
+    with pytest.raises(DataError, match=r"z\.png: neither a file nor a folder"):
+        load(folder)
+
+
 def test_grey_images_have_one_channel_and_among_colours_three(tmp_path):
     write(tmp_path / "grey", channels=1)
     assert load(tmp_path / "grey").inputs.shape == (6, 1, 4, 5)

@@ -150,6 +150,7 @@ def test_a_damaged_archive_is_read_or_refused(tmp_path_factory, data):
         ),
         ({"x": np.zeros(4, dtype="i4,f8"), "y": LABELS[:4]}, "not that of a plain array of numbers"),
         ({"x": IMAGES * 1j, "y": LABELS}, "not that of a plain array of numbers"),
+        ({"x": np.float32(1.0), "y": np.int64(1)}, r"x\.npy is a single number"),
         ({"x": IMAGES[:0], "y": LABELS[:0]}, r"x\.npy: the header says uint8 of shape \(0, 3, 4, 5\)"),
     ],
 )
