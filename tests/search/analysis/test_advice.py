@@ -55,7 +55,7 @@ def test_one_that_found_nothing_for_long_is_not(advised):
 
 
 def test_of_several_objectives_what_came_last_on_the_front_counts(told):
-    ended = [({"x": n / 20}, (-n, n if n < 18 else -1)) for n in range(20)]  # none is better than 18, 19 is its like
+    ended = [({"x": n / 20}, (-n, n if n < 18 else -1)) for n in range(20)]  # 19 is worse than 18
     facts = Facts.of(told(ll.Space(x=ll.Float(0, 1)), ended, direction=["maximize", "minimize"]))
     assert facts.best.number == 0
     text = " ".join(advice(facts))
