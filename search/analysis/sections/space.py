@@ -105,9 +105,13 @@ def landscape(facts: Facts) -> Section | None:
         blocks += [Text(told), *contours]
     if not blocks:
         return None
+    matters = "may matter" if facts.importances[0].reason else "matters"
+    pairs, ridge = ("", "") if not contours else (
+        ", then pairs of these", "; a ridge across a pair says that the two must be chosen together"
+    )  # fmt: skip
     lead = (
-        "Each parameter that matters alone, then each pair of these. A slope that runs up to an end of its axis asks "
-        "for a wider range; a ridge across a pair says that the two must be chosen together."
+        f"Each parameter that {matters} alone{pairs}. A slope that runs up to an end of its axis asks for a wider "
+        f"range{ridge}."
     )
     return Section("landscape", "Where good values lie", lead, tuple(blocks))
 
