@@ -107,13 +107,15 @@ def _epochs(facts: Facts) -> Iterator[str]:
 
 
 def _budget(facts: Facts) -> Iterator[str]:
-    if facts.best is None or len(facts.ended) < 10:
+    latest = facts.latest
+    if latest is None or len(facts.ended) < 10:
         return
-    since = sum(trial.number > facts.best.number for trial in facts.ended)
+    since = sum(trial.number > latest.number for trial in facts.ended)
     if since <= 0.25 * len(facts.ended):
+        which = "The last trial on the front" if facts.goals.several else "The best trial"
         more = math.ceil(1.5 * len(facts.trials) / 10) * 10
         yield (
-            f"The best trial came late ({facts.best.number} of {len(facts.trials)}), so the search was still finding "
+            f"{which} came late ({latest.number} of {len(facts.trials)}), so the search was still finding "
             f"better ones: go on with it, to {more} trials say."
         )
     elif since >= 0.6 * len(facts.ended):

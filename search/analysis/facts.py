@@ -133,6 +133,11 @@ class Facts:
         """The Pareto front of several objectives."""
         return self.goals.front(self.complete)
 
+    @property
+    def latest(self) -> Trial | None:
+        """The last trial that brought something better: the best one, of several objectives the last on the front."""
+        return max(self.front, key=lambda trial: trial.number, default=None) if self.goals.several else self.best
+
     def value(self, trial: Trial, objective: int = 0) -> float | None:
         """Returns what a trial came to in an objective; of the first, where it ended early, the best of its curve."""
         found = trial.values[objective] if len(trial.values) > objective else None

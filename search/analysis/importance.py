@@ -36,8 +36,8 @@ class Importance:
     """Each parameter's part, the parts of each method adding up to 1: the most important first.
 
     `ped_anova` is of reaching the best tenth, `fanova` of how values differ at all; that knows only parameters which
-    every trial has. Both are empty, for a `reason`, where nothing can be said. `constant` are parameters of which only
-    one value was tried.
+    every trial has. Both are empty, for a `reason`, where nothing can be said. `constant` are parameters of which these
+    trials have one value alone.
     """
 
     compared: Compared

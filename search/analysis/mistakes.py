@@ -39,6 +39,12 @@ class Mistakes:
         return found
 
     @property
+    def shown(self) -> NDArray[np.int64]:
+        """The places of those that are worth a look, the worst first: of classes the wrong ones alone, if any are."""
+        wrong = self.worst[~self.predictions.right[self.worst]] if self.predictions.classes else self.worst
+        return wrong if len(wrong) else self.worst
+
+    @property
     def images(self) -> bool:
         """Whether examples are pictures."""
         inputs = self.data.inputs
@@ -49,7 +55,7 @@ class Mistakes:
     def pictures(self) -> tuple[list[NDArray[Any]], list[str]]:
         """Returns the worst rows as images, each (H, W) or (H, W, 3) in [0, 1], and what stands above each."""
         assert isinstance(self.data.inputs, np.ndarray)
-        shown = self.worst[:PICTURES]
+        shown = self.shown[:PICTURES]
         images = [_image(self.data.inputs[self.predictions.rows[place]]) for place in shown]
         return images, [self._title(int(place)) for place in shown]
 
@@ -62,7 +68,7 @@ class Mistakes:
         else:
             columns = [str(name) for name in inputs.columns[:COLUMNS]]
         rows = []
-        for place in self.worst[:ROWS]:
+        for place in self.shown[:ROWS]:
             row = int(kept.rows[place])
             values = inputs[row] if isinstance(inputs, np.ndarray) else inputs.iloc[row]
             own = [_cell(value) for value in list(values)[: len(columns)]] if columns else []

@@ -13,6 +13,7 @@ from .drawing.scales import Scale
 
 FINE = 36  # places along a numeric axis
 MOST = 200  # trials that are looked at: a Gaussian process takes time with their cube
+LENGTH, NOISE = 0.4, 0.2  # of the process, in parts of an axis and of the values' variance, before it is fitted
 NEAR = 0.8  # of what is known nowhere: beyond that deviation the surface has nothing to say
 
 
@@ -23,7 +24,8 @@ def surface(
 
     A numeric parameter has `FINE` places from end to end, another a place an option. It is the mean of a Gaussian
     process (Matérn-5/2, options one-hot) whose noise takes up what the other parameters did; values (n,) far below the
-    others are drawn in first, so that a few failures don't bend it all.
+    others are drawn in first, so that a few failures don't bend it all. Which places are near is judged by the process
+    before it is fitted, so that it depends on where the trials lie and not on how much of their values is noise.
     """
     import threadpoolctl
     from sklearn.exceptions import ConvergenceWarning
@@ -36,17 +38,17 @@ def surface(
     if len(wanted) > MOST:
         kept = np.unique(np.linspace(0, len(wanted) - 1, MOST).round().astype(int))
         inputs, wanted = inputs[kept], wanted[kept]
-    kernel = ConstantKernel(1.0, (0.05, 20.0)) * Matern(np.full(inputs.shape[1], 0.4), (0.1, 5.0), nu=2.5)
-    process = GaussianProcessRegressor(kernel + WhiteKernel(0.2, (1e-3, 2.0)), random_state=0)
+    kernel = ConstantKernel(1.0, (0.05, 20.0)) * Matern(np.full(inputs.shape[1], LENGTH), (0.1, 5.0), nu=2.5)
+    process = GaussianProcessRegressor(kernel + WhiteKernel(NOISE, (1e-3, 2.0)), random_state=0)
+    before = GaussianProcessRegressor(Matern(LENGTH, nu=2.5), alpha=NOISE, optimizer=None)
     with warnings.catch_warnings(), threadpoolctl.threadpool_limits(1):  # a second thread only waits
         warnings.simplefilter("ignore", ConvergenceWarning)  # a length at its bound: the parameter doesn't matter
         process.fit(inputs, wanted)
+        before.fit(inputs, wanted)
     across, upward = (_places(scale) for scale in scales)
     grid = np.hstack([np.tile(across, (len(upward), 1)), np.repeat(upward, len(across), axis=0)])
-    mean, deviation = process.predict(grid, return_std=True)
-    amplitude, noise = process.kernel_.k1.k1.constant_value, process.kernel_.k2.noise_level
-    unknown = np.sqrt(np.maximum(deviation**2 - noise, 0.0)) > NEAR * np.sqrt(amplitude)
-    found = np.where(unknown, np.nan, mean * spread + middle)
+    _, deviation = before.predict(grid, return_std=True)
+    found = np.where(deviation > NEAR, np.nan, process.predict(grid) * spread + middle)
     return np.asarray(found.reshape(len(upward), len(across)))
 
 

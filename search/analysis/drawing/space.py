@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MOST_LINES = 250
 FINE = 40  # points of a contour's grid along each axis
+BESIDE = 0.02  # of an axis: how far beside its place a point of a slice may be
 Configuration = Mapping[str, Any]
 
 
@@ -110,15 +111,21 @@ def sliced(
     maximize: bool,
     metric: str,
 ) -> Figure:
-    """Returns values against one parameter; `groups` are parameters' values, trials' values and a colour, by name."""
+    """Returns values against one parameter; `groups` are parameters' values, trials' values and a colour, by name.
+
+    Whole numbers and options are drawn a little beside their places, where many share one; the best lies on its own.
+    """
     figure, axes = blank(2.7)
     every = [value for _, values, _ in groups.values() for value in values]
     low, high = limits(every, maximize=maximize, within=[] if best is None else [best[1]])
     generator = np.random.default_rng(0)
+    scale.put_on(axes, "x")
+    left, right = axes.get_xlim()
+    aside = min(0.14, BESIDE * (right - left)) if scale.options or (scale.whole and not scale.log) else 0.0
     for name, (places, values, color) in groups.items():
         across = np.array([scale.coordinate(place) for place in places])
-        if scale.options or scale.whole:  # side by side, where many share a place
-            across = across + generator.uniform(-0.14, 0.14, len(across)) * (1 if scale.options or not scale.log else 0)
+        moved = [best != pair for pair in zip(places, values, strict=True)]
+        across = across + generator.uniform(-aside, aside, len(across)) * moved
         axes.scatter(
             across,
             np.clip(values, low, high),
@@ -136,7 +143,6 @@ def sliced(
             [scale.coordinate(best[0])], [best[1]], s=52, facecolors="none", edgecolors=BEST, linewidths=1.8, zorder=4,
             label="the best", clip_on=False,
         )  # fmt: skip
-    scale.put_on(axes, "x")
     axes.set(ylabel=short(metric, 24), ylim=(low, high))
     figure.legend(loc="outside upper left", ncols=len(groups) + 1)
     return figure

@@ -144,10 +144,12 @@ def time(facts: Facts) -> Section | None:
 
 
 def _improvement(facts: Facts) -> str:
-    if facts.best is None:
+    latest = facts.latest
+    if latest is None:
         return "No trial is complete, so there is no best so far."
-    since = sum(trial.number > facts.best.number for trial in facts.ended)
-    told = f"Trial {facts.best.number} came to {number(facts.best.value)}; {counted(since, 'trial')} came after it"
+    since = sum(trial.number > latest.number for trial in facts.ended)
+    what = "is the last on the front" if facts.goals.several else f"came to {number(latest.value)}"
+    told = f"Trial {latest.number} {what}; {counted(since, 'trial')} came after it"
     return f"{told}. Long without a better one, a search has found what this space has, or what its strategy can find."
 
 

@@ -153,7 +153,8 @@ def _of_classes(trial: int, found: Mistakes) -> Section:
     if found.images:
         images, titles = found.pictures()
         caption = f"{worst}: the true class → what it was taken for{doubt}"
-        alt = f"The {len(images)} validation rows that are most wrong, as pictures."
+        which = "are most wrong" if wrong else "it is least sure of"
+        alt = f"The {len(images)} validation rows that {which}, as pictures."
         plot = Plot("worst", drawing.pictures(images, titles), caption, alt, table=Table(header, tuple(cells)))
         blocks.append(plot)
     else:

@@ -64,7 +64,7 @@ def importance(facts: Facts) -> Section | None:
         if found.reason:
             blocks.append(Text(f"Nothing is said of what matters to {name}: {found.reason}."))
             continue
-        blocks.append(Items(tuple(meaning(found, name))))
+        blocks.append(Items(tuple(meaning(found, name, facts.trials))))
         parts = {"PED-ANOVA": found.ped_anova, "fANOVA": found.fanova}
         figure = drawing.importances(found.order[:MOST_BARS], {method: own for method, own in parts.items() if own})
         caption = f"Parts in {name}, in percent, from {found.compared.what}."
@@ -105,9 +105,13 @@ def landscape(facts: Facts) -> Section | None:
         blocks += [Text(told), *contours]
     if not blocks:
         return None
+    matters = "may matter" if facts.importances[0].reason else "matters"
+    pairs, ridge = ("", "") if not contours else (
+        ", then pairs of these", "; a ridge across a pair says that the two must be chosen together"
+    )  # fmt: skip
     lead = (
-        "Each parameter that matters alone, then each pair of these. A slope that runs up to an end of its axis asks "
-        "for a wider range; a ridge across a pair says that the two must be chosen together."
+        f"Each parameter that {matters} alone{pairs}. A slope that runs up to an end of its axis asks for a wider "
+        f"range{ridge}."
     )
     return Section("landscape", "Where good values lie", lead, tuple(blocks))
 
@@ -125,8 +129,11 @@ def mattering(found: Importance) -> list[str]:
     return [name for name in found.order if found.of(name) >= MATTERS]
 
 
-def meaning(found: Importance, metric: str) -> Iterator[str]:
-    """Yields in sentences which parameters mattered to a metric, and where the two measures disagree."""
+def meaning(found: Importance, metric: str, trials: Sequence[Trial] = ()) -> Iterator[str]:
+    """Yields in sentences which parameters mattered to a metric, and where the two measures disagree.
+
+    `trials` are all of the study, which may have tried what those that are compared don't have.
+    """
     first, *others = found.order
     weak = [name for name in others if found.of(name) < MATTERS]
     told = found.disputed or (first,)
@@ -149,8 +156,21 @@ def meaning(found: Importance, metric: str) -> Iterator[str]:
             yield f"{name} makes little difference over all, but it sets the best trials apart."
     if weak:
         yield f"{listed(weak)} hardly mattered to it, within what was tried."
-    if found.constant:
-        yield f"Of {listed(found.constant)} one value alone was tried, so nothing is known of it."
+    everywhere = [name for name in found.constant if _values(trials, name) <= _values(found.compared.trials, name)]
+    if everywhere:
+        yield f"Of {listed(everywhere)} one value alone was tried, so nothing is known of {_it(everywhere)}."
+    if elsewhere := [name for name in found.constant if name not in everywhere]:
+        complete = all(trial.state == "complete" for trial in found.compared.trials)
+        which = f"{len(found.compared.trials)} {'complete' if complete else 'compared'} trials"
+        yield f"The {which} all have the same {listed(elsewhere)}, so nothing can be said of {_it(elsewhere)}."
+
+
+def _values(trials: Sequence[Trial], name: str) -> set[str]:
+    return {repr(trial.params[name]) for trial in trials if name in trial.params}
+
+
+def _it(names: Sequence[str]) -> str:
+    return "it" if len(names) == 1 else "these"
 
 
 def _slices(facts: Facts, names: Sequence[str]) -> Iterator[Plot]:

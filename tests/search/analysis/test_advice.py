@@ -3,6 +3,7 @@ import pytest
 import leadline as ll
 from leadline.search.analysis.advice import advice
 from leadline.search.analysis.facts import Facts
+from leadline.search.analysis.sections.course import history
 
 
 @pytest.fixture
@@ -51,6 +52,17 @@ def test_a_search_that_still_finds_better_ones_is_to_go_on(advised):
 def test_one_that_found_nothing_for_long_is_not(advised):
     text = advised(ll.Space(x=ll.Float(0, 1)), [({"x": n / 20}, -abs(n - 2)) for n in range(20)])
     assert "17 trials brought nothing better." in text
+
+
+def test_of_several_objectives_what_came_last_on_the_front_counts(told):
+    ended = [({"x": n / 20}, (-n, n if n < 18 else -1)) for n in range(20)]  # 19 is worse than 18
+    facts = Facts.of(told(ll.Space(x=ll.Float(0, 1)), ended, direction=["maximize", "minimize"]))
+    assert facts.best.number == 0
+    text = " ".join(advice(facts))
+    assert "The last trial on the front came late (18 of 20)" in text
+    assert "brought nothing better" not in text
+    lead = history(facts).lead
+    assert lead.startswith("Trial 18 is the last on the front; 1 trial came after it.")
 
 
 def test_what_fails_is_told_apart_from_what_doesnt(advised):

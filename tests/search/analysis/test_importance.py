@@ -106,6 +106,18 @@ def test_methods_that_hardly_differ_do_not_disagree():
     assert found.disputed is None
 
 
+def test_what_only_trials_that_arent_compared_had_other_values_of_is_told_as_such():
+    complete = trials(20, lambda p: p["x"])
+    pruned = [Trial(20, "pruned", {"depth": 3, "act": "relu", "width": 8}, None)]
+    for trial in complete.trials:
+        trial.params.update(depth=2, act="gelu", width=8)
+    found = Importance(complete, {"x": 1.0}, {"x": 1.0}, constant=("depth", "act", "width"))
+    assert [*meaning(found, "accuracy", [*complete.trials, *pruned])][1:] == [
+        "Of width one value alone was tried, so nothing is known of it.",
+        "The 20 complete trials all have the same depth and act, so nothing can be said of these.",
+    ]
+
+
 def test_complete_trials_are_compared_by_their_values(hilly):
     found = compared(Facts.of(hilly))
     assert len(found.trials) == 30

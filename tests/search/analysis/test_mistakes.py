@@ -32,9 +32,16 @@ def test_the_worst_are_those_whose_true_class_was_held_least_probable():
     found = mistakes(IMAGES, [0, 0, 1, 1], OUTPUTS)
     assert found.worst.tolist() == [1, 2, 3, 0]
     images, titles = found.pictures()
-    assert titles[:2] == ["cat → dog\n95 % sure", "dog → cat\n88 % sure"]
+    assert titles == ["cat → dog\n95 % sure", "dog → cat\n88 % sure"]
     assert images[0].shape == (6, 5)
     assert (images[0].min(), images[0].max()) == (0, 1)
+
+
+def test_only_what_is_wrong_is_shown_where_anything_is_and_else_what_is_least_sure():
+    some, none = (mistakes(IMAGES, targets, OUTPUTS) for targets in ([0, 1, 0, 0], [0, 1, 0, 1]))
+    assert [row[0] for row in some.rows()[1]] == ["3"]
+    assert some.pictures()[1] == ["cat → dog\n73 % sure"]
+    assert [row[0] for row in none.rows()[1]] == ["3", "2", "0", "1"]
 
 
 def test_pictures_in_colour_have_their_channels_last():

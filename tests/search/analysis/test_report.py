@@ -232,6 +232,15 @@ def test_captions_of_few_trials_say_nothing_of_an_edge(told):
     assert not any("worse than the axis" in caption for caption in found.values())
 
 
+def test_pairs_of_parameters_are_spoken_of_where_they_are_drawn_alone(told, hilly):
+    few = told(ll.Space(x=ll.Float(0, 1), y=ll.Float(0, 1)), [({"x": n / 6, "y": n / 7}, n) for n in range(6)])
+    for study, drawn in ((few, False), (hilly, True)):
+        document = document_of(study)
+        (lead,) = [section.lead for section in document.sections if section.id == "landscape"]
+        assert any(plot.name.startswith("contour-") for plot in document.plots) is drawn
+        assert ("pair" in lead) is drawn
+
+
 def test_importance_names_what_matters_and_what_doesnt(hilly, tmp_path):
     text = " ".join(" ".join(page_of(hilly, tmp_path / "report.html").text).split())
     assert re.search(r"What value came to depended most on x \(\d+ %", text)

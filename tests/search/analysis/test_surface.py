@@ -30,6 +30,12 @@ def test_where_nothing_was_tried_nothing_is_said():
     assert not np.isnan(found[FINE // 8, FINE // 8])
 
 
+def test_values_of_noise_alone_leave_no_place_blank_that_trials_lie_around():
+    scales = Scale.of("x", ll.Float(0, 1)), Scale.of("y", ll.Float(0, 1))
+    found = surface(scales, scattered(20), np.random.default_rng(1).normal(size=20))
+    assert np.isfinite(found).mean() > 0.9
+
+
 def test_options_have_a_place_each():
     scales = Scale.of("x", ll.Float(0, 1)), Scale.of("kind", ll.Choice(["a", "b", "c"]))
     tried = [{"x": n / 30, "kind": "abc"[n % 3]} for n in range(30)]
