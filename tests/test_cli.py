@@ -783,6 +783,8 @@ class TestTakingAModelHome:
         [
             ("export small --format onxx", "no format is called `onxx`. Did you mean `onnx`?"),
             ("export small --output model.bin", "model.bin: a model's ends in one of .pt2 (torch-export)"),
+            ("export small --trial 99", "`small` has no trial 99; it has 0 to 2"),
+            ("export small --ensemble", "`small` has no ensemble yet: `leadline ensemble small` chooses one"),
             ("export small --trial 2 --ensemble", "either an ensemble or trial 2, not both"),
             ("predict small none.npy", "none.npy: there is no such file or folder."),
             ("predict small digits.npy --output x.csv --json", "--output writes a file, --json prints"),
