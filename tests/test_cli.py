@@ -790,6 +790,7 @@ class TestTakingAModelHome:
             ("predict small digits.npy --output x.csv --json", "--output writes a file, --json prints"),
             ("predict study.yaml digits.npy", "study.yaml: a model's ends in one of"),
             ("predict other digits.npy", "there is no study `other`"),
+            ("predict none.pt2 digits.npy", "there is no file none.pt2, and there is no study `none.pt2`"),
         ],
     )
     def test_what_cant_be_is_told_in_a_line_with_exit_code_2(self, run: Leadline, command: str, problem: str) -> None:
