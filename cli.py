@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .errors import LeadlineError, StudyError, UsageError
+from .errors import LeadlineError, SettingsError, StudyError, UsageError
 from .search import completion, signals
 from .search.completion import among, studies
 from .search.printing import (
@@ -495,7 +495,7 @@ def predict(
 ) -> None:
     """Print the classes and probabilities, or the values, that the best network predicts for examples in files."""
     from .search import predicting
-    from .trainers.models import load_model
+    from .trainers.models import FORMATS, load_model
     from .trainers.models.files import predict_files
 
     if output is not None and as_json:
@@ -504,7 +504,12 @@ def predict(
         exported = Path(source).is_file()
         if exported and (trial is not None or ensemble):
             raise UsageError(f"--trial and --ensemble are of a study, but {source} is a file that holds one model")
-        study = None if exported else _load(source, storage, allow or [])
+        try:
+            study = None if exported else _load(source, storage, allow or [])
+        except SettingsError as error:
+            if Path(source).suffix.lower() not in {one.suffix for one in FORMATS.values()}:
+                raise
+            raise SettingsError(f"there is no file {source}, and {error}") from None
         model = load_model(source) if study is None else study.model(trial, ensemble=ensemble)
     found = predict_files(model, files, tell=lambda text: print(text, file=sys.stderr))
     with predicting.watched(found) as predicted:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import SettingsError, StudyError
 from ..trainers.disk import writing
+from .analysis.detail import trial_of
 from .model import rebuild, trainer_of
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ CARD, WEIGHTS, PROGRAM = "card.json", "weights.safetensors", "model.pt2"  # of t
 def model_of(study: Study, trial: int | None = None) -> Model:
     """Returns the network of a trial, by default the best, ready to predict; with `refit` that which was trained again.
 
-    Raises StudyError if there is no such complete trial, or its weights weren't kept, and as `trainer_of` does.
+    Raises UsageError if there is no such complete trial, StudyError if its weights weren't kept or no trial is
+    complete, and as `trainer_of` does.
     """
     trainer = trainer_of(study, "network to predict with or to export")
     chosen = study.best if trial is None else _complete(study, trial)
@@ -126,11 +128,11 @@ def described(trainer: Trainer, trial: Trial, card: Mapping[str, Any], weight: f
 
 
 def _complete(study: Study, number: int) -> Trial:
-    trials = study.trials
-    if not 0 <= number < len(trials) or trials[number].state != "complete":
-        state = f"it is {trials[number].state}" if 0 <= number < len(trials) else f"there are {len(trials)}"
-        raise StudyError(f"only a complete trial has a network, but trial {number} of `{study.name}` isn't: {state}")
-    return trials[number]
+    trial = trial_of(study, number)
+    if trial.state != "complete":
+        what = f"trial {number} of `{study.name}` is {trial.state}"
+        raise SettingsError(f"only a complete trial has a network, but {what}")
+    return trial
 
 
 def _not_kept(study: Study, number: int) -> str:

@@ -65,7 +65,8 @@ class Progress(Listener):
         kind, _, details = reason.partition(":")
         if stack == "looped" and kind not in (*self._told, "asked for", "one lane at a time"):
             self._told.add(kind)
-            text = f"Some networks are trained one after another, for {kind}:{details} (`leadline show` has them all)"
+            all_of_them = "`leadline show NAME --json` has them all, under `plans`"
+            text = f"Some networks are trained one after another, for {kind}:{details} ({all_of_them})"
             self.console.print(Text(text, style="dim"), soft_wrap=True)
 
     def began(self, trial: Trial) -> None:

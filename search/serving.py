@@ -13,6 +13,7 @@ from ..errors import StudyError
 from .folder import Folder, root_of, without_password
 from .tracking import Tracking, connect, store_of, trials_link
 from .tracking.names import VIEW
+from .tracking.store import told, troubles
 
 if TYPE_CHECKING:
     from .study import Study
@@ -26,26 +27,29 @@ def serve_mlflow(study: Study | None, storage: str | None, port: int, say: Say) 
 
     Before it starts `say` is told, in words, where it will be, and as facts: `server`, `page` and the `store`.
 
-    Raises StudyError if nothing has been logged yet, or the server doesn't start.
+    Of a store that is a server itself, only that is told: nothing is started. Raises StudyError if nothing has been
+    logged yet, or the server doesn't start.
     """
     folder = study.folder if study else Folder(root_of(storage), "any")
     options = (study.tracking if study else None) or Tracking()
     uri = store_of(options.uri, folder)
     shown = without_password(uri)
     if uri.startswith("http"):
-        say(f"MLflow has a server of its own: {shown}", {"server": shown, "page": shown, "store": shown})
+        text, page = f"MLflow has a server of its own: {shown}", None
+        try:
+            page = _page(study, options, uri, shown)
+        except troubles() as error:
+            text = f"MLflow has a server of its own, but {told(error, uri)}"
+        else:
+            text += _trials(study, options, page)
+        say(text, {"server": shown, "page": page or shown, "store": shown})
         return
     if uri == folder.mlflow_uri and not (folder.root / "mlflow.db").exists():
         raise StudyError(f"nothing is logged in {folder.root} yet; `leadline run` does")
     server = f"http://127.0.0.1:{port}"
-    page = server
-    if study is not None:
-        experiment = connect(uri).get_experiment_by_name(options.experiment or study.name)
-        if experiment is not None:
-            view = study.name if f"{VIEW}{study.name}" in experiment.tags else None
-            page = trials_link(server, experiment.experiment_id, study.maximize, view)
-    text = f"MLflow's UI is starting at {server} (a few seconds; Ctrl-C ends it). The trials, best first:\n{page}"
-    say(text, {"server": server, "page": page, "store": shown})
+    page = _page(study, options, uri, server)
+    text = f"MLflow's UI is starting at {server} (a few seconds; Ctrl-C ends it){_trials(study, options, page)}"
+    say(text, {"server": server, "page": page or server, "store": shown})
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     # Without its job runners the server needs 2 processes and 0.5 GB instead of 15 and 2.2 GB.
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONWARNINGS": "ignore"}
@@ -63,3 +67,24 @@ def serve_mlflow(study: Study | None, storage: str | None, port: int, say: Say) 
         process.wait()
     if code:
         raise StudyError(f"MLflow's server ended with status {code}; is port {port} taken? Try --port {port + 1}")
+
+
+def _page(study: Study | None, options: Tracking, uri: str, server: str) -> str | None:
+    """Returns the page of the study's trials on `server`, the best first; None where the store at `uri` has none."""
+    if study is None:
+        return None
+    experiment = connect(uri).get_experiment_by_name(options.experiment or study.name)
+    if experiment is None:
+        return None
+    view = study.name if f"{VIEW}{study.name}" in experiment.tags else None
+    return trials_link(server, experiment.experiment_id, study.maximize, view)
+
+
+def _trials(study: Study | None, options: Tracking, page: str | None) -> str:
+    """Returns, as the end of a sentence and what follows it, where the study's trials are."""
+    if page is not None:
+        return f". The trials, best first:\n{page}"
+    if study is None:
+        return ""
+    elsewhere = "; if it ran with another `MLFLOW_TRACKING_URI`, set that here" if options.uri == "auto" else ""
+    return f"\n`{study.name}` has nothing logged in this store{elsewhere}"

@@ -407,8 +407,8 @@ class Study:
     def model(self, trial: int | None = None, *, ensemble: bool = False) -> Model:
         """Returns a trial's network, by default the best one's, or the `ensemble`, ready to predict.
 
-        Raises SettingsError for a study of an objective, and StudyError if the weights weren't kept, or no ensemble was
-        chosen.
+        Raises UsageError if there is no such complete trial or no ensemble was chosen, and for a study of an objective;
+        StudyError if the weights weren't kept.
         """
         from .ensembles import ensemble_model
 

@@ -783,11 +783,14 @@ class TestTakingAModelHome:
         [
             ("export small --format onxx", "no format is called `onxx`. Did you mean `onnx`?"),
             ("export small --output model.bin", "model.bin: a model's ends in one of .pt2 (torch-export)"),
+            ("export small --trial 99", "`small` has no trial 99; it has 0 to 2"),
+            ("export small --ensemble", "`small` has no ensemble yet: `leadline ensemble small` chooses one"),
             ("export small --trial 2 --ensemble", "either an ensemble or trial 2, not both"),
             ("predict small none.npy", "none.npy: there is no such file or folder."),
             ("predict small digits.npy --output x.csv --json", "--output writes a file, --json prints"),
             ("predict study.yaml digits.npy", "study.yaml: a model's ends in one of"),
             ("predict other digits.npy", "there is no study `other`"),
+            ("predict none.pt2 digits.npy", "there is no file none.pt2, and there is no study `none.pt2`"),
         ],
     )
     def test_what_cant_be_is_told_in_a_line_with_exit_code_2(self, run: Leadline, command: str, problem: str) -> None:

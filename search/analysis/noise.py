@@ -55,6 +55,9 @@ def of_trials(first: Side, second: Side, *, resamples: int = 1000) -> Verdict:
     networks and rows like these; it doesn't tell what training them again would give, nor that the better one was
     chosen among many for being lucky on these very rows.
     """
+    if first.study is second.study and first.trial.number == second.trial.number:
+        both = f"both are trial {first.trial.number} of `{first.study.name}`"
+        return Verdict(None, f"There is nothing to tell apart: {both}.")
     for side in (first, second):
         if side.trial.state != "complete":
             return _unknown(f"{side.name} isn't complete ({side.trial.state})")

@@ -122,12 +122,15 @@ def chosen(study: Study, ledger: Ledger, size: int, *, test: bool, tell: Tell) -
 
 
 def ensemble_model(study: Study) -> Model:
-    """Returns the study's ensemble as one model. Raises StudyError if none was chosen, or its weights are gone."""
+    """Returns the study's ensemble as one model.
+
+    Raises SettingsError if none was chosen, StudyError if its weights are gone.
+    """
     from ...trainers import checkpoints
 
     kept, trainer = study.attribute(ATTRIBUTE), trainer_of(study, "networks to predict with or to export")
     if kept is None:
-        raise StudyError(f"`{study.name}` has no ensemble yet: `leadline ensemble {study.name}` chooses one")
+        raise SettingsError(f"`{study.name}` has no ensemble yet: `leadline ensemble {study.name}` chooses one")
     trials, networks = study.trials, []
     for member in kept["members"]:
         for fold in range(trainer.lanes_a_trial):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -142,8 +143,17 @@ def test_another_trial_is_taken_by_its_number_if_its_weights_were_kept(studies: 
         assert study.model(trial.number).card["networks"][0]["params"] == trial.params
     with pytest.raises(ll.StudyError, match=rf"kept of the best 2 trials .* but not of {lost.number}"):
         study.model(lost.number)
-    with pytest.raises(ll.StudyError, match="trial 3 of `digits` isn't: there are 3"):
+    with pytest.raises(ll.UsageError, match="`digits` has no trial 3; it has 0 to 2"):
         study.model(3)
+
+
+def test_a_trial_that_isnt_complete_has_no_network_and_asking_for_it_is_wrong_input(
+    studies: dict[str, ll.Study], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trials = [replace(trial, state="pruned") for trial in studies["digits"].trials]
+    monkeypatch.setattr(ll.Study, "trials", trials)
+    with pytest.raises(ll.UsageError, match="a complete trial has a network, but trial 1 of `digits` is pruned"):
+        studies["digits"].model(1)
 
 
 def test_a_study_of_an_objective_has_no_network(folder: Path) -> None:

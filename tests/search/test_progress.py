@@ -51,6 +51,16 @@ def test_a_trial_that_pauses_is_told_and_counted_until_it_goes_on() -> None:
     assert "1 running  " in table(progress)
 
 
+def test_of_networks_that_cannot_be_stacked_the_first_reason_is_told_and_where_all_are() -> None:
+    progress = shown()
+    for blueprint in ("one", "two"):
+        progress.planned(blueprint, "looped", "no fused layer: LSTM")
+    assert text(progress) == (
+        "Some networks are trained one after another, for no fused layer: LSTM "
+        "(`leadline show NAME --json` has them all, under `plans`)\n"
+    )
+
+
 def test_a_failure_is_told_with_its_reason_and_is_never_the_best() -> None:
     progress = shown(trials=None)
     progress.ended(trial(0, "failed", reason="the loss was no number [at epoch 1]"))

@@ -72,7 +72,7 @@ def _files(model: Model, path: Path) -> list[Path]:
         )
     if spec.columns is None and suffix not in (*SUFFIXES, *ARRAYS):
         kinds = "images, " if spec.image else ""
-        raise DataError(f"{path}: the model takes {kinds}.npy and .npz files of {spec.dtype}, (n, *{spec.shape}).")
+        raise DataError(f"{path}: the model takes {kinds}.npy and .npz files of {spec.dtype}, {spec.rows}.")
     return [path]
 
 

@@ -55,6 +55,11 @@ class InputSpec:
         )
 
     @property
+    def rows(self) -> str:
+        """The shape of rows of examples, as errors tell it: "(n, 1, 28, 28)"."""
+        return f"(n, {', '.join(map(str, self.shape))})"
+
+    @property
     def text(self) -> frozenset[str]:
         """The names of a table's columns that hold text."""
         return frozenset(column.name for column in self.columns or () if isinstance(column, Category) and column.text)
@@ -109,7 +114,7 @@ class InputSpec:
                 return rows
             if self._alone(rows.shape[1:]) == self._alone(self.shape):
                 return rows.reshape(len(rows), *self.shape)
-        raise DataError(f"Inputs must be of shape (n, {', '.join(map(str, self.shape))}), but got {array.shape}.")
+        raise DataError(f"Inputs must be of shape {self.rows}, but got {array.shape}.")
 
     @staticmethod
     def _alone(shape: tuple[int, ...]) -> tuple[int, ...]:

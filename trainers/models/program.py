@@ -60,7 +60,7 @@ def read_program(path: Path, build: object = None) -> tuple[Callable[[Tensor], T
     """Returns the program and the card. Raises SettingsError where the file has none."""
     extra = {CARD: ""}
     try:
-        with path.open("rb") as file:
+        with path.open("rb") as file, quiet("torch", logging.CRITICAL):  # it logs a traceback before it raises
             program: Callable[[Tensor], Tensor] = torch.export.load(file, extra_files=extra).module()
         card = json.loads(extra[CARD])
     except Exception as error:  # torch reads an archive's parts as they come

@@ -90,10 +90,10 @@ class TestTwoTrials:
         assert verdict.told.startswith("This is more than noise: of the same ")
         assert f"digits:0 alone has {test.first} right, digits:1 alone {test.second} " in verdict.told
 
-    def test_a_trial_beside_itself_may_be_noise(self, digits):
+    def test_a_trial_beside_itself_is_told_to_be_the_same(self, digits):
         verdict = of_trials(side_of(digits, "2"), side_of(digits, "2"))
-        assert (verdict.noise, verdict.p) == (True, 1.0)
-        assert verdict.told.startswith("This may be noise: ")
+        assert (verdict.noise, verdict.p) == (None, None)
+        assert verdict.told == "There is nothing to tell apart: both are trial 2 of `digits`."
 
     def test_trials_of_two_studies_on_one_split_are_judged_on_the_same_rows(self, folder, digits):
         other = study_of(folder, "same-split", trials=1, first=[{"lr": 1e-5}], epochs=1)

@@ -199,7 +199,7 @@ def test_members_of_a_population_that_began_from_others_are_left_out_unless_they
 
 def test_without_predictions_or_an_ensemble_it_says_so(make: Make) -> None:
     study = make()
-    with pytest.raises(ll.StudyError, match="has no ensemble yet: `leadline ensemble small` chooses one"):
+    with pytest.raises(ll.SettingsError, match="has no ensemble yet: `leadline ensemble small` chooses one"):
         study.predict(blobs()[0], ensemble=True)
     with pytest.raises(ll.SettingsError, match="`size >= 1` must hold, but got 0"):
         study.ensemble(0)

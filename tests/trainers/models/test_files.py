@@ -136,7 +136,7 @@ def test_what_is_wrong_is_told_with_its_file(make: Make, tmp_path: Path) -> None
     bad = "age,job,born,tall\n1,a,2000-01-01,True\n1,a,2000-01-01,True\nold,a,2000-01-01,True\n"
     assert "Column `age` must hold numbers as in training, but row 2 has 'old'" in problem("table", "bad.csv", bad)
     assert "takes tables" in problem("table", "x.npy", np.zeros((2, 3)))
-    assert "takes .npy and .npz files of float64" in problem("numbers", "x.csv", bad)
+    assert "takes .npy and .npz files of float64, (n, 5)." in problem("numbers", "x.csv", bad)
     assert "from 0 to 255, but the model was trained on float64" in problem("numbers", "x.png", "")
     assert "row 1 has 0.5" in problem("grey images", "half.npy", np.stack([np.zeros((8, 8)), np.full((8, 8), 0.5)]))
     assert "an .npy file of version 1 or 2 starts so" in problem("numbers", "no.npy", "no array")

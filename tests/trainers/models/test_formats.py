@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import subprocess
 import sys
 from collections.abc import Callable
@@ -280,6 +281,17 @@ def test_a_damaged_or_foreign_file_is_refused(make: Make, tmp_path: Path, format
         path.write_bytes(content)
         with pytest.raises(SettingsError, match="damaged, or isn't one that `leadline export` wrote"):
             load_model(path)
+
+
+def test_of_a_damaged_program_torch_logs_nothing(
+    make: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save(make("numbers"), tmp_path / "model.pt2")
+    path.write_bytes(path.read_bytes()[:1000])
+    monkeypatch.setattr(logging.getLogger("torch"), "handlers", [caplog.handler])  # torch's own doesn't propagate
+    with pytest.raises(SettingsError, match="damaged"):
+        load_model(path)
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 def test_a_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
