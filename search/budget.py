@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..errors import Problem
+from ..spaces.parameters import MOST
 from .trial import ENDED, Trial
 
 WORDS = {
@@ -21,7 +22,6 @@ WORDS = {
 }
 """What to tell people when that part of a budget has ended a study."""
 
-MOST = 2**53  # beyond which a float isn't one more than the one before
 WHOLE = ("trials", "total_epochs", "stall")  # those that are counted, not measured
 
 

@@ -24,6 +24,6 @@ class Tracebacks(Listener):
         path = self._folder.traceback(trial.number)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(trial.traceback, encoding="utf-8", errors="backslashreplace")
+            path.write_text(trial.traceback, encoding="utf-8")
         except OSError as error:
             self._ledger.happened(UNWRITTEN, trial=trial.number, reason=f"{path} can't be written: {error.strerror}")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,6 +30,13 @@ def writing(path: Path, size: int = 0) -> Iterator[None]:
         if isinstance(error, FileNotFoundError):
             what_now = ". Was the study's folder moved or removed while it ran?"
         raise WriteError(f"{path} can't be written ({error.strerror}){what_now}") from error
+
+
+def through_memory(path: Path, write: Callable[[io.BytesIO], object]) -> None:
+    """Writes to `path` what `write` does to a file in memory: on a full disk torch's writer would abort the process."""
+    file = io.BytesIO()
+    write(file)
+    path.write_bytes(file.getbuffer())
 
 
 def unfinished(path: Path) -> Path:

@@ -89,7 +89,7 @@ class SharedMirror(Mirror):
                     for write in writes:
                         self._perform(write)
 
-        retried(attempt, hurried=lambda: self.hurried)
+        self._retried(attempt)
         self._accept(len(writes))
 
     def exclusively(self, act: Callable[[], _Result]) -> _Result:
@@ -121,7 +121,7 @@ class SharedMirror(Mirror):
         try:
             while True:
                 try:
-                    retried(attempt, hurried=lambda: self.hurried)
+                    self._retried(attempt)
                     break
                 except Taken:
                     continue
@@ -153,6 +153,9 @@ class SharedMirror(Mirror):
                 self.lease.renew(connection)
                 self._refresh(connection)
 
+        self._retried(attempt)
+
+    def _retried(self, attempt: Callable[[], None]) -> None:
         retried(attempt, hurried=lambda: self.hurried)
 
     def _refresh(self, connection: Connection) -> None:

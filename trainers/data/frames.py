@@ -72,7 +72,7 @@ def _without_exact_numbers(name: str, column: Series[Any]) -> Series[Any]:
     from datetime import date
     from decimal import Decimal
 
-    present, exact = column.dropna(), int | float | Decimal
+    present = column.dropna()
     for row, value in zip(present.index, present, strict=True):
         if not isinstance(value, str | bool | int | float | date | Decimal | np.generic):
             place = column.index.get_loc(row)
@@ -80,7 +80,8 @@ def _without_exact_numbers(name: str, column: Series[Any]) -> Series[Any]:
                 f"A cell must be a number, a boolean, text or a date, but column `{name}` holds a "
                 f"{type(value).__name__} in row {place}. Leave it out with `drop`."
             )
-    if not len(present) or any(isinstance(cell, bool) or not isinstance(cell, exact) for cell in present):
+    numbers = all(isinstance(cell, int | float | Decimal) and not isinstance(cell, bool) for cell in present)
+    if not len(present) or not numbers:
         return column
     try:
         return column.astype(float)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +17,7 @@ from ...errors import SettingsError, suggestion
 from .. import networks
 from ..data import Preparation
 from ..data.dataset import Scale
-from ..disk import unfinished
+from ..disk import through_memory, unfinished
 from .model import Model, Program
 from .onnx import read_onnx, write_onnx
 from .predictor import Member, Predictor
@@ -104,9 +103,8 @@ def _known(format: str) -> str:
 
 
 def _write_torch(predictor: Predictor, card: Card, path: Path) -> None:
-    archive = io.BytesIO()  # on a full disk torch's writer would abort the whole process
-    torch.save({"state_dict": _state_of(predictor), "card": json.loads(json.dumps(card))}, archive)
-    path.write_bytes(archive.getbuffer())
+    kept = {"state_dict": _state_of(predictor), "card": json.loads(json.dumps(card))}
+    through_memory(path, lambda file: torch.save(kept, file))
 
 
 def _read_torch(path: Path, build: Builder | None) -> tuple[Program, dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ...errors import SettingsError
+from ..disk import through_memory
 from ..quiet import quiet, silent
 from ..reasons import told
 from .inputs import InputSpec
@@ -51,9 +51,7 @@ def try_out(run: Callable[[Tensor], Tensor], predictor: Predictor, spec: InputSp
 def write_program(predictor: Predictor, card: Mapping[str, Any], path: Path) -> None:
     """Writes the program, with the card as an extra file called `card.json`."""
     program = program_of(predictor, InputSpec.from_description(card["inputs"]), "torch-export")
-    archive = io.BytesIO()  # on a full disk torch's writer would abort the whole process
-    torch.export.save(program, archive, extra_files={CARD: json.dumps(card)})
-    path.write_bytes(archive.getbuffer())
+    through_memory(path, lambda file: torch.export.save(program, file, extra_files={CARD: json.dumps(card)}))
 
 
 def read_program(path: Path, build: object = None) -> tuple[Callable[[Tensor], Tensor], dict[str, Any]]:
