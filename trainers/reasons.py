@@ -12,8 +12,9 @@ from pathlib import Path
 
 from ..errors import LeadlineError
 
-PACKAGE = str(Path(__file__).parent.parent)
-PYTHON = str(Path(os.__file__).parent)  # its standard library
+PACKAGE = Path(__file__).parent.parent  # a checkout's root too: examples and tests lie beside what is leadline's own
+OWN = tuple(str(PACKAGE / part) for part in (f"search{os.sep}", f"spaces{os.sep}", f"trainers{os.sep}", "cli.py"))
+PYTHON = str(Path(os.__file__).parent) + os.sep  # its standard library
 OF_DEVICES = ("CUDA error", "CUDA driver error", "CUBLAS_STATUS_", "CUDNN_STATUS_", "cuDNN error", "NCCL error")
 MESSAGE, TRACEBACK = 500, 100_000  # characters that are told of a message, and of a traceback: some print whole tensors
 
@@ -116,5 +117,4 @@ def _message(error: BaseException) -> str:
 
 def _is_theirs(filename: str) -> bool:
     """Tells whether a file is the user's, and not of leadline, Python or an installed package."""
-    others = (PACKAGE + os.sep, PYTHON + os.sep, "<frozen ")
-    return not filename.startswith(others) and "/site-packages/" not in filename
+    return not filename.startswith((*OWN, PYTHON, "<frozen ")) and "/site-packages/" not in filename

@@ -2,6 +2,7 @@ import json
 import os
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -52,6 +53,18 @@ def test_the_place_is_a_line_of_a_file_and_not_of_code_that_was_made_meanwhile()
 
 def test_a_folder_whose_name_begins_as_leadlines_does_is_the_users():
     error = users("\ntorch.nn.Linear(2, 2)(torch.zeros(3))", f"{PACKAGE}-studies/net.py")
+    assert told(error).endswith("(net.py:2)")
+
+
+@pytest.mark.parametrize("file", ["examples/net.py", "tests/test_net.py", "net.py"])
+def test_a_file_of_a_checkout_that_is_not_leadlines_own_is_the_users(file):
+    error = users("\ntorch.nn.Linear(2, 2)(torch.zeros(3))", str(PACKAGE / file))
+    assert told(error).endswith(f"({Path(file).name}:2)")
+
+
+@pytest.mark.parametrize("file", ["search/net.py", "trainers/stack/net.py", "spaces/net.py", "cli.py"])
+def test_leadlines_own_line_is_not_the_users(file):
+    error = users(f"\nexec(compile('json.loads(1)', {str(PACKAGE / file)!r}, 'exec'))", "/home/me/net.py")
     assert told(error).endswith("(net.py:2)")
 
 
