@@ -134,6 +134,7 @@ def print_outcome(study: Study, ended: list[Trial], *, new: int, waiting: int) -
     if study.tracking is not None:
         print(f"MLflow:  {without_password(store_of(study.tracking.uri, study.folder))}")
         print(f"Compare: leadline ui {where}")
+    print(f"Picture: leadline report {where}")
     print(f"Next:    leadline test {where}")
 
 

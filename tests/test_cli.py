@@ -102,7 +102,10 @@ class TestAStudyFromBeginningToEnd:
         assert "small: done, 3 trials (3 complete)" in said.out
         assert f"Best: trial {best.number}, accuracy {best.value:.4g}" in said.out
         assert f"  depth: {best.params['depth']}\n" in said.out
-        assert said.out.rstrip().splitlines()[-1] == "Next:    leadline test small"
+        assert said.out.rstrip().splitlines()[-2:] == [
+            "Picture: leadline report small",
+            "Next:    leadline test small",
+        ]
         assert len([line for line in said.err.splitlines() if " complete " in line]) == 3
 
     def test_every_reading_command_tells_people_and_programs_the_same(self, leadline: Leadline, small: str) -> None:
