@@ -3,13 +3,8 @@
 Workers are started as `python -c`, not by multiprocessing, which would import the user's main script again: so a script
 needs no `if __name__ == "__main__"`. What they run is `leadline.trainers.remote`.
 
-A worker, and whatever processes it starts, are a process group of their own, led by a guard: a shell that waits for the
-driver's end of its pipe to close, be it that the driver closes it or that it is killed, and then kills the group. While
-the guard is there no other group can have that number; and it needs nothing of a worker that may hang.
-
-What leaves the group, by a session of its own say, is known by its environment, in which each worker has a mark that no
-other process has and all that it starts inherit, unless it gives them another. On Linux they are found by it, whoever
-their parent is by then.
+A worker is run by a guard, which takes down the worker, and whatever it has started, when the driver says so or is
+killed, and when the worker ends. It needs nothing of a worker that may hang. See `guard`.
 """
 
 from __future__ import annotations
@@ -23,7 +18,6 @@ import socket
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -44,44 +38,37 @@ sys.path[:] = json.loads(sys.argv[1])
 from leadline.trainers.remote import serve
 serve()
 """
-MARK = "LEADLINE_WORKER"  # in a worker's environment: its mark, after those of the workers that it runs within, if any
-# Kills all that have the mark $1. What is killed can't fork any more, so two looks with the same outcome are the end.
-KILL_MARKED = """
-found=
-while before=$found; found=$(grep -ls "$1" /proc/[0-9]*/environ); [ "$found" != "$before" ]; do
-    for file in $found; do process=${file#/proc/}; kill -9 "${process%/environ}"; done
-done 2>/dev/null
-"""
-GUARD = f"read _; {KILL_MARKED} kill -9 0"
+GUARD = Path(__file__).with_name("guard.py")
 TICK = 0.1  # seconds between looks at the clock and at interrupts
 GRACE = 2.0  # seconds a worker has to leave once it is told to
 LEAVING = 1.0  # seconds a worker that has hung up has to leave by itself, so that it can be told how it ended
 
 
 class WorkerProcess:
-    """A worker process with its group, and the driver's end of its pipe."""
+    """A worker process with its guard, and the driver's ends of their pipes."""
 
     def __init__(self, index: int, work: Work, job: Job) -> None:
         self.index, self.ready = index, False
         self.hangs = False  # whether it had to be ended
+        self.told = b""  # by the guard at the end: the process's exit code
         of_driver = f"{job.driver}-" if job.driver else ""
         self.log = job.folder / f"worker-{of_driver}{index}.log" if job.folder else Path(os.devnull)
         with writing(self.log):
             log = open(self.log, "ab")  # noqa: SIM115 (closed below)
         ours, theirs = socket.socketpair()
-        self.mark = uuid.uuid4().hex
-        self.guard = subprocess.Popen(["sh", "-c", GUARD, "guard", self.mark], stdin=subprocess.PIPE, process_group=0)
-        with theirs, log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", WORKER, json.dumps(sys.path), str(theirs.fileno())],
+        self.leash, of_guard = socket.socketpair()
+        with theirs, of_guard, log:
+            worker = [sys.executable, "-c", WORKER, json.dumps(sys.path)]
+            self.guard = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(GUARD), str(theirs.fileno()), *worker],
                 pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
+                stdin=of_guard.fileno(),
+                stdout=subprocess.PIPE,
                 stderr=log,
-                env={**ALLOCATION, **os.environ, MARK: f"{os.environ.get(MARK, '')} {self.mark}".strip()},
-                process_group=self.guard.pid,
+                env={**ALLOCATION, **os.environ},
+                process_group=0,
             )
-        self.memory_kills, self.memory_limit = MemoryKills(self.process.pid), memory_limit(self.process.pid)
+        self.memory_kills, self.memory_limit = MemoryKills(self.guard.pid), memory_limit(self.guard.pid)
         self.connection = Connection(ours.detach())
         self.send((work, job))
 
@@ -106,17 +93,15 @@ class WorkerProcess:
     @property
     def has_died(self) -> bool:
         """Whether the process is gone, and nothing is unheard; a child of it may hold its end of the pipe open."""
-        return self.process.poll() is not None and self.is_silent
+        return self.guard.poll() is not None and self.is_silent
 
     def kill(self) -> None:
-        """Kills the process, all of its group, and all else that it has started."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.guard.pid, signal.SIGKILL)
-        subprocess.run(["sh", "-c", KILL_MARKED, "kill", self.mark], check=False, process_group=0)
+        """Has the process killed, and all else that it has started."""
+        self.leash.close()
 
     def last_words(self) -> tuple[str, bool]:
         """Says how the process, which is closed, ended, and whether it was for want of memory."""
-        code = self.process.wait()
+        code = int(self.told or self.guard.returncode)  # a guard that told nothing has failed or was killed itself
         if code == -signal.SIGKILL and self.memory_kills.happened:
             peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024  # of the largest so far
             how = f"peak {bytes_told(peak)}, limit {bytes_told(self.memory_limit)}"
@@ -130,11 +115,10 @@ class WorkerProcess:
         """Waits `grace` seconds for the process to leave by itself, then ends it, and whatever it has started."""
         self.connection.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(grace)
-        self.hangs = self.process.poll() is None
+            self.guard.wait(grace)
+        self.hangs = self.guard.poll() is None
         self.kill()
-        self.process.wait()
-        self.guard.communicate()
+        self.told, _ = self.guard.communicate()
 
 
 def run(work: Work, jobs: Sequence[Job], scheduler: Scheduler) -> None:

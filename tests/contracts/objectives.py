@@ -56,17 +56,23 @@ def endless(trial: ll.ActiveTrial) -> float:
 
 
 def endless_with_a_process_apart(trial: ll.ActiveTrial) -> float:
-    """Starts a process that leaves this one's group and loses its parent, writes its number to `pid`, and hangs."""
-    command = ["sh", "-c", 'sleep 100 & echo $! >"$0.new"; mv "$0.new" "$0"', trial.params["pid"]]
-    subprocess.run(command, start_new_session=True, check=True)
+    """Starts a process apart that writes its number to `pid`, and hangs."""
+    subprocess.run(process_apart(trial.params["pid"]), check=True)
     time.sleep(100)
     return 0.0
 
 
-def writes_its_mark(trial: ll.ActiveTrial) -> float:
-    """Writes to `file` what its process, and all that this one starts, are known by."""
-    Path(trial.params["file"]).write_text(os.environ["LEADLINE_WORKER"])
+def dies_beside_a_process_apart(trial: ll.ActiveTrial) -> float:
+    """Starts a process apart that writes its number to `pid`, and is killed."""
+    subprocess.run(process_apart(trial.params["pid"]), check=True)
+    os.kill(os.getpid(), signal.SIGKILL)
     return 0.0
+
+
+def process_apart(pid: str) -> list[str]:
+    """Returns a command that starts one with another session, parent and environment, which writes its number."""
+    script = 'sleep 100 & echo $! >"$0.new"; mv "$0.new" "$0"'
+    return ["setsid", "env", "-i", f"PATH={os.environ['PATH']}", "sh", "-c", script, pid]
 
 
 def leaves_slowly(trial: ll.ActiveTrial) -> float:

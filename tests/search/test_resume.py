@@ -99,12 +99,20 @@ def test_a_study_killed_at_four_moments_ends_with_the_trials_of_one_that_was_lef
 
 
 def worker_of(driver: int) -> int | None:
-    """Returns the process of a driver's worker; None while there is none."""
-    for child in Path(f"/proc/{driver}/task/{driver}/children").read_text().split():
-        with contextlib.suppress(OSError):  # it has ended meanwhile
-            if WORKER in Path(f"/proc/{child}/cmdline").read_text():
-                return int(child)
+    """Returns the process of a driver's worker, a child of its guard; None while there is none."""
+    for child in children(driver):
+        for worker in children(child):
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                if WORKER in Path(f"/proc/{worker}/cmdline").read_text():
+                    return worker
     return None
+
+
+def children(process: int) -> list[int]:
+    """Returns the children of a process; none if it has ended."""
+    with contextlib.suppress(OSError):
+        return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+    return []
 
 
 @pytest.mark.skipif(not Path(f"/proc/self/task/{os.getpid()}/children").exists(), reason="workers are found in /proc")

@@ -10,17 +10,16 @@ from pathlib import Path
 import pytest
 from contracts.executor import SeparateContract
 from contracts.objectives import (
+    dies_beside_a_process_apart,
     endless_with_a_process_apart,
     leaves_slowly,
     process_number,
     three_kills_its_process,
-    writes_its_mark,
 )
 from contracts.waiting import eventually, lives
 
 import leadline as ll
 from leadline.search.executors import processes
-from leadline.search.executors.processes import MARK
 
 Make = Callable[..., ll.Study]
 
@@ -74,9 +73,9 @@ def stranger() -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
-@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="this system doesn't show environments")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has guards that inherit orphans")
 class TestAProcessApart:
-    """A process that a worker has started, and that has left its group and lost its parent."""
+    """A process that a worker has started, and that has left its group, lost its parent and shed its environment."""
 
     def test_it_is_killed_when_the_workers_time_is_up_and_no_other_is(
         self, plain: Make, tmp_path: Path, stranger: subprocess.Popen[bytes]
@@ -108,15 +107,15 @@ class TestAProcessApart:
         assert eventually(lambda: not lives(int(pid.read_text())))
         assert stranger.poll() is None
 
-    def test_a_study_within_a_worker_passes_that_ones_mark_on(
-        self, plain: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    def test_it_is_killed_when_the_worker_is_killed_and_no_other_is(
+        self, plain: Make, tmp_path: Path, stranger: subprocess.Popen[bytes]
     ) -> None:
-        monkeypatch.setenv(MARK, "outer")
-        space = ll.Space(x=ll.Int(0, 9), file=str(tmp_path / "mark"))
-        plain(space=space, executor="processes").run(writes_its_mark, trials=1, progress=False)
-        outer, own = (tmp_path / "mark").read_text().split()
-        assert outer == "outer"
-        assert len(own) == 32
+        pid = tmp_path / "pid"
+        study = plain(space=ll.Space(x=ll.Int(0, 9), pid=str(pid)), executor="processes")
+        study.run(dies_beside_a_process_apart, trials=1, progress=False)
+        assert "SIGKILL" in study.trials[0].reason
+        assert eventually(lambda: not lives(int(pid.read_text())))
+        assert stranger.poll() is None
 
 
 def test_a_script_needs_no_main_guard(tmp_path: Path) -> None:
