@@ -122,7 +122,6 @@ class Lease:
         Where the database is away the lease runs out by itself.
         """
         self._over.set()
-        self._thread.join()
         try:
             with self._connection() as connection:
                 connection.execute(LEAVE, self._own)
@@ -130,6 +129,7 @@ class Lease:
             if not is_lost(error):
                 raise
         finally:
+            self._thread.join()  # not before: if the database is away both wait for it
             self.engine.dispose()
 
     def hold(self, connection: Connection, commit: str) -> bool:
