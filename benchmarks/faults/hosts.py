@@ -137,6 +137,11 @@ class Driver:
             self.ended = time.monotonic()
         return self.process.returncode
 
+    @property
+    def last_line(self) -> str:
+        """What it printed last."""
+        return self.output.read_text().strip().splitlines()[-1]
+
 
 class Round:
     """A study that the drivers of three hosts run, in a folder and a database of its own."""
@@ -225,13 +230,12 @@ def disturb(hosts: Hosts, work: Round, kind: str, host: str) -> dict[str, Any]:
     work.wait(300)
     exits = {driver.host: driver.poll() for driver in work.drivers}
     work.end()
-    said = {driver.host: driver.output.read_text().strip().splitlines()[-1] for driver in work.drivers}
     return {
         "kind": kind,
         "host": host,
         "exits": exits,
         "after": {driver.host: round(driver.ended - began, 1) for driver in work.drivers if driver.ended},
-        "told": {name: said[name] for name, code in exits.items() if code == 1},
+        "told": {driver.host: driver.last_line for driver in work.drivers if exits[driver.host] == 1},
     }
 
 
@@ -261,7 +265,8 @@ def main() -> None:
             hosts.add(f"leadline-{index}")
         (folder / "study.yaml").write_text(FILE % args.trials)
         (folder / "told.py").write_text(TOLD)
-        subprocess.run([sys.executable, "-m", "leadline", "run", "study.yaml", "--json"], cwd=folder, check=True)
+        command = [sys.executable, "-m", "leadline", "run", "study.yaml"]
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
         undisturbed = {trial.number: trial for trial in ll.load_study("hosts", folder / "leadline-studies").trials}
         with Server(address=database, within=hosts.within("leadline-db")) as server:
             for index in range(args.rounds):
