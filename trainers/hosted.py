@@ -105,5 +105,6 @@ def _folder_problem(job: Job) -> str | None:
         return None
     return (
         f"the study's folder {job.folder} isn't on {socket.gethostname()}: on a Ray cluster workers leave weights and "
-        "checkpoints there. Run it in a folder that all nodes share, or give such a one as --storage"
+        "checkpoints there. Take that node out, or run the study in a folder that all nodes share, or with such a one "
+        "as --storage"
     )

@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
@@ -14,13 +15,16 @@ AS_POSTGRES = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []  #
 
 
 class Server:
-    """A fresh server whose database `postgres` the user `ann` opens with a password; a context manager."""
+    """A fresh server whose database `postgres` the user `ann` opens with a password; a context manager.
 
-    def __init__(self, password: str = "s3cr3t-of-ann") -> None:
+    It listens at `address`; `within` is the command that runs another one where that is, in a network namespace, say.
+    """
+
+    def __init__(self, password: str = "s3cr3t-of-ann", address: str = "127.0.0.1", within: Sequence[str] = ()) -> None:
         with socket.socket() as listening:
             listening.bind(("127.0.0.1", 0))
             self.port = listening.getsockname()[1]
-        self.password = password
+        self.password, self.address, self.within = password, address, list(within)
         self.folder = Path(tempfile.mkdtemp(prefix="leadline-postgresql-"))  # short, and the server's user reaches it
         self.data = str(self.folder / "data")
 
@@ -38,13 +42,15 @@ class Server:
 
     def url_of(self, database: str) -> str:
         """Returns the address of one of its databases."""
-        return f"postgresql+psycopg://ann:{self.password}@127.0.0.1:{self.port}/{database}"
+        return f"postgresql+psycopg://ann:{self.password}@{self.address}:{self.port}/{database}"
 
     def __enter__(self) -> Server:
         self.folder.chmod(0o777)
         (self.folder / "password").write_text(self.password)
         try:
             self._call("initdb", "-U", "ann", "-A", "scram-sha-256", "--pwfile", f"{self.folder}/password", "--no-sync")
+            with open(f"{self.data}/pg_hba.conf", "a") as allowed:
+                allowed.write(f"host all all {self.address}/24 scram-sha-256\n")
             self.start()
         except BaseException:
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -59,7 +65,7 @@ class Server:
 
     def start(self) -> None:
         """Starts the server, and waits until it takes connections."""
-        options = f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+        options = f"-p {self.port} -k {self.folder} -c listen_addresses={self.address} -c fsync=off"
         self._call("pg_ctl", "-o", options, "-l", f"{self.data}/server.log", "-w", "start")
 
     def stop(self, how: str = "immediate") -> None:
@@ -67,7 +73,7 @@ class Server:
         self._call("pg_ctl", "-m", how, "-w", "stop")
 
     def _call(self, program: str, *arguments: str) -> None:
-        command = [*AS_POSTGRES, str(BINARIES[-1].parent / program), "-D", self.data, *arguments]
+        command = [*self.within, *AS_POSTGRES, str(BINARIES[-1].parent / program), "-D", self.data, *arguments]
         # into a file: the server inherits the output and would keep a pipe open
         with open(self.folder / "output", "ab") as output:
             ran = subprocess.run(

@@ -22,8 +22,21 @@ HURRIED = 3.0  # ... by a driver that was interrupted
 UNDONE = 10  # times that a transaction may be rolled back from inside before it is taken for a defect
 PAUSES = (0.05, 2.0)  # seconds between two tries, from the first on
 STARTING = ("57P01", "57P02", "57P03", "53300")  # SQLSTATEs: it is shutting down, starting up, or has no room
-# A connection through which nothing comes any more is given up within half a minute
-PATIENCE = {"connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+# A connection through which nothing comes any more is given up within half a minute, and one that doesn't take what is
+# sent in ten seconds: Linux itself would try for a quarter of an hour, and at ever longer intervals
+PATIENCE = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,  # ms
+}
+# The server does as much while a transaction lasts: whoever goes silent within one holds its locks no longer
+BOUNDS = text(
+    "SELECT set_config('idle_in_transaction_session_timeout', :idle, true), "
+    "set_config('tcp_user_timeout', '10s', true), set_config('tcp_keepalives_idle', '10s', true), "
+    "set_config('tcp_keepalives_interval', '5s', true), set_config('tcp_keepalives_count', '3', true)"
+)
 THERE = text("SELECT to_regclass('leadline_drivers') IS NOT NULL")  # the last one that is made
 DRIVERS = """
 CREATE TABLE IF NOT EXISTS leadline_drivers (
@@ -48,7 +61,9 @@ def open_postgresql(url: str) -> RDBStorage:
 
     Raises SQLAlchemyError if the database can't be reached.
     """
-    patience = PATIENCE if make_url(url).get_driver_name() in ("psycopg", "psycopg2") else {}
+    address = make_url(url)
+    known = PATIENCE if address.get_driver_name() in ("psycopg", "psycopg2") else {}
+    patience = {name: value for name, value in known.items() if name not in address.query}
     options = {"pool_pre_ping": True, "connect_args": patience}
 
     def opened() -> RDBStorage:
@@ -114,11 +129,12 @@ def transaction(storage: RDBStorage, idle: float) -> Iterator[Connection]:
 
     Optuna's own commits do nothing then, and its rollbacks end the transaction, also those that it doesn't tell of
     (when another driver made a row at the same moment): InvalidRequestError is raised. The server rolls back and hangs
-    up on a transaction that says nothing for `idle` seconds: one of a stopped process holds no lock for longer.
+    up on a transaction that says nothing for `idle` seconds: one of a stopped process holds no lock for longer, and one
+    of a host that is cut off hardly as long.
     """
     sessions = storage.scoped_session
     with storage.engine.begin() as connection:
-        connection.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = {int(1000 * idle)}"))
+        connection.execute(BOUNDS, {"idle": f"{int(1000 * idle)}ms"})
         storage.scoped_session = scoped_session(sessionmaker(connection, join_transaction_mode="rollback_only"))
         try:
             yield connection

@@ -4,13 +4,17 @@ They stand in one table of ours, `leadline_drivers`, in the study's database: th
 All times are the database's. A driver renews its lease with each commit, and from a thread. Another one that finds it
 expired fences it: its fence number goes up, and what it was running is taken up by others. Each commit begins by
 locking the driver's own row, if it still has the number that the driver knows: so one that slept writes nothing late.
+One whose own lease had run out when it was renewed fences nobody for a lease's length: what kept it away from the
+database may have kept the others, too.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import threading
+import time
 import uuid
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -86,6 +90,7 @@ class Lease:
         self.fence = 0
         self.drivers: list[Driver] = []  # as they were when `look` was last called
         self.lost = ""  # by whom this driver was fenced
+        self._renewed = self._lapsed = -math.inf  # when the lease was renewed last, and when last too late
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="leadline-lease", daemon=True)
 
@@ -108,6 +113,7 @@ class Lease:
                 connection.execute(JOIN, {**self._own, "host": socket.gethostname(), "pid": os.getpid()})
 
         retried(insert)
+        self._renewed = time.monotonic()
         self._thread.start()
 
     def leave(self) -> None:
@@ -116,7 +122,6 @@ class Lease:
         Where the database is away the lease runs out by itself.
         """
         self._over.set()
-        self._thread.join()
         try:
             with self._connection() as connection:
                 connection.execute(LEAVE, self._own)
@@ -124,6 +129,7 @@ class Lease:
             if not is_lost(error):
                 raise
         finally:
+            self._thread.join()  # not before: if the database is away both wait for it
             self.engine.dispose()
 
     def hold(self, connection: Connection, commit: str) -> bool:
@@ -132,6 +138,7 @@ class Lease:
         Raises StudyError if the driver was fenced.
         """
         if connection.execute(HOLD, {**self._own, "commit": commit}).first():
+            self._note_renewal()
             return True
         own = connection.execute(OWN, self._own).first()
         if own is not None and own.fence == self.fence and own.committed == commit:
@@ -149,7 +156,16 @@ class Lease:
 
     def renew(self, connection: Connection) -> bool:
         """Renews the lease; False if it is another's to give by now."""
-        return connection.execute(RENEW, self._own).first() is not None
+        renewed = connection.execute(RENEW, self._own).first() is not None
+        if renewed:
+            self._note_renewal()
+        return renewed
+
+    def _note_renewal(self) -> None:
+        now = time.monotonic()
+        if now - self._renewed > LEASE:
+            self._lapsed = now
+        self._renewed = now
 
     def held(self) -> bool:
         """Tells whether the lease is this driver's, and renews it; also False while the database is away."""
@@ -162,8 +178,12 @@ class Lease:
             return False
 
     def look(self, connection: Connection) -> None:
-        """Sees who else runs the study, and fences those whose lease has expired. Raises StudyError as `hold`."""
-        if any(driver.expired for driver in self._look(connection)):
+        """Sees who else runs the study, and fences those whose lease has expired. Raises StudyError as `hold`.
+
+        For a lease's length after this driver's own one lapsed it fences nobody.
+        """
+        others = self._look(connection)
+        if any(driver.expired for driver in others) and time.monotonic() - self._lapsed > LEASE:
             connection.execute(FENCE, self._own)
             self._look(connection)
         if self.id not in self.living:

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import optuna
@@ -165,6 +166,25 @@ def test_leases_outlive_a_server_that_was_away(
         ledger.refresh(now=True)
         assert not ledger.orphaned
     first.tell(trial, 1.0)
+
+
+def test_a_driver_that_was_away_itself_takes_nobody_for_dead_at_once(
+    make: Callable[..., Study], ask_database: Callable[..., list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
+    monkeypatch.setattr(leases, "time", clock)
+    first, second = make(), make()
+    first.ask()
+    with second._writing() as ledger:
+        monkeypatch.setattr(leases, "LEASE", 1e-3)  # else it holds on, as the server has just been started
+        ask_database("UPDATE leadline_drivers SET expires = now() - interval '1 hour'")
+        clock.now += 60.0
+        ledger.refresh(now=True)
+        assert not ledger.orphaned
+        for _ in range(2):
+            clock.now += 0.6e-3
+            ledger.refresh(now=True)
+        assert ledger.orphaned
 
 
 def test_a_driver_that_leaves_gives_its_running_trials_away_at_once(make: Callable[..., Study]) -> None:
