@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+INITIALS = ("auc", "mae", "rmse")
+
 
 def short(value: Any) -> str:
     """Returns a value in a few characters."""
@@ -42,12 +44,13 @@ def valued(value: float | None, spread: float | None) -> str:
 
 
 def capital(text: str) -> str:
-    """Returns a sentence that begins with a capital letter.
+    """Returns a sentence that begins with a capital letter, a metric's initials with as many as they are.
 
-    >>> capital("accuracy by epoch.")
-    'Accuracy by epoch.'
+    >>> capital("accuracy by epoch."), capital("auc by epoch.")
+    ('Accuracy by epoch.', 'AUC by epoch.')
     """
-    return text[:1].upper() + text[1:]
+    first, space, rest = text.partition(" ")
+    return (first.upper() if first in INITIALS else first[:1].upper() + first[1:]) + space + rest
 
 
 def setting(value: Any) -> str:

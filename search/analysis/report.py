@@ -149,4 +149,4 @@ def _summary(facts: Facts) -> Iterator[tuple[str, str]]:
     told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     yield "trials", f"{len(facts.trials):,}: {told}" if told else "none"
     if seconds := facts.attributes.get("seconds") or facts.seconds:
-        yield "running", duration(seconds)
+        yield "running time", duration(seconds)

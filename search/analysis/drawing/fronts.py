@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LABELS = 8  # points of a front that are named
+ROOM = 0.12, 0.07  # of the axes' width and height, that a number takes
 
 
 def front(
@@ -48,8 +49,13 @@ def front(
         at.setdefault((costs[place], float(clipped[place])), []).append(numbers[place])
     points = list(at)
     step = -(-len(points) // LABELS)
-    for point in dict.fromkeys([*points[:: max(1, step)], *points[-1:]]):
-        left = scale.unit(point[0]) > 0.12  # there the front has nothing beyond it
+    named = list[tuple[float, float]]()
+    for point in dict.fromkeys([*points[-1:], *points[:: max(1, step)]]):
+        place = scale.unit(point[0]), (point[1] - low) / (high - low)
+        if any(abs(place[0] - x) < ROOM[0] and abs(place[1] - y) < ROOM[1] for x, y in named):
+            continue
+        named.append(place)
+        left = place[0] > 0.12  # there the front has nothing beyond it
         axes.annotate(
             ", ".join(map(str, at[point][:3])) + (", …" if len(at[point]) > 3 else ""),
             point,

@@ -243,8 +243,25 @@ def test_pairs_of_parameters_are_spoken_of_where_they_are_drawn_alone(told, hill
 
 def test_importance_names_what_matters_and_what_doesnt(hilly, tmp_path):
     text = " ".join(" ".join(page_of(hilly, tmp_path / "report.html").text).split())
-    assert re.search(r"What value came to depended most on x \(\d+ %", text)
+    assert re.search(r"Value depended most on x \(\d+ %", text)
     assert "fANOVA knows only parameters that every trial has" in text
+
+
+def test_the_question_tells_what_was_fixed_beforehand(folder):
+    trainer = ll.Trainer("mlp", "digits", epochs=2, folds=3, class_weights="balanced")
+    how = {"strategy": "grid", "storage": folder, "executor": "inline", "mlflow": None}
+    study = ll.Study("folds", ll.Space(lr=ll.Choice([1e-3, 1e-2])), trainer, metric=["auc", "parameters"], **how)
+    study.run(trials=1, progress=False)
+    sections = {section.id: section for section in document_of(study).sections}
+    told = dict(sections["question"].blocks[0].rows)
+    assert told["rows"] == "1,498 train and valid in turn, 299 test; split by seed 0"
+    assert told["training"] == "epochs 2, batch_size 64, optimizer adamw, class_weights balanced"
+    assert told["judged by"] == "auc (maximized) on the validation rows, at its best epoch, parameters (minimized)"
+    assert told["network"].startswith("mlp, ")
+    assert " to " not in told["network"]
+    assert sections["endings"].lead == "Nothing was pruned, and nothing failed: its one trial is complete."
+    assert "; none came after it." in sections["history"].lead
+    assert captions(study)["curves"].startswith("AUC by epoch of 1 trial")
 
 
 def objective(trial):
@@ -317,7 +334,7 @@ def test_a_report_of_several_objectives_speaks_of_all_of_them(digits):
     study.run(progress=False)
     sections = {section.id: section for section in document_of(study).sections}
     lead = sections["question"].lead
-    assert "Which configurations of 2 parameters have the greatest accuracy and the least parameters, so that" in lead
+    assert "Which configurations of 2 parameters have the greatest accuracy and the fewest parameters, so that" in lead
     assert sections["runners-up"].lead == (
         "All of these are worse in accuracy than the best by more than noise would explain. "
         "Those on the front are better than it in another objective."
