@@ -38,7 +38,7 @@ def checked(study: Study) -> dict[str, Any]:
         "data": f"{data.name}: {len(split.train)} train, {len(split.valid)} valid, {len(split.test)} test, {split.by}",
         "task": f"{data.task} by {study.trainer.metric(study.metric).name}{_classes(data, split.train)}",
         "inputs": " x ".join(map(str, study.trainer.in_shape)),
-        "space": f"{finite:,} configurations" if finite else f"{len(study.space.parameters)} parameters, not finite",
+        "space": f"{finite:,} configurations" if finite else f"{len(study.space.parameters)} parameters, endlessly many configurations",
         **({"grid": f"{grid:,} configurations"} if grid else {}),
         "network": f"{study.trainer.describe()['model']}: {sizes[0]:,} to {sizes[1]:,} parameters",
         **_limited(study),

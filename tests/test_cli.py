@@ -374,7 +374,7 @@ class TestCheck:
         assert "nothing was created" in said.out
         facts = leadline("check", small, "--json").json
         assert facts["study"] == "small"
-        assert "3 parameters, not finite" in facts["space"]
+        assert "3 parameters, endlessly many configurations" in facts["space"]
         assert "mlp" in facts["network"]
         assert files(here) == before
 
