@@ -92,6 +92,15 @@ def share(part: float, whole: float) -> str:
     return f"{part / whole:.0%}".replace("%", " %") if whole else "0 %"
 
 
+def span(low: int, high: int) -> str:
+    """Returns from where to where whole numbers go.
+
+    >>> span(178, 28522), span(4522, 4522)
+    ('178 to 28,522', '4,522')
+    """
+    return f"{low:,} to {high:,}" if low < high else f"{low:,}"
+
+
 def listed(names: Sequence[str], last: str = "and") -> str:
     """Returns names as a sentence lists them.
 

@@ -117,7 +117,7 @@ class TestAStudyFromBeginningToEnd:
         best = leadline("best", "small", "--json").json
         assert best == shown["trials"][shown["study"]["best"]]
         assert leadline("ls", "--json").json == [
-            {"name": "small", "trials": 3, "of": 3, "best": best["value"], "running": 0}
+            {"name": "small", "trials": 3, "ended": 3, "of": 3, "best": best["value"], "running": 0}
         ]
         table = leadline("show", "small").out
         assert all(f"{trial['params']['lr']:.4g}" in table for trial in shown["trials"])
@@ -176,6 +176,11 @@ class TestAStudyFromBeginningToEnd:
         leadline("run", small)
         said = leadline("run", small, "--trials", "4")
         assert (said.code, "4 trials" in said.out) == (0, True)
+
+    def test_a_study_that_isnt_there_is_told_with_the_one_that_may_be_meant(self, leadline: Leadline, small: str) -> None:
+        leadline("run", small)
+        told = leadline("show", "smal")
+        assert (told.code, "Did you mean `small`? `leadline ls` lists them" in told.err) == (2, True)
 
     def test_earlier_studies_are_learned_from(self, leadline: Leadline, small: str) -> None:
         leadline("run", small)

@@ -10,7 +10,7 @@ from ...budget import Budget
 from ...fragment import as_yaml
 from ...settings import trainer_defaults
 from ...study_file import study_file
-from ...words import counted, duration, listed, number, setting, valued
+from ...words import counted, duration, listed, number, setting, span, valued
 from ..document import Block, Code, Section, Table, Text
 from ..facts import Facts
 
@@ -135,8 +135,8 @@ def _of_training(facts: Facts) -> Iterator[tuple[str, str]]:
     if trainer["replicates"] > 1:
         yield "replicates", f"{trainer['replicates']}: a value is the mean over them, ± their standard deviation"
     sizes_found = [trial.parameters for trial in facts.trials if trial.parameters is not None]
-    span = " to ".join(f"{size:,}" for size in sorted({min(sizes_found), max(sizes_found)})) if sizes_found else ""
-    yield "network", f"{trainer['model']}{f', {span} parameters' if span else ''}"
+    large = f", {span(min(sizes_found), max(sizes_found))} parameters" if sizes_found else ""
+    yield "network", f"{trainer['model']}{large}"
     usual, searched = trainer_defaults(), facts.settings["space"]
     given = [name for name in trainer if name in usual and trainer[name] != usual[name] and name not in ELSEWHERE]
     shown = [name for name in dict.fromkeys([*SHOWN, *given]) if trainer.get(name) is not None and name not in searched]
