@@ -177,7 +177,7 @@ class TestAStudyFromBeginningToEnd:
         said = leadline("run", small, "--trials", "4")
         assert (said.code, "4 trials" in said.out) == (0, True)
 
-    def test_a_study_that_isnt_there_is_told_with_the_one_that_may_be_meant(self, leadline: Leadline, small: str) -> None:
+    def test_a_mistyped_study_is_told_with_the_one_that_may_be_meant(self, leadline: Leadline, small: str) -> None:
         leadline("run", small)
         told = leadline("show", "smal")
         assert (told.code, "Did you mean `small`? `leadline ls` lists them" in told.err) == (2, True)
