@@ -3,11 +3,13 @@ import math
 import re
 import shutil
 from html.parser import HTMLParser
+from io import BytesIO
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 import leadline as ll
@@ -473,6 +475,19 @@ class TestCommandLine:
         assert "`--format md` writes a file that ends in .md, but --output is `a.html`" in error
 
 
+def test_what_scrolls_aside_has_a_shadow_where_there_is_more(wide, chromium, screenshots):
+    page = chromium.new_page(viewport={"width": 390, "height": 900})
+    page.goto(wide.as_uri())
+    table = page.locator("#mistakes .scroll").last
+    edges = {}
+    for where in ("start", "end"):
+        table.evaluate("(table, end) => table.scrollTo(end ? table.scrollWidth : 0, 0)", where == "end")
+        picture = Image.open(BytesIO(table.screenshot(path=screenshots / f"report-{where}.png"))).convert("L")
+        edges[where] = [picture.getpixel((x, 2)) < 250 for x in (0, picture.width - 1)]  # above the header's words
+    assert edges == {"start": [False, True], "end": [True, False]}
+    page.close()
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_is_whole_in_a_browser(written, chromium, screenshots, width, scheme):
@@ -507,11 +522,26 @@ def test_the_page_is_whole_in_a_browser(written, chromium, screenshots, width, s
     context.close()
 
 
-def test_the_page_can_be_printed(written, chromium, screenshots):
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory):
+    """The file of a report on a table of many columns with long names."""
+    folder = tmp_path_factory.mktemp("wide")
+    header = ",".join(["label", *(f"the_{'very_' * 5}long_name_{column}" for column in range(12))])
+    rows = [f"class {row % 2}," + ",".join(f"{row * column / 7:.4f}" for column in range(12)) for row in range(60)]
+    (folder / "table.csv").write_text("\n".join([header, *rows]))
+    how = {"strategy": "random", "storage": folder, "executor": "inline", "mlflow": None}
+    trainer = ll.Trainer("mlp", {"path": str(folder / "table.csv"), "label": "label"}, epochs=1)
+    study = ll.Study("wide", ll.Space(lr=ll.Float(1e-3, 1e-1)), trainer, **how)
+    study.run(trials=1, progress=False)
+    return write_report(study, folder / "wide.html")
+
+
+@pytest.mark.parametrize("report", ["written", "wide"])
+def test_the_page_can_be_printed(report, request, chromium, screenshots):
     page = chromium.new_page(viewport={"width": 720, "height": 1000})
     page.emulate_media(media="print")
-    page.goto(written.as_uri())
-    page.screenshot(path=screenshots / "report-print.png", full_page=True)
+    page.goto(request.getfixturevalue(report).as_uri())
+    page.screenshot(path=screenshots / f"report-print-{report}.png", full_page=True)
     hidden = "[...document.querySelectorAll('.scroll')].filter(part => part.scrollWidth > part.clientWidth + 1).length"
     assert page.evaluate(hidden) == 0  # paper doesn't scroll
     assert page.evaluate("getComputedStyle(document.querySelector('nav')).display") == "none"
