@@ -10,10 +10,16 @@ INITIALS = ("auc", "mae", "rmse")
 
 
 def short(value: Any) -> str:
-    """Returns a value in a few characters."""
+    """Returns a value in a few characters.
+
+    >>> short(0.98888), short(26122.0), short("adam"), short(None)
+    ('0.9889', '26122', 'adam', '')
+    """
     if value is None:
         return ""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.0f}" if 1e4 <= abs(value) < 1e7 else f"{value:.4g}"
+    return str(value)
 
 
 def number(value: Any) -> str:

@@ -154,15 +154,15 @@ def _improvement(facts: Facts) -> str:
     return f"{told}. Long without a better one, a search has found what this space has, or what its strategy can find."
 
 
-def _steps(facts: Facts, place: int) -> Table:
-    """Returns the trials that were the best so far, each with its value."""
+def _steps(facts: Facts, place: int) -> Table | None:
+    """Returns the trials that were the best so far, each with its value; None if none is complete."""
     best, rows = None, list[tuple[str, ...]]()
     for trial in facts.complete:
         value = facts.value(trial, place)
         if value is not None and (best is None or (value > best if facts.goals.maximize[place] else value < best)):
             best = value
             rows.append((str(trial.number), number(value)))
-    return Table(("the best since trial", facts.objectives[place]), tuple(rows))
+    return Table(("the best since trial", facts.objectives[place]), tuple(rows)) if rows else None
 
 
 def _standing(facts: Facts) -> dict[str, tuple[list[float], list[float]]]:

@@ -180,6 +180,20 @@ def test_markdown_shows_what_users_call_things_as_it_is(hilly, tmp_path):
     assert all(len(re.findall(r"(?<!\\)\|", header)) == count for header, count in widths.items())
 
 
+def test_markdown_has_code_as_it_is(told, tmp_path):
+    study = told(ll.Space(x=ll.Int(0, 9), depth_=ll.Int(0, 9)), [({"x": n, "depth_": 9}, n) for n in range(8)])
+    text = write_report(study, tmp_path / "report.md").read_text()
+    assert "have `depth_` at the upper end of its range: search above 9 too." in text
+
+
+def test_a_study_without_a_complete_trial_has_no_table_of_the_best_so_far(plain, tmp_path):
+    with plain() as study:
+        trial = study.ask()
+        trial.report(0.5)
+        document = document_of(ll.load_study(study.name, study.storage))
+    assert [plot.table for plot in document.plots if plot.name == "history"] == [None]
+
+
 def test_markdown_has_the_same_sections_and_shows_plots_that_lie_beside_it(hilly, tmp_path):
     plots = write_all(hilly, tmp_path / "report.md", tmp_path / "plots", "png")
     text = (tmp_path / "report.md").read_text()
