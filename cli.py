@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict
@@ -219,19 +220,19 @@ def list_studies(storage: Storage = None, as_json: Json = False, debug: Debug = 
     for name in study_names(storage):
         study = _load(name, storage)
         trials = study.trials
-        states = [trial.state for trial in trials]
+        states = Counter(trial.state for trial in trials)
         best = study.best.value if "complete" in states else None
         budget = (study.attribute("budget") or {}).get("trials")
-        rows.append(
-            {"name": name, "trials": len(trials), "of": budget, "best": best, "running": states.count("running")}
-        )
+        ended = sum(states[state] for state in ENDED)
+        known = {"trials": len(trials), "ended": ended, "of": budget, "best": best, "running": states["running"]}
+        rows.append({"name": name, **known})
     if as_json:
         print_json(rows)
     elif not rows:
         print("There is no study here yet. `leadline run` makes one.")
     else:
-        cells = [[row["name"], str(row["trials"]), str(row["of"] or ""), short(row["best"])] for row in rows]
-        print_table(["study", "trials", "of", "best"], cells)
+        cells = [[row["name"], str(row["ended"]), str(row["of"] or ""), short(row["best"])] for row in rows]
+        print_table(["study", "trials ended", "of", "best"], cells)
 
 
 @app.command()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SettingsError, StudyError
 from ..spaces import Space
 from ..trainers.quiet import quiet
-from .folder import Folder, is_there, name_problem, open_storage, release, root_of, shown
+from .folder import Folder, is_there, is_url, name_problem, open_storage, release, root_of, shown, study_names
 from .storage import Mirror
 
 if TYPE_CHECKING:
@@ -36,15 +37,14 @@ def settings_of(
     if text := name_problem(name):
         raise SettingsError(text)
     folder = Folder(root_of(storage), name)
-    missing = SettingsError(f"there is no study `{name}` in {shown(storage, folder)}. `leadline ls` lists them")
     if not is_there(storage, folder):
-        raise missing
+        raise _missing(name, storage, folder)
     with quiet("optuna"):
         durable = open_storage(storage, folder, write=False)
         try:
             mirror = Mirror.open(durable, name)
         except KeyError:
-            raise missing from None
+            raise _missing(name, storage, folder) from None
         finally:
             release(durable)
     attributes = mirror.get_study_user_attrs(mirror.study_id)
@@ -71,6 +71,13 @@ def settings_of(
         "warm_start": kept.get("warm_start"),
         **how,
     }
+
+
+def _missing(name: str, storage: str | Path | BaseStorage | None, folder: Folder) -> SettingsError:
+    known = study_names(storage) if isinstance(storage, str | Path | None) and not is_url(storage) else []
+    near = [f" Did you mean `{other}`?" for other in get_close_matches(name, known, n=1)]
+    told = f"there is no study `{name}` in {shown(storage, folder)}.{''.join(near)} `leadline ls` lists them"
+    return SettingsError(told)
 
 
 def _known_metric(kept: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..errors import Pruned
@@ -46,11 +47,14 @@ class Objective:
             for command in channel.receive(wait=True):
                 match command:
                     case Start(number, params):
+                        began = time.monotonic()
                         try:
                             ended = self._run(number, dict(params), channel, job.limits, several=job.objectives > 1)
                         except _Closed:
                             return  # the trial stays running, for the next run to take up
-                        channel.send(ended)
+                        # The storage dates its end later: once the next trial has been proposed
+                        seconds = time.monotonic() - began
+                        channel.send(replace(ended, facts={**ended.facts, "seconds": seconds}))
                     case Close():
                         return
 

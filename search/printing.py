@@ -12,7 +12,7 @@ from ..errors import SettingsError
 from .limits import SAMPLE, share, size_told
 from .table import print_table, print_wrapped
 from .trial import ENDED
-from .words import short
+from .words import short, span
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,14 +33,15 @@ def checked(study: Study) -> dict[str, Any]:
     sizes = study.trainer.network_sizes(study.space)
     grid = study.strategy.grid_size
     finite = study.space.size
+    varying = f"{len(study.space.parameters)} parameters, endlessly many configurations"
     return {
         "study": study.name,
         "data": f"{data.name}: {len(split.train)} train, {len(split.valid)} valid, {len(split.test)} test, {split.by}",
         "task": f"{data.task} by {study.trainer.metric(study.metric).name}{_classes(data, split.train)}",
         "inputs": " x ".join(map(str, study.trainer.in_shape)),
-        "space": f"{finite:,} configurations" if finite else f"{len(study.space.parameters)} parameters, not finite",
+        "space": f"{finite:,} configurations" if finite else varying,
         **({"grid": f"{grid:,} configurations"} if grid else {}),
-        "network": f"{study.trainer.describe()['model']}: {sizes[0]:,} to {sizes[1]:,} parameters",
+        "network": f"{study.trainer.describe()['model']}: {span(*sizes)} parameters",
         **_limited(study),
         "search": f"{study.strategy.name}, pruner {study.describe()['pruner']}",
         **({"columns": columns} if (columns := explain(data, split.train)) else {}),

@@ -80,7 +80,7 @@ class Progress(Listener):
         self.running.pop(trial.number, None)
         self.paused_trials.add(trial.number)
         if not self.console.is_terminal:
-            value = "" if trial.last is None else f" {trial.last:.4f}"
+            value = "" if trial.last is None else f" {places(trial.last)}"
             text = f"{self._of}  trial {trial.number} paused at epoch {trial.epochs}{value}  {compact(trial.params)}"
             self.console.print(Text(text), soft_wrap=True)
 
@@ -117,11 +117,11 @@ class Progress(Listener):
         return f"{self._ended}/{self.trials}" if self.trials else str(self._ended)
 
     def _line(self, trial: Trial) -> str:
-        value = "" if trial.value is None else f" {trial.value:.4f}"
+        value = "" if trial.value is None else f" {places(trial.value)}"
         best = (
             ""
             if self.best is None or self.best.value is None
-            else f", best {self.best.value:.4f} (trial {self.best.number})"
+            else f", best {places(self.best.value)} (trial {self.best.number})"
         )
         why = f": {trial.reason}" if trial.state == "failed" else ""
         return f"{self._of}  trial {trial.number} {trial.state}{value}{why}{best}  {compact(trial.params)}"
@@ -139,14 +139,14 @@ class Progress(Listener):
         lines = [head]
         if self.best is not None and self.best.value is not None:
             found = f"trial {self.best.number}: {compact(self.best.params)}"
-            lines.append(Text.assemble("best ", (f"{self.best.value:.4f}", "bold green"), f"  {found}"))
+            lines.append(Text.assemble("best ", (places(self.best.value), "bold green"), f"  {found}"))
         table = Table(box=None, pad_edge=False, header_style="dim")
         for column, width in (("trial", 5), ("epoch", 7), ("value", 6)):
             table.add_column(column, justify="right", no_wrap=True, min_width=width)
         table.add_column("configuration", no_wrap=True, overflow="ellipsis")
         for trial in list(self.running.values())[:SHOWN]:
             of = f"/{self.epochs}" if self.epochs else ""
-            value = f"{trial.last:.4f}" if trial.last is not None else ""
+            value = places(trial.last) if trial.last is not None else ""
             table.add_row(str(trial.number), f"{trial.epochs}{of}", value, Text(compact(trial.params)))
         return Group(*lines, table)
 
@@ -170,6 +170,16 @@ def compact(params: Mapping[str, Any]) -> str:
         for name, value in params.items()
         if value != ""
     )
+
+
+def places(value: float) -> str:
+    """Returns a value to four places, as they stand in columns; a small one to four digits.
+
+    >>> from leadline.search.progress import places
+    >>> places(1), places(0.98765), places(0.000123456)
+    ('1.0000', '0.9877', '0.0001235')
+    """
+    return f"{value:.4g}" if 0 < abs(value) < 0.01 else f"{value:.4f}"
 
 
 def clock(seconds: float) -> str:

@@ -84,7 +84,7 @@ def _found(data: Any, base: Path | None) -> Any:
     if isinstance(data, Mapping):
         return {name: _found(value, base) if name == "path" else value for name, value in data.items()}
     place = (base or Path.cwd()) / str(data)
-    return str(place.absolute()) if "/" in str(data) and place.exists() else data
+    return str(place.absolute()) if place.is_file() or ("/" in str(data) and place.exists()) else data
 
 
 def _values(described: Any) -> Iterator[Any]:

@@ -62,7 +62,8 @@ class Trial:
         params = frozen.params or marks.get("fixed_params", {})
         state = STATES[frozen.state.name]
         values, curve = tuple(frozen.values or ()), sorted_curve(frozen)
-        if facts.get("epochs", 0) < max(curve, default=0):  # of a pause, after which it went on
+        last = max(curve, default=0)
+        if facts.get("epochs", last) < last:  # of a pause, after which it went on
             facts = {name: fact for name, fact in facts.items() if name not in OF_AN_EPOCH}
         value = values[0] if values else None
         return cls(
@@ -73,7 +74,7 @@ class Trial:
             spread=facts.get("spread"),
             last=facts.get("last", next(reversed(curve.values()), value)),
             reason=writable(facts.get("reason", "")),
-            epochs=facts.get("epochs", max(curve, default=0)),
+            epochs=facts.get("epochs", last),
             best_epoch=facts.get("best_epoch"),
             seconds=_seconds(frozen) if state == "running" else facts.get("seconds", _seconds(frozen)),
             parameters=facts.get("parameters"),

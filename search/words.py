@@ -6,12 +6,20 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+INITIALS = ("auc", "mae", "rmse")
+
 
 def short(value: Any) -> str:
-    """Returns a value in a few characters."""
+    """Returns a value in a few characters.
+
+    >>> short(0.98888), short(26122.0), short("adam"), short(None)
+    ('0.9889', '26122', 'adam', '')
+    """
     if value is None:
         return ""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.0f}" if 1e4 <= abs(value) < 1e7 else f"{value:.4g}"
+    return str(value)
 
 
 def number(value: Any) -> str:
@@ -42,12 +50,13 @@ def valued(value: float | None, spread: float | None) -> str:
 
 
 def capital(text: str) -> str:
-    """Returns a sentence that begins with a capital letter.
+    """Returns a sentence that begins with a capital letter, a metric's initials with as many as they are.
 
-    >>> capital("accuracy by epoch.")
-    'Accuracy by epoch.'
+    >>> capital("accuracy by epoch."), capital("auc by epoch.")
+    ('Accuracy by epoch.', 'AUC by epoch.')
     """
-    return text[:1].upper() + text[1:]
+    first, space, rest = text.partition(" ")
+    return (first.upper() if first in INITIALS else first[:1].upper() + first[1:]) + space + rest
 
 
 def setting(value: Any) -> str:
@@ -87,6 +96,15 @@ def share(part: float, whole: float) -> str:
     ('33 %', '0 %')
     """
     return f"{part / whole:.0%}".replace("%", " %") if whole else "0 %"
+
+
+def span(low: int, high: int) -> str:
+    """Returns from where to where whole numbers go.
+
+    >>> span(178, 28522), span(4522, 4522)
+    ('178 to 28,522', '4,522')
+    """
+    return f"{low:,} to {high:,}" if low < high else f"{low:,}"
 
 
 def listed(names: Sequence[str], last: str = "and") -> str:

@@ -120,7 +120,7 @@ class TestAStudyFromBeginningToEnd:
         best = leadline("best", "small", "--json").json
         assert best == shown["trials"][shown["study"]["best"]]
         assert leadline("ls", "--json").json == [
-            {"name": "small", "trials": 3, "of": 3, "best": best["value"], "running": 0}
+            {"name": "small", "trials": 3, "ended": 3, "of": 3, "best": best["value"], "running": 0}
         ]
         table = leadline("show", "small").out
         assert all(f"{trial['params']['lr']:.4g}" in table for trial in shown["trials"])
@@ -179,6 +179,11 @@ class TestAStudyFromBeginningToEnd:
         leadline("run", small)
         said = leadline("run", small, "--trials", "4")
         assert (said.code, "4 trials" in said.out) == (0, True)
+
+    def test_a_mistyped_study_is_told_with_the_one_that_may_be_meant(self, leadline: Leadline, small: str) -> None:
+        leadline("run", small)
+        told = leadline("show", "smal")
+        assert (told.code, "Did you mean `small`? `leadline ls` lists them" in told.err) == (2, True)
 
     def test_earlier_studies_are_learned_from(self, leadline: Leadline, small: str) -> None:
         leadline("run", small)
@@ -377,7 +382,7 @@ class TestCheck:
         assert "nothing was created" in said.out
         facts = leadline("check", small, "--json").json
         assert facts["study"] == "small"
-        assert "3 parameters, not finite" in facts["space"]
+        assert "3 parameters, endlessly many configurations" in facts["space"]
         assert "mlp" in facts["network"]
         assert files(here) == before
 

@@ -62,7 +62,8 @@ class Trainer:
     searched. Raises SettingsError holding every problem.
 
     >>> import leadline as ll
-    >>> trainer = ll.Trainer("convnet", data="digits", epochs=30, patience=5)
+    >>> ll.Trainer("convnet", data="digits", epochs=30, patience=5)
+    Trainer('convnet', data='digits')
     """
 
     def __init__(
@@ -141,6 +142,11 @@ class Trainer:
         problems = settings.own_problems(self)
         if problems:
             raise SettingsError(problems)
+
+    def __repr__(self) -> str:
+        source, _ = self.source
+        data = "<arrays>" if isinstance(source, tuple) else _described(source)
+        return f"Trainer({_described(self.model)!r}, data={data!r})"
 
     def describe(self) -> dict[str, Any]:
         """Returns the settings as JSON. What can't be named by reference is named by its place, in `<...>`."""

@@ -100,10 +100,9 @@ def _epochs(facts: Facts) -> Iterator[str]:
         return
     late = [trial for trial in top if (trial.best_epoch or 0) >= LATE * epochs]
     if len(late) >= 0.5 * len(top):
-        yield (
-            f"{len(late)} of the best {len(top)} were best in their last epochs (of {epochs}): their curves still "
-            f"improved. More epochs, {2 * epochs} say, may give more than more trials."
-        )
+        which = f"{len(late)} of the best {len(top)} were best in their last epochs (of {epochs}): their curves"
+        which = which if len(top) > 1 else f"The best trial was best in its last epochs (of {epochs}): its curve"
+        yield f"{which} still improved. More epochs, {2 * epochs} say, may give more than more trials."
 
 
 def _budget(facts: Facts) -> Iterator[str]:

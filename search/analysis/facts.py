@@ -14,6 +14,7 @@ from ...errors import UsageError
 from ..trial import ENDED, Trial
 from .importance import Importance, compared, importance
 
+NUMBERS = r"(?<=step )\d+|(?<=has trained )[\d.]+|(?<=has taken )[\d.]+|\d+\.\d{3,}"  # that only one trial has
 HUGE = 1e100  # beyond it a value counts as infinite: its square would be
 
 if TYPE_CHECKING:
@@ -195,8 +196,10 @@ def reason_of(trial: Trial) -> str:
 
     >>> reason_of(Trial(0, "failed", {}, reason="the loss was no number at epoch 2, step 17"))
     'the loss was no number at epoch 2, step …'
+    >>> reason_of(Trial(0, "failed", {}, reason="time limit: `seconds <= 8` must hold, but it has trained 8.1 s"))
+    'time limit: `seconds <= 8` must hold, but it has trained … s'
     """
     if trial.reason == "told":
         return "its script said so"
     unknown = {"running": "still running, or left by a crash", "paused": "may go on"}
-    return re.sub(r"(?<=step )\d+|\d+\.\d{3,}", "…", trial.reason) or unknown.get(trial.state, "no reason is known")
+    return re.sub(NUMBERS, "…", trial.reason) or unknown.get(trial.state, "no reason is known")

@@ -103,7 +103,8 @@ def importance(space: Space, found: Compared, *, maximize: bool) -> Importance:
     constant = tuple(name for name, values in tried.items() if len(values) == 1)
     reason = ""
     if len(found.trials) < FEWEST:
-        reason = f"it takes at least {FEWEST} trials that can be compared, and there are {len(found.trials)}"
+        there = "there is 1" if len(found.trials) == 1 else f"there are {len(found.trials)}"
+        reason = f"it takes at least {FEWEST} trials that can be compared, and {there}"
     elif min(found.values) == max(found.values):
         reason = f"all {len(found.values)} trials came to the same value"
     elif not varied:

@@ -123,6 +123,10 @@ def _image(values: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _cell(value: Any) -> str:
+    import pandas
+
+    if pandas.isna(value):
+        return ""
     plain = value.item() if hasattr(value, "item") else value
     return number(plain) if isinstance(plain, bool | int | float) else str(plain)
 

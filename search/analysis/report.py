@@ -102,7 +102,7 @@ def html(document: Document) -> str:
 def markdown(document: Document, path: Path, plots: Sequence[Path] = ()) -> str:
     """Returns a report that is to lie at `path` as Markdown, with tables in place of plots, or beneath these files."""
     environment = _environment()
-    environment.filters |= {"plain": _plain, "cell": lambda text: _plain(text).replace("`", "\\`"), "fence": _fence}
+    environment.filters |= {"plain": _plain, "cell": _cell, "fence": _fence}
     links = {plot.stem: Path(os.path.relpath(plot, path.parent)).as_posix() for plot in plots}
     text = environment.get_template("report.md.j2").render(document=document, links=links, footer=_footer())
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
@@ -115,8 +115,19 @@ def _environment() -> Environment:
 
 
 def _plain(text: str) -> str:
+    """Returns a text as Markdown shows it, but what is in backticks as code."""
+    parts = re.split("((?<!`)`[^`]+`(?!`))", " ".join(text.split()))
+    return "".join(part if place % 2 else _escaped(part) for place, part in enumerate(parts))
+
+
+def _cell(text: str) -> str:
+    """Returns a cell of a table as Markdown shows it, backticks as well."""
+    return _escaped(" ".join(text.split())).replace("`", "\\`")
+
+
+def _escaped(text: str) -> str:
     """Returns a text as Markdown shows it, whatever of it looks like marks or tags."""
-    return re.sub(r"([\\|*\[\]]|(?<!\w)_|_(?!\w))", r"\\\1", " ".join(text.split())).replace("<", "&lt;")
+    return re.sub(r"([\\|*\[\]]|(?<!\w)_|_(?!\w))", r"\\\1", text).replace("<", "&lt;")
 
 
 def _fence(text: str) -> str:
@@ -149,4 +160,4 @@ def _summary(facts: Facts) -> Iterator[tuple[str, str]]:
     told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     yield "trials", f"{len(facts.trials):,}: {told}" if told else "none"
     if seconds := facts.attributes.get("seconds") or facts.seconds:
-        yield "running", duration(seconds)
+        yield "running time", duration(seconds)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 MOST = 5
 RESAMPLES = 200  # of a bootstrap, where there is one
-ALIKE = 0.1  # of a parameter's range: a number that is nearer to the best's doesn't count as a difference
+ALIKE = 0.1  # of a parameter's range: a number that is nearer to the best's is told only where nothing else differs
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,11 @@ def runners_up(facts: Facts) -> list[RunnerUp]:
 
 
 def _differences(facts: Facts, best: Trial, other: Trial) -> list[str]:
-    """Returns in which parameters a trial differs from the best one, and what it has there."""
-    found = []
+    """Returns in which parameters a trial differs from the best one, and what it has there.
+
+    Where no parameter differs by much, it is the one that differs most.
+    """
+    found, little = list[str](), list[tuple[float, str]]()
     for name, parameter in facts.space.parameters.items():
         if name not in other.params:
             if name in best.params:
@@ -53,9 +56,11 @@ def _differences(facts: Facts, best: Trial, other: Trial) -> list[str]:
         value = other.params[name]
         if name in best.params:
             scale = Scale.of(name, parameter)
-            same = best.params[name] == value
-            near = not scale.options and abs(scale.unit(value) - scale.unit(best.params[name])) < ALIKE
-            if same or (near and not scale.whole):
+            if best.params[name] == value:
+                continue
+            apart = abs(scale.unit(value) - scale.unit(best.params[name]))
+            if apart < ALIKE and not scale.options and not scale.whole:
+                little.append((apart, f"{name} {setting(value)}"))
                 continue
         found.append(f"{name} {setting(value)}")
-    return found
+    return found or [f"little, most of all {told}" for _, told in sorted(little)[-1:]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -70,7 +71,7 @@ def _stretches(trial: FrozenTrial) -> Iterator[tuple[float, float]]:
     times = sorted(entry["at"] for entry in entries)
     if not times or "seconds" not in entries[0].get("metrics", {}):
         if began is not None and ended is not None:
-            yield began, ended
+            yield began, min(ended, began + trial.user_attrs.get("seconds", math.inf))
         return
     if began is None or began > times[0]:
         began = times[0]

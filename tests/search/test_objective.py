@@ -40,7 +40,17 @@ def test_it_takes_one_trial_at_a_time() -> None:
 
 
 def test_what_it_returns_is_the_value() -> None:
-    assert ran(lambda trial: trial.params["x"] * 2).ended(0) == Ended(0, "complete", "the objective returned", 6.0)
+    ended = ran(lambda trial: trial.params["x"] * 2).ended(0)
+    assert (ended.outcome, ended.reason, ended.value) == ("complete", "the objective returned", 6.0)
+
+
+def test_its_seconds_are_without_those_that_proposing_the_next_one_takes(plain: Callable[..., ll.Study]) -> None:
+    study = plain()
+    study.run(rising, trials=2, progress=False)
+    for trial, frozen in zip(study.trials, study.optuna.trials, strict=True):
+        assert trial.seconds == frozen.user_attrs["seconds"]
+        assert frozen.duration is not None
+        assert 0 < trial.seconds < frozen.duration.total_seconds()
 
 
 def test_its_reports_wait_for_a_decision_and_count_their_epochs() -> None:

@@ -63,13 +63,14 @@ def test_it_gives_the_same_study_with_the_same_budget_run_in_the_same_way(text: 
     assert study_file(second, file_again.budget) == written
 
 
-def test_data_in_a_file_are_named_by_their_whole_path(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["tables/t.csv", "t.csv"])
+def test_data_in_a_file_are_named_by_their_whole_path(tmp_path: Path, name: str) -> None:
     (tmp_path / "tables").mkdir()
-    (tmp_path / "tables/t.csv").write_text("a,b,label\n" + "".join(f"{i},{i % 7},{i % 2}\n" for i in range(40)))
-    study, file = again("study: t\ndata: tables/t.csv\nmodel: mlp\ntrials: 1\n", tmp_path)
+    (tmp_path / name).write_text("a,b,label\n" + "".join(f"{i},{i % 7},{i % 2}\n" for i in range(40)))
+    study, file = again(f"study: t\ndata: {name}\nmodel: mlp\ntrials: 1\n", tmp_path)
     written = study_file(study, file.budget)
     assert written is not None
-    assert f"data: {tmp_path}/tables/t.csv\n" in written
+    assert f"data: {tmp_path}/{name}\n" in written
 
 
 def test_what_only_a_script_knows_has_none(plain: Make, digits: Make) -> None:

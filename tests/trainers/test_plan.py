@@ -1,5 +1,6 @@
 """The plan: which networks can be fused, why others can't, and which way is taken where both can be."""
 
+import math
 from functools import partial
 
 import pytest
@@ -161,6 +162,23 @@ class Rounding(Layers):
         return self.last(Unsteady.apply(F.relu(self.first(inputs))))
 
 
+class Diverging(Layers):
+    def forward(self, inputs):
+        return self.last(F.relu(self.first(inputs))) * float("nan")
+
+
+class Masked(Layers):
+    """Adds an infinite mask to its scores, as attention does."""
+
+    def __init__(self, features, classes):
+        super().__init__(features, classes)
+        self.register_buffer("mask", torch.tensor([0.0, *[-math.inf] * 15]))
+
+    def forward(self, inputs):
+        hidden = self.first(inputs)
+        return self.last(hidden * F.softmax(hidden + self.mask, dim=-1))
+
+
 class Untrained(nn.Module):
     """Has nothing to train, so it can't be trained alone either."""
 
@@ -231,6 +249,11 @@ def test_a_forward_that_comes_to_something_else_when_batched_is_looped_and_told_
 
 def test_a_network_that_fails_alone_too_is_not_called_unfusable():
     assert Rehearsal(of(Failing)).choose() == Plan("fused", 4, "asked for")
+
+
+@pytest.mark.parametrize("kind", [Diverging, Masked])
+def test_a_network_that_comes_to_no_numbers_or_has_infinite_ones_is_not_called_unfusable(kind):
+    assert Rehearsal(of(kind)).choose() == Plan("fused", 4, "asked for")
 
 
 def test_a_network_with_nothing_to_train_is_not_called_unfusable():

@@ -14,7 +14,8 @@ from .style import BEST, COMPLETE, MANY, blank
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LABELS = 8  # points of a front that are named
+LABELS = 8  # places on a front that are named
+ROOM = 0.15, 0.07  # of the axes' width and height: nearer ones have a name together
 
 
 def front(
@@ -43,16 +44,23 @@ def front(
     across, upward = [costs[place] for place in along], [float(clipped[place]) for place in along]
     axes.plot(across, upward, drawstyle="steps-post", color=BEST, linewidth=1.6, zorder=3)
     axes.scatter(across, upward, s=26, color=BEST, linewidths=0, zorder=4, label="the front")
-    at: dict[tuple[float, float], list[int]] = {}  # which trials are where
-    for place in along:
-        at.setdefault((costs[place], float(clipped[place])), []).append(numbers[place])
-    points = list(at)
-    step = -(-len(points) // LABELS)
-    for point in dict.fromkeys([*points[:: max(1, step)], *points[-1:]]):
-        left = scale.unit(point[0]) > 0.12  # there the front has nothing beyond it
+    groups = list[tuple[float, float, list[int]]]()  # which trials are where, those too near to be named apart together
+    for place, x, y in zip(along, across, upward, strict=True):
+        near = (
+            own
+            for other, height, own in groups
+            if abs(scale.unit(x) - scale.unit(other)) < ROOM[0] and abs(y - height) < ROOM[1] * (high - low)
+        )
+        if (own := next(near, None)) is None:
+            groups.append((x, y, own := []))
+        own.append(numbers[place])
+    step = -(-len(groups) // LABELS)
+    for place in dict.fromkeys([*range(0, len(groups), step), len(groups) - 1]):
+        x, y, own = groups[place]
+        left = scale.unit(x) > 0.12  # there the front has nothing beyond it
         axes.annotate(
-            ", ".join(map(str, at[point][:3])) + (", …" if len(at[point]) > 3 else ""),
-            point,
+            ", ".join(map(str, own)) if len(own) < 3 else f"{own[0]}, …, {own[-1]}",
+            (x, y),
             xytext=(-4 if left else 4, 4 if maximize else -4),
             textcoords="offset points",
             fontsize=8,

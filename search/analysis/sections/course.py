@@ -6,7 +6,7 @@ import math
 from collections import Counter
 
 from ...trial import Trial
-from ...words import capital, counted, duration, listed, number, share
+from ...words import capital, counted, duration, number, share
 from ..document import Block, Plot, Section, Table
 from ..drawing import course
 from ..drawing.limits import beyond, edge, limits
@@ -85,7 +85,8 @@ def endings(facts: Facts) -> Section | None:
     if not facts.trials:
         return None
     if not early:
-        lead = f"Nothing was pruned, and nothing failed: all {counted(len(facts.trials), 'trial')} are complete."
+        which = "its one trial is" if len(facts.trials) == 1 else f"all {len(facts.trials):,} trials are"
+        lead = f"Nothing was pruned, and nothing failed: {which} complete."
         return Section("endings", "What was pruned, what failed", lead)
     counts = Counter((trial.state, reason_of(trial)) for trial in early)
     rows = [
@@ -96,12 +97,12 @@ def endings(facts: Facts) -> Section | None:
     meaning = {
         "pruned": "pruned, which saved time",
         "failed": "failed, and taught the search only where not to look",
-        "running": "running when this was written",
+        "running": "still running, or left so, when this was written",
         "paused": "paused, and may go on",
     }
     told = [f"{share(count, len(facts.trials))} of the trials were {meaning[state]}".replace("were failed", "failed")
             for state, count in parts.items() if count]  # fmt: skip
-    lead = f"{listed(told)}."
+    lead = f"{'; '.join(told)}."
     return Section(
         "endings", "What was pruned, what failed", lead, (Table(("trials", "state", "why", "which"), tuple(rows)),)
     )
@@ -149,19 +150,19 @@ def _improvement(facts: Facts) -> str:
         return "No trial is complete, so there is no best so far."
     since = sum(trial.number > latest.number for trial in facts.ended)
     what = "is the last on the front" if facts.goals.several else f"came to {number(latest.value)}"
-    told = f"Trial {latest.number} {what}; {counted(since, 'trial')} came after it"
+    told = f"Trial {latest.number} {what}; {counted(since, 'trial') if since else 'none'} came after it"
     return f"{told}. Long without a better one, a search has found what this space has, or what its strategy can find."
 
 
-def _steps(facts: Facts, place: int) -> Table:
-    """Returns the trials that were the best so far, each with its value."""
+def _steps(facts: Facts, place: int) -> Table | None:
+    """Returns the trials that were the best so far, each with its value; None if none is complete."""
     best, rows = None, list[tuple[str, ...]]()
     for trial in facts.complete:
         value = facts.value(trial, place)
         if value is not None and (best is None or (value > best if facts.goals.maximize[place] else value < best)):
             best = value
             rows.append((str(trial.number), number(value)))
-    return Table(("the best since trial", facts.objectives[place]), tuple(rows))
+    return Table(("the best since trial", facts.objectives[place]), tuple(rows)) if rows else None
 
 
 def _standing(facts: Facts) -> dict[str, tuple[list[float], list[float]]]:
@@ -198,4 +199,4 @@ def _saved(facts: Facts) -> str:
         return ""
     usual = sum(whole) / len(whole)
     saved = sum(max(0.0, usual - len(trial.curve)) for trial in pruned)
-    return f"Pruning saved about {saved:,.0f} epochs, if the pruned ones had been trained as long as the complete ones."
+    return f"Pruning saved about {saved:,.0f} epochs, taking the pruned ones to need as many as the complete ones."

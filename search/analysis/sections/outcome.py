@@ -85,7 +85,7 @@ def ranking(facts: Facts) -> Section | None:
         return None
     rows = [
         (str(one.trial.number), valued(one.trial.value, one.trial.spread), number(one.behind),
-         ", ".join(one.differs) or "hardly anything", "" if one.verdict.noise is None else one.verdict.told,
+         ", ".join(one.differs) or "nothing", "" if one.verdict.noise is None else one.verdict.told,
          number(one.trial.parameters), _on_front(facts, one.trial))
         for one in near
     ]  # fmt: skip
@@ -136,7 +136,7 @@ def _of_classes(trial: int, found: Mistakes) -> Section:
     lead = f"Of {many} trial {trial} gets {wrong:,} wrong." if wrong else f"Trial {trial} gets all {many} right."
     if pairs:
         truth, taken, count, of = pairs[0]
-        lead += f" Most often {truth} is taken for {taken}: {count:,} of {of:,}."
+        lead += f" Most often “{truth}” is taken for “{taken}”: {count:,} of {of:,}."
     blocks: list[Block] = []
     rows = tuple((truth, taken, f"{count:,}", f"{of:,}") for truth, taken, count, of in pairs[:15])
     table = Table(("true class", "taken for", "rows", "of"), rows) if rows else None

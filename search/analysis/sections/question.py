@@ -8,12 +8,14 @@ from typing import Any
 
 from ...budget import Budget
 from ...fragment import as_yaml
+from ...settings import trainer_defaults
 from ...study_file import study_file
-from ...words import counted, duration, listed, number, setting, valued
+from ...words import counted, duration, listed, number, setting, span, valued
 from ..document import Block, Code, Section, Table, Text
 from ..facts import Facts
 
-SPLIT = ("train", "valid", "test")
+SHOWN = ("epochs", "batch_size", "optimizer", "lr", "patience", "loss")  # of the trainer's settings, as they come too
+ELSEWHERE = ("folds", "replicates", "parts", "split_by", "split_seed")  # which lines of their own tell of
 
 
 def question(facts: Facts) -> Section:
@@ -104,7 +106,8 @@ def reproduction(facts: Facts) -> Section:
 
 def _asked(facts: Facts) -> str:
     goals = zip(facts.objectives, facts.goals.maximize, strict=True)
-    sought = listed([f"the {'greatest' if more else 'least'} {name}" for name, more in goals])
+    most = {True: "greatest", False: "least"}
+    sought = listed([f"the {'fewest' if name == 'parameters' else most[more]} {name}" for name, more in goals])
     parameters = counted(len(facts.space.parameters), "parameter")
     if not facts.goals.several:
         return f"Which configuration of {parameters} has {sought}?"
@@ -122,19 +125,22 @@ def _of_training(facts: Facts) -> Iterator[tuple[str, str]]:
     yield "data", _data(facts)
     split = facts.attributes.get("split") or {}
     if split:
-        sizes = ", ".join(f"{split[part]:,} {part}" for part in SPLIT)
+        sizes = f"{split['train']:,} train, {split['valid']:,} valid"
+        if trainer["folds"] > 1:
+            sizes = f"{split['train'] + split['valid']:,} train and valid in turn"
         by = f", {trainer['split_by']}" if trainer.get("split_by") else ""
-        yield "rows", f"{sizes}{by}; split by seed {split['seed']}"
+        yield "rows", f"{sizes}, {split['test']:,} test{by}; split by seed {split['seed']}"
     if trainer["folds"] > 1:
         yield "folds", f"{trainer['folds']}: a value is the mean over them, ± their standard deviation"
     if trainer["replicates"] > 1:
         yield "replicates", f"{trainer['replicates']}: a value is the mean over them, ± their standard deviation"
     sizes_found = [trial.parameters for trial in facts.trials if trial.parameters is not None]
-    span = f", {min(sizes_found):,} to {max(sizes_found):,} parameters" if sizes_found else ""
-    yield "network", f"{trainer['model']}{span}"
-    shown = ("epochs", "batch_size", "optimizer", "patience", "loss")
-    told = [f"{name} {setting(trainer[name])}" for name in shown if trainer.get(name) is not None]
-    yield "training", ", ".join(part for part in told if part.split()[0] not in facts.settings["space"])
+    large = f", {span(min(sizes_found), max(sizes_found))} parameters" if sizes_found else ""
+    yield "network", f"{trainer['model']}{large}"
+    usual, searched = trainer_defaults(), facts.settings["space"]
+    given = [name for name in trainer if name in usual and trainer[name] != usual[name] and name not in ELSEWHERE]
+    shown = [name for name in dict.fromkeys([*SHOWN, *given]) if trainer.get(name) is not None and name not in searched]
+    yield "training", ", ".join(f"{name} {setting(trainer[name])}" for name in shown)
 
 
 def _data(facts: Facts) -> str:
@@ -150,8 +156,10 @@ def _data(facts: Facts) -> str:
 
 def _judged(facts: Facts) -> str:
     ways = ["maximized" if more else "minimized" for more in facts.goals.maximize]
-    where = " on the validation rows, at its best epoch" if facts.settings["trainer"] else ""
-    return listed([f"{name} ({way})" for name, way in zip(facts.objectives, ways, strict=True)]) + where
+    told = [f"{name} ({way})" for name, way in zip(facts.objectives, ways, strict=True)]
+    if facts.settings["trainer"]:
+        told[0] += " on the validation rows, at its best epoch"
+    return ", ".join(told)
 
 
 def _named(given: Any) -> str:

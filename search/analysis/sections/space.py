@@ -100,7 +100,7 @@ def landscape(facts: Facts) -> Section | None:
         what = facts.importances[0].compared.what
         told = (
             f"Over pairs of parameters: {what}, smoothed, the better the stronger, the palest for all that is far "
-            "worse than most; blank where too little is known."
+            "worse than most; blank where too little is known. The ring is around the best of these."
         )
         blocks += [Text(told), *contours]
     if not blocks:
@@ -147,7 +147,7 @@ def meaning(found: Importance, metric: str, trials: Sequence[Trial] = ()) -> Ite
             f"({share(found.ped_anova[among_best], 1)}){then}."
         )
     else:
-        yield f"What {metric} came to depended most on {first} ({share(found.of(first), 1)}, the mean of both){then}."
+        yield capital(f"{metric} depended most on {first} ({share(found.of(first), 1)}, the mean of both){then}.")
     apart = [name for name in found.fanova if found.differs(name) and name not in (*weak, *told)]
     for name in apart[:2]:
         if found.fanova[name] > found.ped_anova.get(name, 0.0):

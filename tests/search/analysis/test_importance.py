@@ -98,7 +98,7 @@ def test_where_the_methods_disagree_on_what_matters_most_both_are_named():
 def test_what_both_methods_put_first_is_told_by_their_mean():
     found = Importance(trials(20, lambda p: p["x"]), {"lr": 0.5, "depth": 0.5}, {"lr": 0.9, "depth": 0.1})
     assert found.disputed is None
-    assert next(iter(meaning(found, "accuracy"))).startswith("What accuracy came to depended most on lr (70 %")
+    assert next(iter(meaning(found, "accuracy"))).startswith("Accuracy depended most on lr (70 %")
 
 
 def test_methods_that_hardly_differ_do_not_disagree():

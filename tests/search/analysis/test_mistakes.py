@@ -61,6 +61,7 @@ def test_rows_of_a_table_are_shown_with_their_columns():
     header, rows = mistakes(table, [0, 0, 1, 1], OUTPUTS).rows()
     assert header == ("row", "true", "taken for", "sure", "age", "job")
     assert rows[0] == ("1", "cat", "dog", "95 %", "41", "<b>")
+    assert "" in [row[-1] for row in rows]  # the gap
 
 
 def test_rows_of_a_regression_are_shown_with_how_far_they_are_off():

@@ -3,11 +3,13 @@ import math
 import re
 import shutil
 from html.parser import HTMLParser
+from io import BytesIO
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 import leadline as ll
@@ -178,6 +180,20 @@ def test_markdown_shows_what_users_call_things_as_it_is(hilly, tmp_path):
     assert all(len(re.findall(r"(?<!\\)\|", header)) == count for header, count in widths.items())
 
 
+def test_markdown_has_code_as_it_is(told, tmp_path):
+    study = told(ll.Space(x=ll.Int(0, 9), depth_=ll.Int(0, 9)), [({"x": n, "depth_": 9}, n) for n in range(8)])
+    text = write_report(study, tmp_path / "report.md").read_text()
+    assert "have `depth_` at the upper end of its range: search above 9 too." in text
+
+
+def test_a_study_without_a_complete_trial_has_no_table_of_the_best_so_far(plain, tmp_path):
+    with plain() as study:
+        trial = study.ask()
+        trial.report(0.5)
+        document = document_of(ll.load_study(study.name, study.storage))
+    assert [plot.table for plot in document.plots if plot.name == "history"] == [None]
+
+
 def test_markdown_has_the_same_sections_and_shows_plots_that_lie_beside_it(hilly, tmp_path):
     plots = write_all(hilly, tmp_path / "report.md", tmp_path / "plots", "png")
     text = (tmp_path / "report.md").read_text()
@@ -243,8 +259,25 @@ def test_pairs_of_parameters_are_spoken_of_where_they_are_drawn_alone(told, hill
 
 def test_importance_names_what_matters_and_what_doesnt(hilly, tmp_path):
     text = " ".join(" ".join(page_of(hilly, tmp_path / "report.html").text).split())
-    assert re.search(r"What value came to depended most on x \(\d+ %", text)
+    assert re.search(r"Value depended most on x \(\d+ %", text)
     assert "fANOVA knows only parameters that every trial has" in text
+
+
+def test_the_question_tells_what_was_fixed_beforehand(folder):
+    trainer = ll.Trainer("mlp", "digits", epochs=2, folds=3, class_weights="balanced")
+    how = {"strategy": "grid", "storage": folder, "executor": "inline", "mlflow": None}
+    study = ll.Study("folds", ll.Space(lr=ll.Choice([1e-3, 1e-2])), trainer, metric=["auc", "parameters"], **how)
+    study.run(trials=1, progress=False)
+    sections = {section.id: section for section in document_of(study).sections}
+    told = dict(sections["question"].blocks[0].rows)
+    assert told["rows"] == "1,498 train and valid in turn, 299 test; split by seed 0"
+    assert told["training"] == "epochs 2, batch_size 64, optimizer adamw, class_weights balanced"
+    assert told["judged by"] == "auc (maximized) on the validation rows, at its best epoch, parameters (minimized)"
+    assert told["network"].startswith("mlp, ")
+    assert " to " not in told["network"]
+    assert sections["endings"].lead == "Nothing was pruned, and nothing failed: its one trial is complete."
+    assert "; none came after it." in sections["history"].lead
+    assert captions(study)["curves"].startswith("AUC by epoch of 1 trial")
 
 
 def objective(trial):
@@ -317,7 +350,7 @@ def test_a_report_of_several_objectives_speaks_of_all_of_them(digits):
     study.run(progress=False)
     sections = {section.id: section for section in document_of(study).sections}
     lead = sections["question"].lead
-    assert "Which configurations of 2 parameters have the greatest accuracy and the least parameters, so that" in lead
+    assert "Which configurations of 2 parameters have the greatest accuracy and the fewest parameters, so that" in lead
     assert sections["runners-up"].lead == (
         "All of these are worse in accuracy than the best by more than noise would explain. "
         "Those on the front are better than it in another objective."
@@ -456,6 +489,19 @@ class TestCommandLine:
         assert "`--format md` writes a file that ends in .md, but --output is `a.html`" in error
 
 
+def test_what_scrolls_aside_has_a_shadow_where_there_is_more(wide, chromium, screenshots):
+    page = chromium.new_page(viewport={"width": 390, "height": 900})
+    page.goto(wide.as_uri())
+    table = page.locator("#mistakes .scroll").last
+    edges = {}
+    for where in ("start", "end"):
+        table.evaluate("(table, end) => table.scrollTo(end ? table.scrollWidth : 0, 0)", where == "end")
+        picture = Image.open(BytesIO(table.screenshot(path=screenshots / f"report-{where}.png"))).convert("L")
+        edges[where] = [picture.getpixel((x, 2)) < 250 for x in (0, picture.width - 1)]  # above the header's words
+    assert edges == {"start": [False, True], "end": [True, False]}
+    page.close()
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_is_whole_in_a_browser(written, chromium, screenshots, width, scheme):
@@ -490,11 +536,26 @@ def test_the_page_is_whole_in_a_browser(written, chromium, screenshots, width, s
     context.close()
 
 
-def test_the_page_can_be_printed(written, chromium, screenshots):
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory):
+    """The file of a report on a table of many columns with long names."""
+    folder = tmp_path_factory.mktemp("wide")
+    header = ",".join(["label", *(f"the_{'very_' * 5}long_name_{column}" for column in range(12))])
+    rows = [f"class {row % 2}," + ",".join(f"{row * column / 7:.4f}" for column in range(12)) for row in range(60)]
+    (folder / "table.csv").write_text("\n".join([header, *rows]))
+    how = {"strategy": "random", "storage": folder, "executor": "inline", "mlflow": None}
+    trainer = ll.Trainer("mlp", {"path": str(folder / "table.csv"), "label": "label"}, epochs=1)
+    study = ll.Study("wide", ll.Space(lr=ll.Float(1e-3, 1e-1)), trainer, **how)
+    study.run(trials=1, progress=False)
+    return write_report(study, folder / "wide.html")
+
+
+@pytest.mark.parametrize("report", ["written", "wide"])
+def test_the_page_can_be_printed(report, request, chromium, screenshots):
     page = chromium.new_page(viewport={"width": 720, "height": 1000})
     page.emulate_media(media="print")
-    page.goto(written.as_uri())
-    page.screenshot(path=screenshots / "report-print.png", full_page=True)
+    page.goto(request.getfixturevalue(report).as_uri())
+    page.screenshot(path=screenshots / f"report-print-{report}.png", full_page=True)
     hidden = "[...document.querySelectorAll('.scroll')].filter(part => part.scrollWidth > part.clientWidth + 1).length"
     assert page.evaluate(hidden) == 0  # paper doesn't scroll
     assert page.evaluate("getComputedStyle(document.querySelector('nav')).display") == "none"

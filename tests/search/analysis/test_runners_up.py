@@ -12,7 +12,7 @@ def test_they_come_in_order_with_what_differs_from_the_best(told):
         ({"x": 0.9, "kind": "b", "only": 0.25}, 0.8),
     ]
     first, second = runners_up(Facts.of(told(SPACE, ended)))
-    assert (first.trial.number, first.differs) == (1, ())
+    assert (first.trial.number, first.differs) == (1, ("little, most of all x 0.55",))
     assert (second.trial.number, second.differs) == (2, ("x 0.9", "kind b", "only 0.25"))
     assert first.verdict.noise is None
     assert round(second.behind, 9) == 0.2

@@ -1,3 +1,5 @@
+from itertools import combinations
+
 import pytest
 
 from leadline.search.analysis.drawing.fronts import front
@@ -18,3 +20,13 @@ def test_a_front_is_never_cut_however_bad_its_cheapest_trial_is():
     values = [*[0.9 + place / 1000 for place in range(40)], 0.1]
     figure = front(range(41, 0, -1), values, range(41), [39, 40], maximize=True, names=("cost", "value"))
     assert figure.axes[0].get_ylim()[0] < 0.1
+
+
+def test_numbers_of_the_front_dont_lie_on_one_another():
+    costs, values = [1, 1.01, 1.02, 5, 9], [0.5, 0.501, 0.502, 0.7, 0.9]
+    figure = front(costs, values, [10, 11, 12, 13, 14], range(5), maximize=True, names=("cost", "value"))
+    figure.draw_without_rendering()
+    texts = figure.axes[0].texts
+    boxes = [text.get_window_extent() for text in texts]
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+    assert [text.get_text() for text in texts] == ["10, …, 12", "13", "14"]
