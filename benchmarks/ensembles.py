@@ -1,11 +1,11 @@
 """An ensemble beside the single best network, and each export format beside the network, on all test images.
 
-    python benchmarks/ensembles.py --data DIR [--model convnet|mlp] [--trials 16] [--seed 0] [--folder FOLDER]
+    python benchmarks/ensembles.py --data DIR [--model convnet|mlp] [--strategy random] [--trials 16] [--seed 0]
 
-DIR holds the four IDX files of Fashion-MNIST. Configurations are random, so that networks differ; convnets are trained
-for four epochs, MLPs for ten. The ensemble is chosen on validation rows; the test split is opened once, for it and for
-the best trial. What is exported is reloaded and compared with the networks in training's own stacks, whose test outputs
-the comparison has.
+DIR holds the four IDX files of Fashion-MNIST. Random configurations have networks differ, `bayes` has them be good;
+convnets are trained for four epochs, MLPs for ten. The ensemble is chosen on validation rows; the test split is opened
+once, for it and for the best trial. What is exported is reloaded and compared with the networks in training's own
+stacks, whose test outputs the comparison has. `--folder` is where the study is kept, by default nowhere.
 """
 
 from __future__ import annotations
@@ -34,13 +34,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--model", choices=NETWORKS, default="convnet")
+    parser.add_argument("--strategy", default="random")
     parser.add_argument("--trials", type=int, default=16)
     parser.add_argument("--size", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="where the study is kept [default: nowhere]")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as nowhere:
-        study = searched(given.model, given.data.absolute(), given.folder or Path(nowhere), given.trials, given.seed)
+        study = searched(given, given.folder or Path(nowhere))
         began = time.monotonic()
         found = study.ensemble(given.size, test=True, tell=lambda text: print(f"{text} ..."))
         print(f"chosen, trained again and judged in {time.monotonic() - began:.0f} s")
@@ -48,15 +49,17 @@ def main() -> None:
         compare_formats(study, Path(nowhere))
 
 
-def searched(model: str, data: Path, folder: Path, trials: int, seed: int) -> ll.Study:
-    """Returns a study of random networks that has had its trials."""
-    space = ll.Space(**NETWORKS[model], **REGULARIZERS)
-    trainer = ll.Trainer(model, data, epochs=EPOCHS[model], batch_size=128, schedule="onecycle", parts=(9, 1, 1))
-    how = {"executor": "inline", "workers": 1, "lanes": 1, "mlflow": None, "seed": seed}
-    study = ll.Study(f"fashion-{model}-{seed}", space, trainer, strategy="random", storage=folder, **how)
+def searched(given: argparse.Namespace, folder: Path) -> ll.Study:
+    """Returns a study that has had its trials."""
+    space = ll.Space(**NETWORKS[given.model], **REGULARIZERS)
+    how = {"epochs": EPOCHS[given.model], "batch_size": 128, "schedule": "onecycle", "parts": (9, 1, 1)}
+    trainer = ll.Trainer(given.model, given.data.absolute(), **how)
+    name = f"fashion-{given.model}-{given.strategy}-{given.seed}"
+    where = {"storage": folder, "executor": "inline", "workers": 1, "lanes": 1, "mlflow": None}
+    study = ll.Study(name, space, trainer, strategy=given.strategy, seed=given.seed, **where)
     began = time.monotonic()
-    study.run(trials=trials)
-    print(f"{trials} trials in {(time.monotonic() - began) / 60:.1f} minutes")
+    study.run(trials=given.trials)
+    print(f"{given.trials} trials in {(time.monotonic() - began) / 60:.1f} minutes")
     return study
 
 

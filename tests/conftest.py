@@ -1,8 +1,9 @@
-"""What tests of whatever a user looks at share: a real browser, and a place for its pictures."""
+"""What all tests share: how they are run, a real browser, and a place for its pictures."""
 
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,9 @@ FLAGS = (  # the browser calls nobody, and needs neither a screen nor a sandbox
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine fails no test
 hypothesis.settings.load_profile("untimed")
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in what a shell runs in the background, and Ctrl-C is tested
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
