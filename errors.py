@@ -81,7 +81,15 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     'Did you mean `dropout`?'
     """
     known = sorted(known)
-    near = difflib.get_close_matches(word, known, n=1)
-    if near:
-        return f"Did you mean `{near[0]}`?"
-    return f"Known: {', '.join(f'`{name}`' for name in known)}." if known else "None is known."
+    listed = f"Known: {', '.join(f'`{name}`' for name in known)}." if known else "None is known."
+    return nearest(word, known) or listed
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Returns "Did you mean `...`?" for the known word nearest to `word`; nothing if none is near.
+
+    >>> nearest("dropuot", ["dropout", "lr"]), nearest("momentum", ["dropout", "lr"])
+    ('Did you mean `dropout`?', '')
+    """
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"Did you mean `{near[0]}`?" if near else ""

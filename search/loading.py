@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import SettingsError, StudyError
+from ..errors import SettingsError, StudyError, nearest
 from ..spaces import Space
 from ..trainers.quiet import quiet
 from .folder import Folder, is_there, is_url, name_problem, open_storage, release, root_of, shown, study_names
@@ -75,9 +74,8 @@ def settings_of(
 
 def _missing(name: str, storage: str | Path | BaseStorage | None, folder: Folder) -> SettingsError:
     known = study_names(storage) if isinstance(storage, str | Path | None) and not is_url(storage) else []
-    near = [f" Did you mean `{other}`?" for other in get_close_matches(name, known, n=1)]
-    told = f"there is no study `{name}` in {shown(storage, folder)}.{''.join(near)} `leadline ls` lists them"
-    return SettingsError(told)
+    told = f"there is no study `{name}` in {shown(storage, folder)}.", nearest(name, known), "`leadline ls` lists them"
+    return SettingsError(" ".join(filter(None, told)))
 
 
 def _known_metric(kept: Any) -> Any:

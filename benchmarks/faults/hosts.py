@@ -30,6 +30,8 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from disturbed import ACKNOWLEDGED
+from drivers import wait_for
 from postgresql import Server
 
 import leadline as ll
@@ -46,24 +48,18 @@ space:
   depth: {int: [1, 2]}
   feature_maps: {choice: [8, 16, 32]}
   lr: {float: [1e-3, 1e-1], log: true}
-trainer: {epochs: 12, checkpoint: 0, on_epoch: "told:pause", on_trial_end: "told:write"}
+trainer: {epochs: 12, checkpoint: 0, on_epoch: "slow:pause", on_trial_end: "acknowledged:write"}
 strategy: random
 workers: 1
 lanes: 1
 trials: %d
 mlflow: null
 """
-TOLD = """\
-import json, os, time
+SLOW = """\
+import os, time
 
 def pause(trial, epoch, metrics):
     time.sleep(float(os.environ.get("PAUSE", "0")))
-
-def write(trial):
-    line = json.dumps({"number": trial.number, "value": trial.value, "pid": os.getpid()}) + "\\n"
-    descriptor = os.open("told.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    os.write(descriptor, line.encode())
-    os.close(descriptor)
 """
 # What is cut off, of the drivers' hosts or the database's, and for how many seconds
 CUTS = {"short": 12.0, "long": LEASE + 15.0, "away": AWAY + 60.0, "server": LEASE + 15.0}
@@ -148,9 +144,8 @@ class Round:
 
     def __init__(self, server: Server, folder: Path, trials: int, pause: float) -> None:
         folder.mkdir()
-        (folder / "study.yaml").write_text(FILE % trials)
-        (folder / "told.py").write_text(TOLD)
-        self.folder, self.trials = folder, trials
+        write_study(folder, trials)
+        self.trials, self.acknowledged = trials, folder / "acknowledged.log"
         self.database = folder.name
         # By its socket, which knows no network, the database is reached from here
         self.socket = f"host={server.folder} port={server.port} user=ann password={server.password}"
@@ -190,7 +185,7 @@ class Round:
     def wrong(self, undisturbed: dict[int, ll.Trial]) -> Counter[str]:
         """Returns what isn't as in the undisturbed study, or as the drivers told."""
         trials = {trial.number: trial for trial in ll.load_study("hosts", self.url).trials}
-        told = [json.loads(line) for line in (self.folder / "told.jsonl").read_text().splitlines()]
+        told = [json.loads(line) for line in self.acknowledged.read_text().splitlines()]
         ended = Counter(line["number"] for line in told)
         return Counter(
             misnumbered=sorted(trials) != list(range(self.trials)),
@@ -201,24 +196,21 @@ class Round:
         )
 
 
+def write_study(folder: Path, trials: int) -> None:
+    """Writes the study's file, and the modules that it calls."""
+    (folder / "study.yaml").write_text(FILE % trials)
+    (folder / "slow.py").write_text(SLOW)
+    (folder / "acknowledged.py").write_text(ACKNOWLEDGED)
+
+
 def as_said(trial: ll.Trial) -> tuple[Any, ...]:
     """Returns what of a trial doesn't depend on who trained it, and when."""
     return trial.state, trial.params, trial.value, trial.curve
 
 
-def wait_for(happened: Any, seconds: float) -> float:
-    """Waits until something has happened; returns after how many seconds. Raises TimeoutError if it doesn't."""
-    began = time.monotonic()
-    while not happened():
-        if time.monotonic() - began > seconds:
-            raise TimeoutError(f"waited for {seconds} seconds")
-        time.sleep(0.1)
-    return time.monotonic() - began
-
-
 def disturb(hosts: Hosts, work: Round, kind: str, host: str) -> dict[str, Any]:
     """Does one kind of harm to a host that has a trial running; returns what came of it."""
-    wait_for(lambda: (work.folder / "told.jsonl").exists() and len(work.holders()) == len(work.drivers), 180)
+    wait_for(lambda: work.acknowledged.exists() and len(work.holders()) == len(work.drivers), 180)
     began = time.monotonic()
     if kind == "killed":
         next(driver for driver in work.drivers if driver.host == host).process.kill()
@@ -263,8 +255,7 @@ def main() -> None:
         database = hosts.add("leadline-db")
         for index in (1, 2, 3):
             hosts.add(f"leadline-{index}")
-        (folder / "study.yaml").write_text(FILE % args.trials)
-        (folder / "told.py").write_text(TOLD)
+        write_study(folder, args.trials)
         command = [sys.executable, "-m", "leadline", "run", "study.yaml"]
         subprocess.run(command, cwd=folder, check=True, capture_output=True)
         undisturbed = {trial.number: trial for trial in ll.load_study("hosts", folder / "leadline-studies").trials}
